@@ -1,0 +1,3 @@
+module modwsgi
+
+go 1.26
