@@ -1,0 +1,147 @@
+// How modules with different settings types stand in one list: AnyModule and
+// the methods of *Module[C] behind it. Hooks are bound to the module's slot in
+// the settings vector once per snapshot.
+package httpd
+
+// AnyModule is a *Module[C] of any C.
+type AnyModule interface {
+	meta() moduleMeta
+	rows() []rowRef
+	newConf() any
+	mergeConf(parent, child any) any
+	bind() hooks
+}
+
+type moduleMeta struct{ name, id, file string }
+
+// rowRef is a directive row without its type parameter.
+type rowRef struct {
+	name, args string
+	min, max   int
+	in         Context
+	override   Override
+	section    bool
+	def, doc   string
+	module     string
+	slot       int
+	set        func(k *Cmd, c any) error
+}
+
+// hooks are a module's hooks without the type parameter.
+type hooks struct {
+	check      func(*Checker, any)
+	perRequest func(any) bool
+	environ    func(any) []EnvVar
+	routes     func(any) []Route
+	phase      [nPhases]func(*Request, any) Status
+	handler    func(*Request, any) *Outcome
+	hasLog     func(any) bool
+	logFiles   func(any) []LogTarget
+	openLogs   func(any, func(LogTarget) *LogFile) error
+	log        func(*VirtualHost, any, *LogEntry)
+	flushLog   func(any)
+}
+
+// The phases whose hooks are alike, in running order.
+const (
+	phPostRead = iota
+	phTranslate
+	phMapStorage
+	phHeader
+	phAccess
+	phAuthzFirst
+	phAuthn
+	phAuthz
+	phType
+	phFixup
+	nPhases
+)
+
+func (m *Module[C]) meta() moduleMeta { return moduleMeta{m.Name, m.ID, m.File} }
+
+func (m *Module[C]) newConf() any {
+	if m.New != nil {
+		return m.New()
+	}
+	return new(C)
+}
+
+func (m *Module[C]) mergeConf(parent, child any) any {
+	if m.Merge == nil {
+		return parent
+	}
+	return m.Merge(parent.(*C), child.(*C))
+}
+
+func (m *Module[C]) rows() []rowRef {
+	out := make([]rowRef, len(m.Directives))
+	for i := range m.Directives {
+		d := &m.Directives[i]
+		out[i] = rowRef{name: d.Name, args: d.Args, min: d.Min, max: d.Max, in: d.In, override: d.Override,
+			section: d.Section, def: d.Default, doc: d.Doc, module: m.Name,
+			set: func(k *Cmd, c any) error { return d.Set(k, c.(*C)) }}
+	}
+	return out
+}
+
+func (m *Module[C]) bind() hooks {
+	var h hooks
+	for i, f := range [nPhases]func(*Request, *C) Status{m.PostRead, m.Translate, m.MapStorage, m.Header, m.Access,
+		m.AuthzFirst, m.Authn, m.Authz, m.Type, m.Fixup} {
+		if f != nil {
+			h.phase[i] = func(r *Request, c any) Status { return f(r, c.(*C)) }
+		}
+	}
+	if f := m.Check; f != nil {
+		h.check = func(k *Checker, c any) { f(k, c.(*C)) }
+	}
+	if f := m.PerRequest; f != nil {
+		h.perRequest = func(c any) bool { return f(c.(*C)) }
+	}
+	if f := m.Environ; f != nil {
+		h.environ = func(c any) []EnvVar { return f(c.(*C)) }
+	}
+	if f := m.Routes; f != nil {
+		h.routes = func(c any) []Route { return f(c.(*C)) }
+	}
+	if f := m.Handler; f != nil {
+		h.handler = func(r *Request, c any) *Outcome { return f(r, c.(*C)) }
+	}
+	if f := m.HasLog; f != nil {
+		h.hasLog = func(c any) bool { return f(c.(*C)) }
+	}
+	if f := m.LogFiles; f != nil {
+		h.logFiles = func(c any) []LogTarget { return f(c.(*C)) }
+	}
+	if f := m.OpenLogs; f != nil {
+		h.openLogs = func(c any, open func(LogTarget) *LogFile) error { return f(c.(*C), open) }
+	}
+	if f := m.Log; f != nil {
+		h.log = func(v *VirtualHost, c any, e *LogEntry) { f(v, c.(*C), e) }
+	}
+	if f := m.FlushLog; f != nil {
+		h.flushLog = func(c any) { f(c.(*C)) }
+	}
+	return h
+}
+
+// ConfigOf returns another module's effective settings for the request.
+// ok is false if that module is not part of the snapshot.
+func ConfigOf[C any](r *Request, m *Module[C]) (c *C, ok bool) {
+	for i, x := range r.Host.server.mods {
+		if x == AnyModule(m) {
+			return r.conf[i].(*C), true
+		}
+	}
+	return nil, false
+}
+
+// HostConfigOf returns a module's settings of the host, outside of sections.
+func HostConfigOf[C any](v *VirtualHost, m *Module[C]) (c *C, ok bool) {
+	for i, x := range v.server.mods {
+		if x == AnyModule(m) {
+			return v.conf[i].(*C), true
+		}
+	}
+	return nil, false
+}

@@ -1,0 +1,82 @@
+// What process supervision needs to know: daemon process groups
+// (WSGIDaemonProcess) and the Python settings of the main server.
+package httpd
+
+import (
+	"time"
+
+	"modwsgi/gocore/internal/conf"
+)
+
+// DaemonGroup is one WSGIDaemonProcess. Times of 0 mean "none" unless said.
+type DaemonGroup struct {
+	Name                                                string
+	ID                                                  int    // 1-based order of definition
+	User, Group                                         string // name or "#id"; "" = the server's
+	SupplementaryGroups                                 []string
+	Processes, Threads                                  int
+	Multiprocess                                        bool // processes= was given
+	Umask                                               int  // -1 = inherited
+	Chroot, Home, Lang, Locale                          string
+	PythonHome                                          string
+	PythonPath                                          []string
+	PythonEggs                                          string
+	SwitchInterval                                      float64 // seconds; 0 = Python's
+	StackSize                                           int
+	MaximumRequests                                     int
+	StartupTimeout, ShutdownTimeout, DeadlockTimeout    time.Duration
+	InactivityTimeout, RequestTimeout, InterruptTimeout time.Duration
+	GracefulTimeout, EvictionTimeout, RestartInterval   time.Duration
+	ConnectTimeout, SocketTimeout, QueueTimeout         time.Duration
+	ResponseSocketTimeout, ResponseFlushDelay           time.Duration
+	ListenBacklog                                       int
+	SocketUser, DisplayName                             string
+	SendBufferSize, ReceiveBufferSize                   int
+	HeaderBufferSize, ResponseBufferSize                int
+	ScriptUser, ScriptGroup                             string
+	CPUTimeLimit, CPUPriority                           int
+	MemoryLimit, VirtualMemoryLimit                     int64
+	ServerMetrics                                       bool
+	HostIndex                                           int    // virtual host of the definition, 0 = main server
+	HostServerName                                      string // its ServerName as written
+	Preload                                             []ImportScript
+	Pos                                                 conf.Pos
+}
+
+// ImportScript is a script to load at process start.
+type ImportScript struct {
+	Path, ApplicationGroup string
+	Pos                    conf.Pos
+}
+
+// PythonConfig are the settings of the main server that shape the interpreters.
+type PythonConfig struct {
+	Home                                  string
+	Path                                  []string // WSGIPythonPath: embedded interpreters
+	Eggs                                  string
+	Optimize                              int
+	Warnings                              []string
+	HashSeed                              string // "", "random" or a number
+	DontWriteBytecode, DestroyInterpreter bool
+	PerInterpreterGIL, FreeThreading      bool
+	SwitchInterval                        float64
+	RestrictEmbedded, RestrictStdin       bool
+	RestrictEmbeddedSet                   bool
+	RestrictStdout, RestrictSignal        bool
+	CaseSensitivity                       bool
+	ServerMetrics                         bool
+	SlowRequests                          float64
+	EmbeddedImports                       []ImportScript // WSGIImportScript process-group=%{GLOBAL}
+	SocketPrefix                          string
+	SocketRotation                        bool
+	Interpreters                          []InterpreterOptions
+}
+
+// InterpreterOptions is one <WSGIInterpreterOptions>; nil selectors match all.
+type InterpreterOptions struct {
+	ProcessGroup, ApplicationGroup                *string
+	PerInterpreterGIL, FreeThreading              Opt[bool]
+	RestrictStdin, RestrictStdout, RestrictSignal Opt[bool]
+	SwitchInterval                                Opt[float64]
+	PythonPath                                    []string
+}

@@ -1,0 +1,77 @@
+// Small methods of Request that modules use: header fields, variables, notes.
+package httpd
+
+import "strings"
+
+// Get returns a request header's value, repeated fields joined with ", ".
+// Names compare without case.
+func (r *Request) Get(name string) (string, bool) {
+	out, found := "", false
+	for i := range r.Header {
+		if strings.EqualFold(r.Header[i].Name, name) {
+			if found {
+				out += ", " + r.Header[i].Value
+			} else {
+				out, found = r.Header[i].Value, true
+			}
+		}
+	}
+	return out, found
+}
+
+// SetEnv sets a request variable (SetEnv, SetEnvIf, E=): it reaches the
+// application's environ and the logs.
+func (r *Request) SetEnv(name, value string) {
+	for i := range r.env {
+		if r.env[i].Name == name {
+			r.env[i].Value = value
+			return
+		}
+	}
+	r.env = append(r.env, EnvVar{name, value})
+}
+
+// UnsetEnv removes a request variable.
+func (r *Request) UnsetEnv(name string) {
+	for i := range r.env {
+		if r.env[i].Name == name {
+			r.env = append(r.env[:i:i], r.env[i+1:]...)
+			return
+		}
+	}
+}
+
+// Env returns a request variable.
+func (r *Request) Env(name string) (string, bool) {
+	for i := range r.env {
+		if r.env[i].Name == name {
+			return r.env[i].Value, true
+		}
+	}
+	return "", false
+}
+
+// EnvVars returns all request variables; not to be changed.
+func (r *Request) EnvVars() []EnvVar { return r.env }
+
+// Note sets a note: information between modules that nobody else sees.
+func (r *Request) Note(name, value string) {
+	if r.Notes == nil {
+		r.Notes = map[string]string{}
+	}
+	r.Notes[name] = value
+}
+
+// SetOut sets a header field of a successful response, replacing earlier ones.
+func (r *Request) SetOut(name, value string) { r.Out = SetField(r.Out, name, value) }
+
+// SetField replaces or adds a field.
+func SetField(h []Field, name, value string) []Field {
+	for i := range h {
+		if strings.EqualFold(h[i].Name, name) {
+			h[i].Value = value
+			return h
+		}
+	}
+	return append(h, Field{name, value})
+}

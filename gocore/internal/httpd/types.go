@@ -1,0 +1,259 @@
+// The runtime types that the request path sees: Server, HostSet, VirtualHost,
+// Plan, Request, Outcome and what they are made of. See compile.go for how a
+// snapshot is made and phases.go for how it is used.
+package httpd
+
+import (
+	"net/netip"
+	"os"
+	"sync"
+	"time"
+
+	"modwsgi/gocore/internal/conf"
+)
+
+// Server is a compiled configuration: immutable after Compile and OpenLogs
+// (but for caches that lock themselves), shared by all goroutines.
+type Server struct {
+	Listen                    []ListenSpec
+	User, Group               string // as written: name or "#id"; "" = not given
+	PidFile, ServerRoot       string
+	DefaultRuntimeDir         string
+	ListenBacklog             int
+	SendBuffer, ReceiveBuffer int
+	MaxRequestWorkers         int // 0 = not given
+	MaxConnectionsPerChild    int
+	ThreadStackSize           int
+	GracefulShutdownTimeout   time.Duration // 0 = no limit
+	ErrorLog                  LogTarget     // of the main server
+	Main                      *VirtualHost
+	VirtualHosts              []*VirtualHost // without Main, file order
+	Groups                    []DaemonGroup
+	Python                    PythonConfig
+	Software                  string // Server header and SERVER_SOFTWARE, after ServerTokens
+
+	Tree *conf.Tree
+
+	mods    []AnyModule
+	rows    map[string]rowRef // by lower-case name
+	addrs   []hostAddr
+	sets    map[netip.AddrPort]*HostSet
+	setsMu  sync.RWMutex
+	plansMu sync.RWMutex
+	plans   []*Plan
+	planBy  map[string]*Plan
+	logs    map[string]*LogFile
+}
+
+// ListenSpec is one listening socket.
+type ListenSpec struct {
+	Network string // "tcp", "tcp4", "tcp6" or "unix"
+	Addr    string // "0.0.0.0:80", "[::1]:80", ":80" or a path
+	Proto   string // "http" or "https"
+	Pos     conf.Pos
+}
+
+// LogKind says what a log target is.
+type LogKind int
+
+const (
+	LogToFile   LogKind = iota
+	LogToPipe           // Name is a command
+	LogToSyslog         // Name is "facility:tag", may be empty
+)
+
+// LogTarget is where a log goes. The zero value means "not given".
+type LogTarget struct {
+	Kind  LogKind
+	Name  string // absolute path or command
+	Shell bool   // pipe through a shell ("|$cmd")
+	Pos   conf.Pos
+}
+
+// Key identifies the target in OpenLogs' map and among LogFiles.
+func (t LogTarget) Key() string {
+	switch t.Kind {
+	case LogToPipe:
+		if t.Shell {
+			return "|$" + t.Name
+		}
+		return "|" + t.Name
+	case LogToSyslog:
+		return "syslog:" + t.Name
+	}
+	return t.Name
+}
+
+// LogFile is an opened target. Several hosts may share one; Mu orders writes.
+type LogFile struct {
+	Target LogTarget
+	File   *os.File
+	Mu     sync.Mutex
+	Buf    []byte // pending lines, guarded by Mu
+}
+
+// HostSet is the virtual hosts that answer on one local address.
+type HostSet struct {
+	Default *VirtualHost // the first; its per-connection settings rule until the Host is known
+	hosts   []*VirtualHost
+	byName  map[string]*VirtualHost // exact names, lower case
+	globs   []hostGlob
+}
+
+// VirtualHost is a host's effective settings and routes.
+type VirtualHost struct {
+	ServerName                             string // without scheme and port
+	ServerPort                             int    // of ServerName or of the address; 0 = the connection's
+	ServerScheme                           string // of ServerName, "" if none
+	Aliases                                []string
+	ServerAdmin                            string
+	KeepAlive                              bool
+	KeepAliveTimeout, Timeout              time.Duration
+	HeaderTimeout, BodyTimeout             time.Duration // first allowance; 0 = off
+	HeaderTimeoutMax, BodyTimeoutMax       time.Duration // with MinRate; 0 = no limit
+	HeaderMinRate, BodyMinRate             int           // bytes per second that earn one more second; 0 = off
+	MaxKeepAliveRequests                   int           // 0 = no limit
+	LimitLine, LimitFields, LimitFieldSize int
+	TraceEnable                            bool
+	ErrorLog                               LogTarget
+	LogLevel                               LogLevels
+	HasLog                                 bool
+	TLS                                    bool // scheme https on this host
+	Pos                                    conf.Pos
+
+	server   *Server
+	index    int
+	addrs    []hostAddr
+	conf     []any // per module, merged main + host
+	sections []*section
+	fast     fastTable
+	merged   mergeCache
+	haveLoc  bool
+}
+
+// Server gives the snapshot that the host belongs to.
+func (v *VirtualHost) Server() *Server { return v.server }
+
+// Index is 0 for the main server, then counts virtual hosts in file order.
+func (v *VirtualHost) Index() int { return v.index }
+
+// MapHEADMode is WSGIMapHEADToGET.
+type MapHEADMode uint8
+
+const (
+	MapHEADAuto MapHEADMode = iota
+	MapHEADOff
+	MapHEADOn
+)
+
+// Plan is everything about a WSGI call that does not differ between the
+// requests that share it. Immutable; the pointer is stable for a snapshot.
+type Plan struct {
+	ID               int // dense from 0; -1: made for one request, do not cache by ID
+	Host             *VirtualHost
+	Script           string // the resource file
+	Handler          string // "wsgi-script" or the name of a WSGIHandlerScript
+	HandlerScript    string // its path, or ""
+	ProcessGroup     string // "" = embedded
+	ApplicationGroup string // "" = main interpreter
+	CallableObject   string
+	ScriptName       string // of a mounted file; "" when the request decides (see Outcome)
+	Environ          []EnvVar
+	Group            *DaemonGroup // nil = embedded
+
+	PassAuthorization, ChunkedRequest, ScriptReloading bool
+	ErrorOverride, CaseSensitivity, IgnoreActivity     bool
+	MapHEAD                                            MapHEADMode
+	BodyLimit                                          int64 // 0 = none
+	TrustedProxies                                     []netip.Prefix
+	TrustedHeaders                                     []string // as configured, lower case HTTP form
+	Multithread, Multiprocess                          bool
+}
+
+// EnvVar is one environ entry.
+type EnvVar struct{ Name, Value string }
+
+// Field is one header field.
+type Field struct{ Name, Value string }
+
+// Outcome is what the phases decided: a WSGI call (Plan != nil) or a finished
+// response. The sender closes File.
+type Outcome struct {
+	Plan                 *Plan
+	ScriptName, PathInfo string
+	Method, Query        string   // after an internal redirect; Method "" = as received
+	Env                  []EnvVar // per-request additions, override Plan.Environ
+	StatusOverride       int      // keep this status whatever the application says; 0 none
+
+	Status           int
+	Header           []Field
+	Body             []byte
+	File             *os.File
+	FileOff, FileLen int64
+	CloseConn        bool
+	Request          *Request // final request (after internal redirects), for logging
+}
+
+// LogEntry is what an access log line is made from. The slices are valid
+// during the call only.
+type LogEntry struct {
+	Method, Target, Proto, Host []byte
+	HeaderLookup                func(name string) (string, bool)
+	ResponseLookup              func(name string) (string, bool)
+	EnvLookup                   func(name string) (string, bool)
+	Local, Remote               netip.AddrPort
+	RemoteUser                  string
+	Status                      int
+	BytesSent                   int64 // body
+	BytesIn, BytesOut           int64
+	Start                       time.Time
+	Duration                    time.Duration
+	KeepAlives                  int
+	Completed                   bool
+	Script                      string
+}
+
+// Request is a request off the fast route, independent of the HTTP version.
+// The first block is set by the caller, the rest is the phases' working state.
+// One goroutine owns it.
+type Request struct {
+	Method, RawTarget, RawPath, Query string
+	Proto                             string // "HTTP/1.1"
+	HostName                          string // Host header or authority, with port, as sent
+	Header                            []Field
+	Local, Remote                     netip.AddrPort
+	TLS                               bool
+	Start                             time.Time
+	ContentLength                     int64 // -1 = not given
+	Chunked                           bool
+
+	Host        *VirtualHost
+	URI         string      // decoded and normalised path
+	Filename    string      // after translate; after the walk, the existing part (file or directory)
+	PathInfo    string      // what follows the file
+	Info        os.FileInfo // of Filename; nil = does not exist
+	Canonical   string      // context prefix mapping: CONTEXT_PREFIX
+	ContextRoot string      // CONTEXT_DOCUMENT_ROOT
+	Handler     string      // handler name, "" = default handler
+	ContentType string
+	Encoding    string
+	Language    []string
+	Charset     string
+	User        string
+	AuthType    string
+	Out         []Field // header fields for a successful response
+	ErrOut      []Field // header fields that are sent whatever the status
+	Notes       map[string]string
+	Mount       *Mount // set by the wsgi module's Translate
+	Aliased     bool   // mapped by Alias, ScriptAlias, WSGIScriptAlias
+	SubRequest  bool
+	Prev        *Request // the request that was internally redirected to this one
+	Status      int      // of an error document: the original status
+	probe       bool
+
+	env       []EnvVar
+	conf      []any
+	core      *CoreConfig
+	redirects int
+	limit     int
+}
