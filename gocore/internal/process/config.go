@@ -1,0 +1,88 @@
+// Package process holds the process model: the supervisor, which reads the
+// configuration once, opens listeners and logs with full privileges and spawns
+// and watches everything else, and the worker processes, which serve.
+//
+// This file is what the two halves and their callers share: the options of
+// Supervise, what a worker gets told on its configuration pipe, and the
+// numbers of the inherited file descriptors.
+package process
+
+import (
+	"encoding/gob"
+	"fmt"
+	"io"
+
+	"modwsgi/gocore/internal/conf"
+	"modwsgi/gocore/internal/httpd"
+)
+
+// The descriptors of a worker process. 0 is /dev/null; 1 and 2 are the main
+// error log, or the inherited terminal when logging goes there. From
+// FDFirstListener on come the listeners, then the log files, both in the order
+// of WorkerConfig.
+const (
+	FDConfig        = 3 // pipe: gob of WorkerConfig, then EOF
+	FDLifeline      = 4 // pipe: nothing is ever written; EOF means that the supervisor died
+	FDControl       = 5 // Unix stream socket to the supervisor, see wire.go
+	FDFirstListener = 6
+)
+
+// ProtoHop is the Proto of a Unix listener on which a process group takes
+// requests from front processes (and not HTTP from clients).
+const ProtoHop = "hop"
+
+// SuperviseOptions is what Supervise is told. Only ConfigFile and Executable
+// are needed.
+type SuperviseOptions struct {
+	ConfigFile string
+	ServerRoot string            // until the configuration says otherwise
+	Defines    map[string]string // -D words, with "" as value, and variables
+	Executable string            // sys.executable: every worker is a fresh one of these
+	WorkerArgs []string          // its arguments, that make it call the worker's entry
+	Environ    []string          // of the workers, "NAME=value"; nil: the environment of this process
+	Foreground bool              // keep standard output and error; else they go to the error log once started
+	AllowRoot  bool              // let workers run as uid 0; also: the define MOD_WSGI_ALLOW_ROOT
+}
+
+// WorkerConfig is all that a worker process has to know. It travels as a gob
+// over FDConfig; the worker compiles Tree again, which gives the same snapshot
+// as in the supervisor.
+type WorkerConfig struct {
+	Tree       *conf.Tree
+	Group      string // process group served; "" = the server's own processes (embedded mode, front)
+	Processes  int    // of this group
+	Threads    int    // for WSGI requests, in this process; 0: a group without request threads
+	ProcessNum int    // 0 ... Processes-1; stays with the slot when a process is replaced
+	Generation int    // 1 at start, one more with every restart of the server
+
+	Listeners []httpd.ListenSpec // descriptor order, from FDFirstListener
+	LogNames  []string           // httpd.LogTarget.Key() in descriptor order, after the listeners
+	LogStdio  bool               // the main error log is a terminal or an inherited stream
+
+	Uid, Gid int   // -1: as the supervisor. Already in force when the worker starts
+	Groups   []int // supplementary groups, likewise
+
+	// Hops are the Unix sockets of the process groups that take requests from
+	// front processes, by group name. Empty when each worker accepts from clients itself.
+	Hops map[string]string
+
+	SupervisorPID int
+	Foreground    bool
+}
+
+// Write encodes c for the configuration pipe.
+func (c *WorkerConfig) Write(w io.Writer) error {
+	if err := gob.NewEncoder(w).Encode(c); err != nil {
+		return fmt.Errorf("encoding the worker's configuration: %w", err)
+	}
+	return nil
+}
+
+// ReadWorkerConfig reads what Write wrote, to the end.
+func ReadWorkerConfig(r io.Reader) (*WorkerConfig, error) {
+	c := new(WorkerConfig)
+	if err := gob.NewDecoder(r).Decode(c); err != nil {
+		return nil, fmt.Errorf("reading the configuration from the supervisor: %w", err)
+	}
+	return c, nil
+}
