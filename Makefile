@@ -1,0 +1,68 @@
+# The commands of a developer: make run, test, bench, lint, dev, clean.
+# Everything they make lies in .venv and .build, both ignored by git.
+
+PYTHON ?= $(shell command -v python3.11 || command -v python3)
+VENV   ?= .venv
+PORT   ?= 8000
+BIN     = $(VENV)/bin
+# Python packages that the build needs when pip does not isolate it (fast rebuilds).
+BUILD_REQUIRES = "setuptools>=77" "PyBindGen>=0.22.1"
+
+.DEFAULT_GOAL := help
+.PHONY: help dev ext run test test-go test-python bench lint wheel clean
+
+help: ## Shows this list
+	@awk -F':.*## ' '/^[a-z-]+:.*## /{printf "make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+# Go and a C compiler come from PyPI where the machine has none, as pip would do it.
+$(VENV)/.ready: pyproject.toml
+	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install -q $(BUILD_REQUIRES)
+	PATH="$(abspath $(BIN)):$$PATH"; export PATH; \
+	missing=$$($(BIN)/python -c 'import sys; sys.path.insert(0, "build"); import toolchain; print(*toolchain.missing_requirements())'); \
+	test -z "$$missing" || $(BIN)/python -m pip install -q $$missing; \
+	$(BIN)/python -m pip install -q --no-build-isolation -e '.[test]'
+	@touch $@
+
+dev: $(VENV)/.ready ext ## Editable install in .venv; after that, a rebuild of the library when sources changed
+
+ext: $(VENV)/.ready
+	@PATH="$(abspath $(BIN)):$$PATH" $(BIN)/python build/binding.py
+
+run: dev ## Serves examples/hello.wsgi on http://localhost:$(PORT)/
+	@echo "Serving http://localhost:$(PORT)/ (Ctrl-C stops)"
+	$(BIN)/mod_wsgi-express start-server examples/hello.wsgi --port $(PORT)
+
+test: ## Everything: installs what is missing, builds, vets, runs Go and Python tests
+	@.ci/packages
+	@$(MAKE) --no-print-directory dev
+	@$(MAKE) --no-print-directory test-go
+	@$(MAKE) --no-print-directory test-python
+
+test-go: $(VENV)/.ready ## go vet and go test
+	@eval "$$(PATH="$(abspath $(BIN)):$$PATH" $(BIN)/python build/binding.py --env)" && \
+	PATH="$$PATH:$(abspath $(BIN))" && go vet ./... && go test ./...
+
+# Last, so that pytest's summary line ends the output.
+test-python: dev ## pytest against the installed package
+	@PATH="$(abspath $(BIN)):$$PATH" $(BIN)/python -m pytest tests
+
+bench: dev ## Side by side with other servers (needs wrk)
+	@.ci/packages
+	PATH="$(abspath $(BIN)):$$PATH" $(BIN)/python -m tests.bench
+
+lint: dev ## gofmt, go vet, golangci-lint when installed, ruff, mypy
+	@$(BIN)/python -m pip install -q "ruff>=0.9" "mypy>=1.14"
+	@bad=$$(gofmt -l gocore); test -z "$$bad" || { echo "gofmt -l:"; echo "$$bad"; exit 1; }
+	@eval "$$($(BIN)/python build/binding.py --env)" && go vet ./... && \
+	if command -v golangci-lint >/dev/null; then golangci-lint run ./...; else echo "golangci-lint is not installed; skipped"; fi
+	$(BIN)/ruff check .
+	$(BIN)/mypy
+
+wheel: ## A wheel and a source distribution in dist/
+	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install -q build
+	$(BIN)/python -m build
+
+clean: ## Removes everything that the build made
+	rm -rf .build $(VENV) dist src/modwsgi_go/_gocore src/*.egg-info
