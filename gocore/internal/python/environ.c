@@ -1,0 +1,444 @@
+/*
+ * environ.c: the WSGI environ of a request (PEP 3333, CGI/1.1 RFC 3875).
+ *
+ * Each route has a template dict with every key that is the same for all its
+ * requests, and place-holders for those that always exist, so that the copy
+ * never has to grow. Header fields are added from a cache of names: raw name
+ * -> interned HTTP_* key and the last value seen, because most values repeat.
+ *
+ * Clients repeat whole header blocks: browsers on a keep-alive connection,
+ * probes, load generators. mw_route.heads keeps, for the last few blocks, the
+ * template with those fields already in it. A block is stored when it is seen
+ * the second time; a lookup compares every byte, never only a hash.
+ */
+#include "internal.h"
+#include <stdio.h>
+#include <string.h>
+#include <strings.h>
+#include <sys/time.h>
+
+#ifdef Py_GIL_DISABLED
+static PyMutex cache_mutex;
+#define CACHE_LOCK() PyMutex_Lock(&cache_mutex)
+#define CACHE_UNLOCK() PyMutex_Unlock(&cache_mutex)
+#else
+#define CACHE_LOCK() (void)0   /* the GIL is held */
+#define CACHE_UNLOCK() (void)0
+#endif
+
+/* keys set for each request, interned once */
+#define KEYS(X) \
+    X(REQUEST_METHOD, "REQUEST_METHOD") X(SCRIPT_NAME, "SCRIPT_NAME") X(PATH_INFO, "PATH_INFO") \
+    X(QUERY_STRING, "QUERY_STRING") X(REQUEST_URI, "REQUEST_URI") X(SERVER_PROTOCOL, "SERVER_PROTOCOL") \
+    X(SERVER_NAME, "SERVER_NAME") X(SERVER_ADDR, "SERVER_ADDR") X(SERVER_PORT, "SERVER_PORT") \
+    X(REMOTE_ADDR, "REMOTE_ADDR") X(REMOTE_PORT, "REMOTE_PORT") X(INPUT, "wsgi.input") \
+    X(REQUEST_ID, "mod_wsgi.request_id") X(CONNECTION_ID, "mod_wsgi.connection_id") \
+    X(THREAD_ID, "mod_wsgi.thread_id") X(REQUEST_START, "mod_wsgi.request_start") \
+    X(APPLICATION_START, "mod_wsgi.application_start") X(SN, "mod_wsgi.script_name") X(PI, "mod_wsgi.path_info")
+enum {
+#define X(a, b) K_##a,
+    KEYS(X)
+#undef X
+    K_COUNT
+};
+static PyObject *keys[K_COUNT];
+static PyObject *k_scheme, *v_http, *v_https, *v_get, *v_post, *v_head, *v_http11, *v_http10, *v_empty, *v_slash;
+
+/* ---- header names ---- */
+typedef struct {
+    char name[48];         /* as sent */
+    uint32_t len;
+    PyObject *key;         /* interned "HTTP_..." or NULL: not exposed */
+    char *val;             /* last value and its str */
+    uint32_t vlen, vcap;
+    PyObject *vobj;
+} name_entry;
+static name_entry names[512];
+
+static uint32_t name_hash(const char *s, uint32_t n) {
+    uint32_t h = 2166136261u ^ n;
+    for (uint32_t i = 0; i < n; i++) h = (h ^ ((unsigned char)s[i] | 32u)) * 16777619u;
+    return (h ^ (h >> 15)) & 511;
+}
+
+/* New reference to the environ key of a header name; NULL without exception: drop the field. */
+static PyObject *make_key(const char *s, uint32_t n) {
+    if (n == 5 && !strncasecmp(s, "proxy", 5)) return NULL; /* httpoxy, CVE-2016-5385 */
+    char small[256], *b = n + 6 <= sizeof small ? small : PyMem_Malloc(n + 6);
+    if (!b) return NULL;
+    uint32_t j = 5;
+    memcpy(b, "HTTP_", 5);
+    PyObject *k = NULL;
+    for (uint32_t i = 0; i < n; i++) {
+        char c = s[i];
+        if (c >= 'a' && c <= 'z') c -= 32;
+        else if (c == '-') c = '_';
+        else if (!((c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9'))) goto out; /* '_' could forge another name */
+        b[j++] = c;
+    }
+    int bare = (j == 17 && !memcmp(b, "HTTP_CONTENT_TYPE", 17)) || (j == 19 && !memcmp(b, "HTTP_CONTENT_LENGTH", 19));
+    k = bare ? PyUnicode_DecodeLatin1(b + 5, j - 5, NULL) : PyUnicode_DecodeLatin1(b, j, NULL);
+    if (k && n < 48) PyUnicode_InternInPlace(&k);
+out:
+    if (b != small) PyMem_Free(b);
+    return k;
+}
+
+static int is_auth(const char *s, uint32_t n) {
+    return (n == 13 && !strncasecmp(s, "authorization", 13)) || (n == 19 && !strncasecmp(s, "proxy-authorization", 19));
+}
+
+static int add_field(PyObject *env, const char *s, uint32_t n, const char *v, uint32_t m, int fresh) {
+    name_entry *e = &names[name_hash(s, n)];
+    PyObject *k, *x;
+    if (e->len == n && n && !memcmp(e->name, s, n)) {
+        if (!(k = e->key)) return 0;
+        Py_INCREF(k);
+    } else {
+        k = make_key(s, n);
+        if (PyErr_Occurred()) return -1;
+        if (n && n < sizeof e->name && !e->len) {
+            memcpy(e->name, s, n);
+            e->key = Py_XNewRef(k);
+            e->len = n;
+        }
+        if (!k) return 0;
+        if (e->len != n || memcmp(e->name, s, n)) e = NULL; /* another name owns the slot */
+    }
+    if (e && e->vobj && e->vlen == m && !memcmp(e->val, v, m)) {
+        x = Py_NewRef(e->vobj);
+    } else {
+        x = PyUnicode_DecodeLatin1(v, m, NULL);
+        if (x && e && m <= 512) { /* long values (cookies) seldom repeat between clients */
+            if (m > e->vcap) {
+                char *q = PyMem_Realloc(e->val, m);
+                if (q) { e->val = q; e->vcap = m; }
+            }
+            if (m <= e->vcap) {
+                memcpy(e->val, v, m);
+                e->vlen = m;
+                Py_XSETREF(e->vobj, Py_NewRef(x));
+            }
+        }
+    }
+    int rc = -1;
+    if (x && !fresh) { /* a repeated field: joined, RFC 9110 section 5.3; cookies by RFC 6265 */
+        PyObject *old = PyDict_GetItemWithError(env, k);
+        if (old && PyUnicode_Check(old)) {
+            int cookie = n == 6 && !strncasecmp(s, "cookie", 6);
+            PyObject *j = PyUnicode_FromFormat(cookie ? "%U; %U" : "%U, %U", old, x);
+            Py_SETREF(x, j);
+        }
+    }
+    if (x) rc = PyDict_SetItem(env, k, x);
+    Py_XDECREF(x);
+    Py_DECREF(k);
+    return rc;
+}
+
+static PyObject *str(const char *p, size_t n) { return PyUnicode_DecodeLatin1(p, (Py_ssize_t)n, NULL); }
+
+static int set_new(PyObject *env, PyObject *k, PyObject *v) { /* steals v */
+    if (!v) return -1;
+    int rc = PyDict_SetItem(env, k, v);
+    Py_DECREF(v);
+    return rc;
+}
+
+/* Host without port, HTML-escaped as Apache's SERVER_NAME. */
+static PyObject *server_name(const char *p, size_t n) {
+    size_t e = n;
+    if (n && p[0] == '[') { const char *q = memchr(p, ']', n); if (q) e = (size_t)(q - p) + 1; }
+    else { const char *q = memchr(p, ':', n); if (q) e = (size_t)(q - p); }
+    return str(p, e); /* http1 admits no character that HTML would escape */
+}
+
+static int fill_fields(PyObject *env, mw_route *rt, mw_req *r) {
+    const char *in = r->in;
+    uint32_t nf = r->head.nfields;
+    CACHE_LOCK();
+    int rc = 0;
+    uint64_t seen = 0; /* a cheap filter: only names with an equal hash bit can repeat */
+    for (uint32_t i = 0; i < nf && !rc; i++) {
+        const mw_field *f = &r->head.fields[i];
+        const char *s = in + f->name.off;
+        if (!rt->pass_authorization && is_auth(s, f->name.len)) continue;
+        if (rt->pass_authorization && f->name.len == 19 && is_auth(s, 19)) continue;
+        uint64_t bit = 1ull << (name_hash(s, f->name.len) & 63);
+        rc = add_field(env, s, f->name.len, in + f->value.off, f->value.len, !(seen & bit));
+        seen |= bit;
+    }
+    CACHE_UNLOCK();
+    if (!rc && r->head.host.len)
+        rc = set_new(env, keys[K_SERVER_NAME], server_name(in + r->head.host.off, r->head.host.len));
+    return rc;
+}
+
+/* Template copy with header fields in it. New reference. */
+static PyObject *with_fields(mw_route *rt, mw_req *r) {
+    uint32_t nf = r->head.nfields;
+    if (!nf) {
+        PyObject *env = PyDict_Copy(rt->template_);
+        if (env && r->head.host.len && fill_fields(env, rt, r) < 0) Py_CLEAR(env);
+        return env;
+    }
+    uint32_t from = r->head.fields[0].name.off, len = r->head.head_len - from;
+    const char *p = r->in + from;
+    int cacheable = len >= 16 && len <= 4096 && r->head.host.off >= from;
+    PyObject *env;
+    if (!cacheable) {
+        env = PyDict_Copy(rt->template_);
+        if (env && fill_fields(env, rt, r) < 0) Py_CLEAR(env);
+        return env;
+    }
+    uint64_t a, b, c;
+    memcpy(&a, p + len - 12, 8);
+    memcpy(&b, p + len / 2, 8);
+    memcpy(&c, p + 8, 8);
+    uint64_t h = (a * 0x9E3779B97F4A7C15ull ^ b * 0xC2B2AE3D27D4EB4Full ^ c) + len;
+    h ^= h >> 29;
+    h *= 0xBF58476D1CE4E5B9ull;
+    h ^= h >> 32;
+    CACHE_LOCK();
+    typeof(&rt->heads[0]) e = &rt->heads[h & 7];
+    int same = e->hash == h && e->len == len && !memcmp(e->key, p, len);
+    if (same && e->dict) {
+        env = PyDict_Copy(e->dict);
+        CACHE_UNLOCK();
+        return env;
+    }
+    CACHE_UNLOCK();
+    env = PyDict_Copy(rt->template_);
+    if (!env || fill_fields(env, rt, r) < 0) { Py_XDECREF(env); return NULL; }
+    CACHE_LOCK();
+    if (same) {
+        Py_XSETREF(e->dict, PyDict_Copy(env));
+        if (!e->dict) PyErr_Clear();
+    } else {
+        if (len > e->cap) {
+            char *q = PyMem_Realloc(e->key, len);
+            if (q) { e->key = q; e->cap = len; }
+        }
+        if (len <= e->cap) {
+            memcpy(e->key, p, len);
+            e->len = len;
+            e->hash = h;
+            Py_CLEAR(e->dict);
+        }
+    }
+    CACHE_UNLOCK();
+    return env;
+}
+
+/* small caches of values that seldom change between requests */
+typedef struct { char s[64]; PyObject *o; } last_str;
+static PyObject *cached(last_str *c, const char *s) { /* borrowed until the next call */
+    if (!c->o || strcmp(c->s, s)) {
+        PyObject *o = str(s, strlen(s));
+        if (!o) return NULL;
+        snprintf(c->s, sizeof c->s, "%s", s);
+        Py_XSETREF(c->o, o);
+    }
+    return c->o;
+}
+static PyObject *cached_port(uint32_t port) {
+    static struct { uint32_t port; PyObject *o; } c[256];
+    uint32_t i = port & 255;
+    if (!c[i].o || c[i].port != port) {
+        PyObject *o = PyUnicode_FromFormat("%u", (unsigned)port);
+        if (!o) return NULL;
+        Py_XSETREF(c[i].o, o);
+        c[i].port = port;
+    }
+    return c[i].o;
+}
+
+static int apply_extra(PyObject *env, const char *p, size_t n) {
+    const char *end = p + n;
+    while (p < end) { /* "+NAME\0value\0" sets, "-NAME\0\0" deletes */
+        const char *name = p + 1;
+        size_t a = strlen(name);
+        const char *val = name + a + 1;
+        size_t b = strlen(val);
+        if (*p == '-') {
+            PyObject *k = str(name, a);
+            if (!k || (PyDict_DelItem(env, k) < 0 && !PyErr_ExceptionMatches(PyExc_KeyError))) { Py_XDECREF(k); return -1; }
+            PyErr_Clear();
+            Py_DECREF(k);
+        } else if (a == 5 && !memcmp(name, "HTTPS", 5)) {
+            int on = !strcasecmp(val, "on") || !strcmp(val, "1");
+            if (PyDict_SetItem(env, k_scheme, on ? v_https : v_http) < 0) return -1;
+        } else {
+            PyObject *k = str(name, a), *v = str(val, b);
+            if (k) PyUnicode_InternInPlace(&k);
+            int rc = k && v ? PyDict_SetItem(env, k, v) : -1;
+            Py_XDECREF(k);
+            Py_XDECREF(v);
+            if (rc < 0) return -1;
+        }
+        p = val + b + 1;
+    }
+    return 0;
+}
+
+/* The environ of a request. New reference or NULL with an exception. */
+PyObject *mw_environ(mw_state *st, mw_route *rt, mw_req *r, mw_thread *th) {
+    const char *in = r->in;
+    mw_head *h = &r->head;
+    PyObject *env = with_fields(rt, r), *v;
+    if (!env) return NULL;
+#define SET(k, o) do { if (set_new(env, keys[K_##k], (o)) < 0) goto fail; } while (0)
+#define SETB(k, o) do { PyObject *o_ = (o); if (!o_ || PyDict_SetItem(env, keys[K_##k], o_) < 0) goto fail; } while (0)
+    const char *m = in + h->method.off;
+    if (h->method.len == 3 && !memcmp(m, "GET", 3)) SETB(REQUEST_METHOD, v_get);
+    else if (h->method.len == 4 && !memcmp(m, "POST", 4)) SETB(REQUEST_METHOD, v_post);
+    else if (h->method.len == 4 && !memcmp(m, "HEAD", 4)) SETB(REQUEST_METHOD, rt->map_head ? v_get : v_head);
+    else SET(REQUEST_METHOD, str(m, h->method.len));
+    if (!r->extra) {
+        size_t pl = h->path.len - r->script_len;
+        const char *pp = in + h->path.off + r->script_len;
+        PyObject *pi = pl == 1 && *pp == '/' ? Py_NewRef(v_slash) : str(pp, pl);
+        if (!pi) goto fail;
+        if (PyDict_SetItem(env, keys[K_PATH_INFO], pi) < 0 || PyDict_SetItem(env, keys[K_PI], pi) < 0) { Py_DECREF(pi); goto fail; }
+        Py_DECREF(pi);
+    }
+    if (h->query.len) SET(QUERY_STRING, str(in + h->query.off, h->query.len));
+    SET(REQUEST_URI, str(in + h->target.off, h->target.len));
+    if (!(h->flags & MW_HTTP11)) SETB(SERVER_PROTOCOL, v_http10);
+    static last_str la, ra;
+    uint32_t port = r->local_port;
+    if (h->host.len) { /* UseCanonicalName Off: the port the client used */
+        const char *hp = in + h->host.off, *c = memrchr(hp, ':', h->host.len), *e = hp + h->host.len;
+        if (c && c + 1 < e && !memchr(c, ']', (size_t)(e - c))) {
+            port = 0;
+            for (c++; c < e; c++) port = port * 10 + (uint32_t)(*c - '0');
+        }
+    }
+    CACHE_LOCK();
+    PyObject *vals[4] = {cached(&la, r->local), cached_port(port), cached(&ra, r->remote), cached_port(r->remote_port)};
+    static const int at[4] = {K_SERVER_ADDR, K_SERVER_PORT, K_REMOTE_ADDR, K_REMOTE_PORT};
+    int bad = 0;
+    for (int i = 0; i < 4; i++) bad |= !vals[i] || PyDict_SetItem(env, keys[at[i]], vals[i]) < 0;
+    CACHE_UNLOCK();
+    if (bad) goto fail;
+    SETB(INPUT, (PyObject *)th->input);
+    char id[40];
+    static const char hx[] = "0123456789abcdef";
+    for (int i = 0; i < 16; i++) id[i] = hx[(r->conn_id >> (60 - 4 * i)) & 15];
+    SET(CONNECTION_ID, str(id, 16));
+    id[16] = '-';
+    int n = 17, sh = 28;
+    while (sh && !((r->request_no >> sh) & 15)) sh -= 4;
+    for (; sh >= 0; sh -= 4) id[n++] = hx[(r->request_no >> sh) & 15];
+    SET(REQUEST_ID, str(id, (size_t)n));
+    SETB(THREAD_ID, th->id);
+    struct timeval tv;
+    gettimeofday(&tv, NULL);
+    double now = (double)tv.tv_sec + (double)tv.tv_usec / 1e6;
+    SET(APPLICATION_START, PyFloat_FromDouble(now));
+    SET(REQUEST_START, PyFloat_FromDouble(r->start_us ? (double)r->start_us / 1e6 : now));
+    if (r->extra && apply_extra(env, r->extra, r->extra_len) < 0) goto fail;
+    (void)v;
+    return env;
+fail:
+    Py_DECREF(env);
+    return NULL;
+}
+
+int mw_environ_init(mw_state *st) {
+#define X(a, b) if (!(keys[K_##a] = PyUnicode_InternFromString(b))) return -1;
+    KEYS(X)
+#undef X
+    k_scheme = PyUnicode_InternFromString("wsgi.url_scheme");
+    v_http = PyUnicode_InternFromString("http");
+    v_https = PyUnicode_InternFromString("https");
+    v_get = PyUnicode_InternFromString("GET");
+    v_post = PyUnicode_InternFromString("POST");
+    v_head = PyUnicode_InternFromString("HEAD");
+    v_http11 = PyUnicode_InternFromString("HTTP/1.1");
+    v_http10 = PyUnicode_InternFromString("HTTP/1.0");
+    v_empty = PyUnicode_InternFromString("");
+    v_slash = PyUnicode_InternFromString("/");
+    return v_slash && v_empty ? 0 : -1;
+}
+
+/* ---- routes ---- */
+static mw_route *routes[4096];
+static uint32_t nroutes;
+
+mw_route *mw_route_get(uint32_t i) { return i < nroutes ? routes[i] : NULL; }
+
+static int put_str(PyObject *d, const char *k, const char *v) {
+    PyObject *ks = PyUnicode_InternFromString(k), *vs = PyUnicode_DecodeLatin1(v, (Py_ssize_t)strlen(v), NULL);
+    if (vs) PyUnicode_InternInPlace(&vs);
+    int rc = ks && vs ? PyDict_SetItem(d, ks, vs) : -1;
+    Py_XDECREF(ks);
+    Py_XDECREF(vs);
+    return rc;
+}
+
+/* Register a WSGI target; its index or -1 with the exception logged. Takes the GIL itself. */
+int mw_route_add(const mw_route_conf *c) {
+    PyGILState_STATE g = PyGILState_Ensure();
+    mw_state *st = mw_state_get();
+    mw_route *rt = calloc(1, sizeof *rt);
+    PyObject *d = rt ? PyDict_New() : NULL;
+    int id = -1;
+    if (!d || nroutes == 4096) goto fail;
+    for (int i = 0; i < K_COUNT; i++) if (PyDict_SetItem(d, keys[i], v_empty) < 0) goto fail;
+    if (PyDict_SetItem(d, k_scheme, c->https ? v_https : v_http) < 0) goto fail;
+    size_t left = c->environ_len;
+    rt->environ = malloc(left + 1);
+    if (!rt->environ) goto fail;
+    memcpy(rt->environ, c->environ, left);
+    if (apply_extra(d, rt->environ, left) < 0) goto fail;
+    if (PyDict_SetItem(d, keys[K_SERVER_PROTOCOL], v_http11) < 0) goto fail;
+    if (put_str(d, "SCRIPT_NAME", c->script_name) < 0 || put_str(d, "mod_wsgi.script_name", c->script_name) < 0 ||
+        put_str(d, "mod_wsgi.process_group", c->process_group) < 0 ||
+        put_str(d, "mod_wsgi.application_group", c->application_group) < 0 ||
+        put_str(d, "mod_wsgi.callable_object", c->callable) < 0 ||
+        put_str(d, "mod_wsgi.request_handler", c->handler) < 0 ||
+        put_str(d, "mod_wsgi.handler_script", c->handler_script) < 0 ||
+        put_str(d, "mod_wsgi.listener_host", "") < 0 || put_str(d, "mod_wsgi.listener_port", "") < 0)
+        goto fail;
+    char pid[24];
+    snprintf(pid, sizeof pid, "%ld", (long)getpid());
+    if (put_str(d, "mod_wsgi.server_pid", pid) < 0) goto fail;
+    PyObject *version = PyObject_GetAttrString(st->module, "version");
+    PyObject *wsgi = Py_BuildValue("(ii)", 1, 0), *apache = Py_BuildValue("(iii)", 2, 4, 63), *zero = PyFloat_FromDouble(0.0);
+    int rc = version && wsgi && apache && zero ? 0 : -1;
+    if (!rc) {
+        rc |= PyDict_SetItemString(d, "mod_wsgi.version", version);
+        rc |= PyDict_SetItemString(d, "apache.version", apache);
+        rc |= PyDict_SetItemString(d, "wsgi.version", wsgi);
+        rc |= PyDict_SetItemString(d, "mod_wsgi.queue_start", zero);
+        rc |= PyDict_SetItemString(d, "mod_wsgi.daemon_start", zero);
+        rc |= PyDict_SetItemString(d, "wsgi.multithread", c->multithread ? Py_True : Py_False);
+        rc |= PyDict_SetItemString(d, "wsgi.multiprocess", c->multiprocess ? Py_True : Py_False);
+        rc |= PyDict_SetItemString(d, "wsgi.run_once", Py_False);
+        rc |= PyDict_SetItemString(d, "wsgi.input_terminated", Py_True);
+        rc |= PyDict_SetItemString(d, "wsgi.errors", st->errors);
+        rc |= PyDict_SetItemString(d, "wsgi.file_wrapper", (PyObject *)st->wrapper_type);
+    }
+    Py_XDECREF(version); Py_XDECREF(wsgi); Py_XDECREF(apache); Py_XDECREF(zero);
+    if (rc) goto fail;
+    rt->template_ = d;
+    rt->script_c = strdup(c->script);
+    rt->script = PyUnicode_DecodeFSDefault(c->script);
+    rt->callable = PyUnicode_DecodeLatin1(c->callable, (Py_ssize_t)strlen(c->callable), NULL);
+    rt->pass_authorization = c->pass_authorization;
+    rt->map_head = c->map_head;
+    if (!rt->script || !rt->callable || !rt->script_c) goto fail;
+    rt->id = nroutes;
+    id = (int)nroutes;
+    routes[nroutes] = rt;
+    nroutes++;
+    PyGILState_Release(g);
+    return id;
+fail:
+    if (PyErr_Occurred()) mw_log_exception(NULL, "cannot prepare the environ of '%s'", c->script);
+    Py_XDECREF(d);
+    free(rt);
+    PyGILState_Release(g);
+    return -1;
+}

@@ -1,0 +1,256 @@
+/*
+ * log.c: the error log as Python sees it: mod_wsgi.Log objects behind
+ * wsgi.errors, sys.stderr and sys.stdout, and mw_log, which writes one record.
+ *
+ * Records are written by C with one write(2) each and never through Go: a
+ * child that the application forked has no Go runtime any more but may log.
+ * Layout as Apache's default ErrorLogFormat:
+ *   [Sat Nov 21 14:20:14.123456 2026] [wsgi:error] [pid 7:tid 8] [remote a:p] text
+ */
+#include "internal.h"
+#include <errno.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/time.h>
+#include <time.h>
+#include <unistd.h>
+#ifdef __linux__
+#include <sys/syscall.h>
+#endif
+
+#define RECORD_MAX 8192 /* Apache truncates records at MAX_STRING_LEN, 8 KiB */
+
+static const char *const level_names[] = {"emerg", "alert", "crit", "error",
+                                          "warn", "notice", "info", "debug"};
+
+static long thread_id(void) {
+#ifdef __linux__
+    return (long)syscall(SYS_gettid);
+#else
+    return (long)getpid();
+#endif
+}
+
+void mw_log(int level, const mw_req *r, const char *text, size_t n) {
+    if (level > mw_cfg.log_level) return;
+    char buf[RECORD_MAX + 256];
+    struct timeval tv;
+    struct tm tm;
+    gettimeofday(&tv, NULL);
+    localtime_r(&tv.tv_sec, &tm);
+    char day[40], year[8];
+    strftime(day, sizeof day, "%a %b %d %H:%M:%S", &tm);
+    strftime(year, sizeof year, "%Y", &tm);
+    int m = snprintf(buf, sizeof buf, "[%s.%06ld %s] [wsgi:%s] [pid %ld:tid %ld] ", day,
+                     (long)tv.tv_usec, year, level_names[level & 7], (long)getpid(), thread_id());
+    if (r && r->remote[0])
+        m += snprintf(buf + m, sizeof buf - (size_t)m, "[remote %s:%u] ", r->remote, r->remote_port);
+    const char *nul = memchr(text, 0, n); /* a NUL cuts the record, as in httpd */
+    if (nul) n = (size_t)(nul - text);
+    if (n > RECORD_MAX - (size_t)m) n = RECORD_MAX - (size_t)m;
+    memcpy(buf + m, text, n);
+    size_t len = (size_t)m + n, off = 0;
+    buf[len++] = '\n';
+    while (off < len) {
+        ssize_t w = write(mw_cfg.log_fd, buf + off, len - off);
+        if (w < 0 && errno == EINTR) continue;
+        if (w <= 0) break; /* a full disk must not stop the site */
+        off += (size_t)w;
+    }
+}
+
+void mw_logf(int level, const mw_req *r, const char *fmt, ...) {
+    char buf[2048];
+    va_list ap;
+    va_start(ap, fmt);
+    int n = vsnprintf(buf, sizeof buf, fmt, ap);
+    va_end(ap);
+    if (n < 0) return;
+    mw_log(level, r, buf, (size_t)n < sizeof buf ? (size_t)n : sizeof buf - 1);
+}
+
+static void log_lines(int level, const mw_req *r, const char *p, size_t n) {
+    while (n) {
+        const char *nl = memchr(p, '\n', n);
+        size_t k = nl ? (size_t)(nl - p) : n;
+        mw_log(level, r, p, k);
+        p += k + (nl ? 1 : 0);
+        n -= k + (nl ? 1 : 0);
+    }
+}
+
+void mw_log_exception(const mw_req *r, const char *fmt, ...) {
+    char head[1024];
+    va_list ap;
+    va_start(ap, fmt);
+    vsnprintf(head, sizeof head, fmt, ap);
+    va_end(ap);
+    PyObject *t, *v, *tb;
+    PyErr_Fetch(&t, &v, &tb);
+    PyErr_NormalizeException(&t, &v, &tb);
+    if (v && tb) PyException_SetTraceback(v, tb);
+    mw_logf(MW_ERR, r, "mod_wsgi (pid=%ld): %s", (long)getpid(), head);
+    PyObject *mod = PyImport_ImportModule("traceback"), *lines = NULL, *text = NULL;
+    if (mod && t)
+        lines = PyObject_CallMethod(mod, "format_exception", "OOO", t, v ? v : Py_None, tb ? tb : Py_None);
+    if (lines) {
+        PyObject *empty = PyUnicode_FromString("");
+        text = empty ? PyUnicode_Join(empty, lines) : NULL;
+        Py_XDECREF(empty);
+    }
+    PyObject *bytes = text ? PyUnicode_AsEncodedString(text, "utf-8", "backslashreplace") : NULL;
+    if (bytes)
+        log_lines(MW_ERR, r, PyBytes_AS_STRING(bytes), (size_t)PyBytes_GET_SIZE(bytes));
+    else
+        mw_log(MW_ERR, r, "(the traceback could not be formatted)", 38);
+    PyErr_Clear();
+    Py_XDECREF(bytes); Py_XDECREF(text); Py_XDECREF(lines); Py_XDECREF(mod);
+    Py_XDECREF(t); Py_XDECREF(v); Py_XDECREF(tb);
+}
+
+/* ---- mod_wsgi.Log: a binary stream; the text wrapper sits on top ---- */
+
+typedef struct {
+    PyObject_HEAD
+    PyObject *name;
+    char *line;       /* text after the last newline */
+    size_t len, cap;
+} Log;
+
+static void log_flush_tail(Log *s) {
+    if (!s->len) return;
+    mw_log(MW_ERR, mw_self ? mw_self->req : NULL, s->line, s->len);
+    s->len = 0;
+}
+
+static int log_feed(Log *s, const char *p, size_t n) {
+    const mw_req *r = mw_self ? mw_self->req : NULL;
+    while (n) {
+        const char *nl = memchr(p, '\n', n);
+        size_t k = nl ? (size_t)(nl - p) : n;
+        if (nl && !s->len) {
+            mw_log(MW_ERR, r, p, k);
+        } else {
+            size_t keep = k; /* an endless line without newline is cut, not stored */
+            if (s->len + keep > RECORD_MAX) keep = RECORD_MAX - s->len;
+            if (s->len + keep > s->cap) {
+                size_t cap = s->len + keep + 256;
+                char *q = PyMem_Realloc(s->line, cap);
+                if (!q) { PyErr_NoMemory(); return -1; }
+                s->line = q;
+                s->cap = cap;
+            }
+            memcpy(s->line + s->len, p, keep);
+            s->len += keep;
+            if (nl) {
+                mw_log(MW_ERR, r, s->line, s->len);
+                s->len = 0;
+            }
+        }
+        p += k + (nl ? 1 : 0);
+        n -= k + (nl ? 1 : 0);
+    }
+    return 0;
+}
+
+static PyObject *log_write(PyObject *self, PyObject *arg) {
+    if (PyUnicode_Check(arg)) {
+        if (PyErr_WarnEx(PyExc_DeprecationWarning, "writing str to the binary log stream; write bytes", 1) < 0)
+            return NULL;
+        Py_ssize_t n;
+        const char *p = PyUnicode_AsUTF8AndSize(arg, &n);
+        if (!p || log_feed((Log *)self, p, (size_t)n) < 0) return NULL;
+        Py_RETURN_NONE;
+    }
+    Py_buffer b;
+    if (PyObject_GetBuffer(arg, &b, PyBUF_SIMPLE) < 0) return NULL;
+    int rc = log_feed((Log *)self, b.buf, (size_t)b.len);
+    PyBuffer_Release(&b);
+    if (rc < 0) return NULL;
+    Py_RETURN_NONE;
+}
+
+static PyObject *log_writelines(PyObject *self, PyObject *arg) {
+    PyObject *it = PyObject_GetIter(arg), *x;
+    if (!it) return NULL;
+    while ((x = PyIter_Next(it))) {
+        PyObject *ok = log_write(self, x);
+        Py_DECREF(x);
+        if (!ok) { Py_DECREF(it); return NULL; }
+        Py_DECREF(ok);
+    }
+    Py_DECREF(it);
+    if (PyErr_Occurred()) return NULL;
+    Py_RETURN_NONE;
+}
+
+/* io.TextIOWrapper with write_through flushes after every write; records end
+ * at newlines, so a flush that is part of a write must not cut a line. Only
+ * an explicit flush of the text layer arrives here with line text pending. */
+static PyObject *log_flush(PyObject *self, PyObject *u) { log_flush_tail((Log *)self); Py_RETURN_NONE; }
+static PyObject *log_close(PyObject *self, PyObject *u) { Py_RETURN_NONE; }
+static PyObject *log_false(PyObject *self, PyObject *u) { Py_RETURN_FALSE; }
+static PyObject *log_true(PyObject *self, PyObject *u) { Py_RETURN_TRUE; }
+static PyObject *log_fileno(PyObject *self, PyObject *u) {
+    PyErr_SetString(PyExc_OSError, "the log stream has no file descriptor");
+    return NULL;
+}
+static PyObject *log_get_name(PyObject *self, void *c) { return Py_NewRef(((Log *)self)->name); }
+static PyObject *log_get_closed(PyObject *self, void *c) { Py_RETURN_FALSE; }
+static PyObject *log_get_encoding(PyObject *self, void *c) { return PyUnicode_FromString("utf-8"); }
+static PyObject *log_get_errors(PyObject *self, void *c) { return PyUnicode_FromString("replace"); }
+
+static void log_dealloc(PyObject *self) {
+    PyTypeObject *t = Py_TYPE(self);
+    log_flush_tail((Log *)self);
+    PyMem_Free(((Log *)self)->line);
+    Py_XDECREF(((Log *)self)->name);
+    t->tp_free(self);
+    Py_DECREF(t);
+}
+
+static PyMethodDef log_methods[] = {
+    {"write", log_write, METH_O, "write(data): log the lines of a bytes-like object."},
+    {"writelines", log_writelines, METH_O, "writelines(iterable): write each item."},
+    {"flush", log_flush, METH_NOARGS, "flush(): log text after the last newline as a record."},
+    {"close", log_close, METH_NOARGS, "close(): does nothing."},
+    {"isatty", log_false, METH_NOARGS, NULL},
+    {"readable", log_false, METH_NOARGS, NULL},
+    {"seekable", log_false, METH_NOARGS, NULL},
+    {"writable", log_true, METH_NOARGS, NULL},
+    {"fileno", log_fileno, METH_NOARGS, NULL},
+    {0}};
+static PyGetSetDef log_getset[] = {
+    {"name", log_get_name}, {"closed", log_get_closed},
+    {"encoding", log_get_encoding}, {"errors", log_get_errors}, {0}};
+static PyType_Slot log_slots[] = {
+    {Py_tp_dealloc, log_dealloc}, {Py_tp_methods, log_methods}, {Py_tp_getset, log_getset},
+    {Py_tp_doc, "Stream into the server's error log at level error."}, {0, NULL}};
+static PyType_Spec log_spec = {"mod_wsgi.Log", sizeof(Log), 0,
+                               Py_TPFLAGS_DEFAULT | Py_TPFLAGS_DISALLOW_INSTANTIATION, log_slots};
+
+int mw_log_init(PyObject *module, mw_state *st) {
+    st->log_type = (PyTypeObject *)PyType_FromModuleAndSpec(module, &log_spec, NULL);
+    return st->log_type ? 0 : -1;
+}
+
+/* New io.TextIOWrapper over a Log, or NULL with an exception. New reference. */
+PyObject *mw_log_stream(mw_state *st, const char *name) {
+    Log *log = PyObject_New(Log, st->log_type);
+    if (!log) return NULL;
+    log->line = NULL;
+    log->len = log->cap = 0;
+    log->name = PyUnicode_FromString(name);
+    PyObject *io = PyImport_ImportModule("io"), *res = NULL;
+    if (io && log->name) {
+        PyObject *cls = PyObject_GetAttrString(io, "TextIOWrapper");
+        PyObject *args = cls ? Py_BuildValue("(Osss)", (PyObject *)log, "utf-8", "replace", "\n") : NULL;
+        PyObject *kw = Py_BuildValue("{sOsO}", "line_buffering", Py_False, "write_through", Py_True);
+        if (cls && args && kw) res = PyObject_Call(cls, args, kw);
+        Py_XDECREF(cls); Py_XDECREF(args); Py_XDECREF(kw);
+    }
+    Py_XDECREF(io);
+    Py_DECREF(log);
+    return res;
+}

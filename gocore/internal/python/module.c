@@ -1,0 +1,287 @@
+/*
+ * module.c: the `mod_wsgi` module that applications import, the `apache`
+ * module, redirected sys streams, signal restriction, and what a forked child
+ * must undo.
+ */
+#include "internal.h"
+#include <pthread.h>
+#include <signal.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+mw_conf mw_cfg = {.log_fd = 2, .log_level = MW_WARN, .server_software = "modwsgi-go"};
+static mw_state state;
+mw_state *mw_state_get(void) { return &state; }
+int mw_run_init(void);
+
+size_t mw_sizeof_req(void) { return sizeof(mw_req); }
+void *mw_alloc(size_t n) { return calloc(1, n); }
+void *mw_realloc(void *p, size_t n) { return realloc(p, n); }
+void mw_free(void *p) { free(p); }
+
+/* ---- fork ----
+ * The Go runtime does not survive fork. The child keeps Python, so it gets
+ * default signal handling back and must not hold the server's sockets open. */
+#define MAX_FD 65536
+static unsigned char tracked[MAX_FD];
+static int forked;
+
+/* The server opened (on) or closes a descriptor. Any thread, no GIL. */
+void mw_track_fd(int fd, int on) { if (fd >= 0 && fd < MAX_FD) tracked[fd] = (unsigned char)on; }
+
+static void after_fork_child(void) {
+    forked = 1;
+    for (int i = 1; i < NSIG; i++) {
+        struct sigaction sa;
+        if (i == SIGKILL || i == SIGSTOP || sigaction(i, NULL, &sa) != 0) continue;
+        if (sa.sa_handler == SIG_IGN || sa.sa_handler == SIG_DFL) continue;
+        signal(i, i == SIGPIPE ? SIG_IGN : SIG_DFL);
+    }
+    sigset_t none;
+    sigemptyset(&none);
+    pthread_sigmask(SIG_SETMASK, &none, NULL);
+    for (int i = 3; i < MAX_FD; i++) if (tracked[i]) close(i);
+}
+
+/* ---- events ---- */
+
+/* Call each event callback with event and payload (dict); returned dicts update the payload. */
+void mw_publish(mw_state *st, const char *event, PyObject *payload) {
+    PyObject *list = PyList_GetSlice(st->event_callbacks, 0, PY_SSIZE_T_MAX);
+    if (!list) { PyErr_Clear(); return; }
+    for (Py_ssize_t i = 0; i < PyList_GET_SIZE(list); i++) {
+        PyObject *args = Py_BuildValue("(s)", event);
+        PyObject *x = args ? PyObject_Call(PyList_GET_ITEM(list, i), args, payload) : NULL;
+        Py_XDECREF(args);
+        if (!x) mw_log_exception(mw_self ? mw_self->req : NULL, "Exception occurred within event callback.");
+        else if (PyDict_Check(x) && PyDict_Update(payload, x) < 0) PyErr_Clear();
+        Py_XDECREF(x);
+    }
+    Py_DECREF(list);
+}
+
+static PyObject *subscribe(PyObject *list, PyObject *cb) {
+    return PyList_Append(list, cb) < 0 ? NULL : Py_NewRef(cb);
+}
+static PyObject *sub_events(PyObject *m, PyObject *cb) { return subscribe(state.event_callbacks, cb); }
+static PyObject *sub_shutdown(PyObject *m, PyObject *cb) { return subscribe(state.shutdown_callbacks, cb); }
+static PyObject *sub_signals(PyObject *m, PyObject *cb) { return subscribe(state.signal_callbacks, cb); }
+
+static PyObject *request_data(PyObject *m, PyObject *u) {
+    if (!mw_self || !mw_self->req) {
+        PyErr_SetString(PyExc_RuntimeError, "no request is active on this thread");
+        return NULL;
+    }
+    if (!mw_self->request_data && !(mw_self->request_data = PyDict_New())) return NULL;
+    return Py_NewRef(mw_self->request_data);
+}
+
+static PyObject *signal_hook(PyObject *m, PyObject *args) {
+    PyObject *num, *handler;
+    if (!PyArg_ParseTuple(args, "OO", &num, &handler)) return NULL;
+    if (forked) { /* a child of the application owns its signals */
+        PyObject *mod = PyImport_ImportModule("_signal");
+        PyObject *x = mod ? PyObject_CallMethod(mod, "signal", "OO", num, handler) : NULL;
+        Py_XDECREF(mod);
+        return x;
+    }
+    long n = PyLong_AsLong(num);
+    if (n == -1 && PyErr_Occurred()) PyErr_Clear();
+    mw_logf(MW_INFO, mw_self ? mw_self->req : NULL,
+            "mod_wsgi (pid=%ld): Callback registration for signal %ld ignored (WSGIRestrictSignal).", (long)getpid(), n);
+    return Py_NewRef(handler);
+}
+
+static PyMethodDef methods[] = {
+    {"subscribe_events", sub_events, METH_O, "subscribe_events(callback) -> callback: call callback(name, **data) for server events."},
+    {"subscribe_shutdown", sub_shutdown, METH_O, "subscribe_shutdown(callback) -> callback: call it before the process stops."},
+    {"subscribe_signals", sub_signals, METH_O, "subscribe_signals(callback) -> callback."},
+    {"request_data", request_data, METH_NOARGS, "request_data() -> dict of the current request; RuntimeError outside one."},
+    {0}};
+static PyMethodDef signal_def = {"signal", signal_hook, METH_VARARGS, "signal(signum, handler): ignored in a managed process."};
+static struct PyModuleDef def = {PyModuleDef_HEAD_INIT, .m_name = "mod_wsgi",
+    .m_doc = "Interface between a WSGI application and the server it runs in.", .m_size = -1, .m_methods = methods};
+
+static const char python_half[] =
+    "import logging as _l\n"
+    "class LogHandler(_l.Handler):\n"
+    "    '''Write logging records to the error log of the server, one record a line.'''\n"
+    "    def emit(self, record):\n"
+    "        try:\n"
+    "            _log(record.levelno, self.format(record))\n"
+    "        except Exception:\n"
+    "            self.handleError(record)\n";
+
+static PyObject *log_record(PyObject *m, PyObject *args) {
+    int n;
+    const char *p;
+    Py_ssize_t len;
+    if (!PyArg_ParseTuple(args, "is#", &n, &p, &len)) return NULL;
+    int level = n >= 50 ? MW_CRIT : n >= 40 ? MW_ERR : n >= 30 ? MW_WARN : n >= 20 ? MW_INFO : MW_DEBUG;
+    mw_log(level, mw_self ? mw_self->req : NULL, p, (size_t)len);
+    Py_RETURN_NONE;
+}
+static PyMethodDef log_def = {"_log", log_record, METH_VARARGS, NULL};
+
+/* LogHandler needs `logging`, which few applications want at start: made on first access. */
+static PyObject *module_getattr(PyObject *m, PyObject *name) {
+    if (PyUnicode_Check(name) && PyUnicode_CompareWithASCIIString(name, "LogHandler") == 0) {
+        PyObject *d = PyModule_GetDict(state.module);
+        PyObject *ns = PyDict_New(), *f = PyCFunction_New(&log_def, NULL), *x = NULL, *cls = NULL;
+        if (ns && f && PyDict_SetItemString(ns, "_log", f) == 0 &&
+            PyDict_SetItemString(ns, "__builtins__", PyEval_GetBuiltins()) == 0) {
+            PyObject *modname = PyUnicode_FromString("mod_wsgi");
+            if (modname) PyDict_SetItemString(ns, "__name__", modname);
+            Py_XDECREF(modname);
+            x = PyRun_String(python_half, Py_file_input, ns, ns);
+        }
+        if (x) cls = Py_XNewRef(PyDict_GetItemString(ns, "LogHandler"));
+        if (cls) PyDict_SetItemString(d, "LogHandler", cls);
+        Py_XDECREF(x); Py_XDECREF(ns); Py_XDECREF(f);
+        return cls;
+    }
+    PyErr_Format(PyExc_AttributeError, "module 'mod_wsgi' has no attribute %R", name);
+    return NULL;
+}
+static PyMethodDef getattr_def = {"__getattr__", module_getattr, METH_O, NULL};
+
+static int add(PyObject *d, const char *k, PyObject *v) { /* steals v */
+    int rc = v ? PyDict_SetItemString(d, k, v) : -1;
+    Py_XDECREF(v);
+    return rc;
+}
+
+static int redirect_streams(mw_state *st) {
+    PyObject *err = mw_log_stream(st, "<stderr>"), *out = NULL;
+    if (!err || PySys_SetObject("stderr", err) < 0) { Py_XDECREF(err); return -1; }
+    Py_DECREF(err);
+    if (!(out = mw_log_stream(st, "<stdout>")) || PySys_SetObject("stdout", out) < 0) { Py_XDECREF(out); return -1; }
+    Py_DECREF(out);
+    PyObject *argv = Py_BuildValue("[s]", "mod_wsgi");
+    int rc = argv ? PySys_SetObject("argv", argv) : -1;
+    Py_XDECREF(argv);
+    return rc;
+}
+
+int mw_module_init(mw_state *st) {
+    PyObject *m = st->module = PyModule_Create(&def);
+    if (!m) return -1;
+    st->event_callbacks = PyList_New(0);
+    st->shutdown_callbacks = PyList_New(0);
+    st->signal_callbacks = PyList_New(0);
+    st->active_requests = PyDict_New();
+    st->request_timeout = PyErr_NewExceptionWithDoc("mod_wsgi.RequestTimeout",
+        "Raised in a request that ran longer than it may.", PyExc_BaseException, NULL);
+    st->str_close = PyUnicode_InternFromString("close");
+    st->str_fileno = PyUnicode_InternFromString("fileno");
+    st->str_tell = PyUnicode_InternFromString("tell");
+    PyObject *d = PyModule_GetDict(m);
+    if (mw_log_init(m, st) < 0 || mw_input_init(m, st) < 0 || mw_response_init(m, st) < 0 || mw_wrapper_init(m, st) < 0) return -1;
+    int rc = add(d, "version", Py_BuildValue("(iii)", 6, 0, 5));
+    rc |= add(d, "process_group", PyUnicode_FromString(mw_cfg.process_group));
+    rc |= add(d, "application_group", PyUnicode_FromString(""));
+    rc |= add(d, "maximum_processes", PyLong_FromLong(mw_cfg.processes));
+    rc |= add(d, "threads_per_process", PyLong_FromLong(mw_cfg.threads));
+    rc |= PyDict_SetItemString(d, "FileWrapper", (PyObject *)st->wrapper_type);
+    rc |= PyDict_SetItemString(d, "RequestTimeout", st->request_timeout);
+    rc |= PyDict_SetItemString(d, "event_callbacks", st->event_callbacks);
+    rc |= PyDict_SetItemString(d, "shutdown_callbacks", st->shutdown_callbacks);
+    rc |= PyDict_SetItemString(d, "signal_callbacks", st->signal_callbacks);
+    rc |= PyDict_SetItemString(d, "active_requests", st->active_requests);
+    rc |= add(d, "__getattr__", PyCFunction_New(&getattr_def, NULL));
+    if (rc || !(st->errors = mw_log_stream(st, "<wsgi.errors>"))) return -1;
+    PyObject *modules = PyImport_GetModuleDict();
+    if (PyDict_SetItemString(modules, "mod_wsgi", m) < 0) return -1;
+    PyObject *ap = PyModule_New("apache");
+    if (!ap) return -1;
+    PyObject *ad = PyModule_GetDict(ap);
+    rc |= add(ad, "version", Py_BuildValue("(iii)", 2, 4, 63));
+    rc |= add(ad, "description", PyUnicode_FromString(mw_cfg.server_software));
+    rc |= add(ad, "mpm_name", PyUnicode_FromString("modwsgi-go"));
+    rc |= add(ad, "build_date", PyUnicode_FromString(""));
+    rc |= add(ad, "maximum_processes", PyLong_FromLong(mw_cfg.processes));
+    rc |= add(ad, "threads_per_process", PyLong_FromLong(mw_cfg.threads));
+    rc |= PyDict_SetItemString(modules, "apache", ap);
+    Py_DECREF(ap);
+    return rc || redirect_streams(st) < 0 ? -1 : 0;
+}
+
+static int restrict_signals(void) {
+    PyObject *mod = PyImport_ImportModule("signal"), *f = PyCFunction_New(&signal_def, NULL);
+    int rc = mod && f ? PyObject_SetAttrString(mod, "signal", f) : -1;
+    Py_XDECREF(mod);
+    Py_XDECREF(f);
+    return rc;
+}
+
+static char *copy(const char *s) { return strdup(s ? s : ""); }
+
+/* Prepare the main interpreter. Called once, without GIL, before any thread starts; 0 or -1 (logged). */
+int mw_init(const mw_conf *c) {
+    mw_cfg = *c;
+    mw_cfg.process_group = copy(c->process_group);
+    mw_cfg.server_software = copy(c->server_software);
+    PyGILState_STATE g = PyGILState_Ensure();
+    int rc = mw_environ_init(&state) | mw_run_init();
+    if (!rc) rc = mw_module_init(&state);
+    if (!rc && mw_cfg.restrict_signal) rc = restrict_signals();
+    if (rc) mw_log_exception(NULL, "cannot prepare the Python interpreter");
+    pthread_atfork(NULL, NULL, after_fork_child);
+    PyGILState_Release(g);
+    return rc;
+}
+
+/* python-path: put the directories of a ':' list at the front of sys.path, .pth files honoured. */
+void mw_add_path(const char *dirs) {
+    PyGILState_STATE g = PyGILState_Ensure();
+    PyObject *site = PyImport_ImportModule("site"), *path = PySys_GetObject("path");
+    char *list = copy(dirs), *save = NULL;
+    Py_ssize_t at = 0;
+    for (char *p = strtok_r(list, ":", &save); p && path; p = strtok_r(NULL, ":", &save)) {
+        Py_ssize_t before = PyList_Size(path);
+        PyObject *x = site ? PyObject_CallMethod(site, "addsitedir", "s", p) : NULL;
+        if (!x) PyErr_Clear();
+        Py_XDECREF(x);
+        Py_ssize_t added = PyList_Size(path) - before;
+        for (Py_ssize_t i = 0; i < added; i++) { /* what addsitedir appended moves to the front, in order */
+            PyObject *o = Py_NewRef(PyList_GetItem(path, before + i));
+            if (PySequence_DelItem(path, before + i) == 0) PyList_Insert(path, at++, o);
+            Py_DECREF(o);
+        }
+    }
+    free(list);
+    Py_XDECREF(site);
+    PyErr_Clear();
+    PyGILState_Release(g);
+}
+
+/* process_stopping events and shutdown callbacks, then threads joined and atexit run. Without GIL. */
+void mw_shutdown(const char *reason) {
+    PyGILState_STATE g = PyGILState_Ensure();
+    PyObject *p = Py_BuildValue("{ss}", "shutdown_reason", reason);
+    if (p) {
+        mw_publish(&state, "process_stopping", p);
+        for (Py_ssize_t i = 0; i < PyList_Size(state.shutdown_callbacks); i++) {
+            PyObject *args = Py_BuildValue("(s)", "process_stopping");
+            PyObject *cb = Py_NewRef(PyList_GetItem(state.shutdown_callbacks, i));
+            PyObject *x = args ? PyObject_Call(cb, args, p) : NULL;
+            if (!x) mw_log_exception(NULL, "Exception occurred within shutdown callback.");
+            Py_XDECREF(x);
+            Py_DECREF(cb);
+            Py_XDECREF(args);
+        }
+        Py_DECREF(p);
+    }
+    PyObject *th = PyImport_GetModule(PyUnicode_FromString("threading"));
+    PyObject *x = th ? PyObject_CallMethod(th, "_shutdown", NULL) : NULL;
+    if (!x) PyErr_Clear();
+    Py_XDECREF(x);
+    Py_XDECREF(th);
+    PyObject *ae = PyImport_ImportModule("atexit");
+    x = ae ? PyObject_CallMethod(ae, "_run_exitfuncs", NULL) : NULL;
+    if (!x) mw_log_exception(NULL, "Exception occurred in an atexit callback.");
+    Py_XDECREF(x);
+    Py_XDECREF(ae);
+    PyGILState_Release(g);
+}

@@ -1,0 +1,113 @@
+/*
+ * mw.h: what the Go side and the C side of package python share.
+ *
+ * Two structures cross the boundary: mw_head (mirrors http1.Head) and mw_req
+ * (mirrors listen.Req). Both live in C memory owned by package listen, hold no
+ * Go pointers, and belong to one thread at a time: the leader while it reads
+ * and parses, the Python thread that runs the request, then whoever writes the
+ * rest of the response. The output buffer is also touched by the monitor's
+ * flush, therefore out_lock.
+ */
+#ifndef MW_H
+#define MW_H
+#include <stddef.h>
+#include <stdint.h>
+
+typedef struct { uint32_t off, len; } mw_span;
+typedef struct { mw_span name, value; } mw_field;
+
+#define MW_MAX_FIELDS 256
+typedef struct {
+    mw_span method, target, path, query, host;
+    uint32_t head_len, nfields, flags, pad;
+    int64_t content_length;
+    mw_field fields[MW_MAX_FIELDS];
+} mw_head;
+
+/* mw_head.flags, equal to http1.Flag* */
+enum { MW_HTTP11 = 1, MW_KEEPALIVE = 2, MW_CHUNKED = 4, MW_HAS_LENGTH = 8,
+       MW_EXPECT = 16, MW_UPGRADE = 32, MW_PLAIN = 64, MW_HAS_HOST = 128 };
+
+/* mw_req.phase: where the request is, read by the monitor */
+enum { MW_WAIT_GIL = 0, MW_IN_APP = 1 };
+
+/* mw_req.result: what mw_run leaves to do */
+enum {
+    MW_OK = 0,       /* the response is in out (and tail/sendfile fields) or sent */
+    MW_ERROR = 1,    /* nothing was sent: the server answers with req.status */
+    MW_CUT = 2,      /* response began and broke: close so that the client sees it */
+};
+
+typedef struct mw_req {
+    mw_head head;
+    char *in;                 /* malloc; request bytes from the start of the head */
+    char *out;                /* malloc; response bytes [out_off, out_len) not sent yet */
+    char *extra;              /* malloc or NULL: "name\0value\0"... per-request environ additions */
+    uint64_t in_len, in_cap;
+    uint64_t out_off, out_len, out_cap;
+    uint64_t extra_len;
+    uint64_t body_off, body_len;  /* body bytes present in `in` (raw bytes if chunked) */
+    uint64_t body_read;           /* of those, consumed by the application */
+    int64_t stream_left;          /* Content-Length body: bytes still on the socket */
+    int64_t body_limit;           /* LimitRequestBody, 0 none */
+    int64_t sent_body;            /* response body bytes handed over */
+    int64_t start_us;             /* arrival, microseconds since the epoch */
+    uint64_t conn_id, request_no;
+    int64_t file_off, file_left;  /* rest of a sendfile the reactor has to finish */
+    uint64_t in_read;             /* chunked decoder: raw position */
+    int32_t fd;
+    int32_t file_fd;              /* -1 or a descriptor owned by this request */
+    int32_t io_timeout_ms;
+    int32_t status;
+    int32_t result;
+    int32_t keep_alive;           /* in: may persist; out: will persist */
+    uint32_t route;               /* index given by mw_route_add */
+    uint32_t script_len;          /* bytes of the path that are SCRIPT_NAME */
+    uint32_t out_lock;
+    uint32_t streaming;           /* the monitor may flush out */
+    uint32_t phase;
+    uint32_t aborted;             /* the client is gone */
+    uint32_t chunk_state;         /* streaming chunked decoder: see input.c */
+    uint32_t status_override;     /* ErrorDocument served by WSGI keeps this status */
+    int64_t chunk_left;
+    uint32_t remote_port, local_port;
+    char remote[64];
+    char local[64];
+} mw_req;
+
+/* One WSGI target. Strings are copied by mw_route_add. */
+typedef struct {
+    const char *script, *process_group, *application_group, *callable, *handler,
+        *handler_script, *script_name;
+    const char *environ;     /* "name\0value\0"... */
+    size_t environ_len;
+    int pass_authorization, map_head, multithread, multiprocess, error_override;
+    int https;
+} mw_route_conf;
+
+/* process-wide settings, before mw_init */
+typedef struct {
+    const char *process_group;
+    const char *server_software;
+    int threads, processes;
+    int restrict_stdin, restrict_stdout, restrict_signal;
+    int log_fd;
+    int log_level;           /* 0 emerg ... 7 debug */
+} mw_conf;
+
+int mw_init(const mw_conf *conf);
+int mw_thread_start(int thread_id);
+int mw_route_add(const mw_route_conf *conf);
+int mw_load(uint32_t route);
+void mw_run(mw_req *r);
+int mw_stale(uint32_t route);
+int mw_import(const char *path, const char *group);
+void mw_add_path(const char *dirs);
+void mw_set_date(const char *date);
+void mw_track_fd(int fd, int on);
+void mw_shutdown(const char *reason);
+size_t mw_sizeof_req(void);
+void *mw_alloc(size_t n);
+void *mw_realloc(void *p, size_t n);
+void mw_free(void *p);
+#endif

@@ -1,0 +1,180 @@
+// Package python is the only cgo package: it hosts the CPython interpreter
+// that loaded this library and runs WSGI requests in it. All work on Python
+// objects is in the C files beside; this file is the Go face of them.
+//
+// GIL: unless a comment says otherwise the functions here are called without
+// the GIL and take it themselves. Run belongs to the hot path: one crossing
+// and no call back into Go.
+package python
+
+/*
+#cgo CFLAGS: -std=gnu11 -O2 -Wall -Wno-unused-parameter -fvisibility=hidden
+#cgo linux CFLAGS: -D_GNU_SOURCE
+#cgo darwin LDFLAGS: -undefined dynamic_lookup
+#cgo noescape mw_run
+#cgo nocallback mw_run
+#cgo nocallback mw_stale
+#include <stdlib.h>
+#include "mw.h"
+*/
+import "C"
+
+import (
+	"errors"
+	"fmt"
+	"strings"
+	"unsafe"
+)
+
+// Results of Run, left in the request's Result field.
+const (
+	OK    = int32(C.MW_OK)    // the response is in the buffer or sent
+	Error = int32(C.MW_ERROR) // nothing was sent: answer with Status
+	Cut   = int32(C.MW_CUT)   // the response broke after its head: close the connection
+)
+
+// Config prepares the interpreter of this process.
+type Config struct {
+	ProcessGroup      string
+	ServerSoftware    string
+	Threads           int // Python threads of this process
+	Processes         int // processes of the group
+	RestrictSignal    bool
+	LogFD, LogLevel   int // descriptor and level (0 emerg ... 7 debug) of the error log
+}
+
+// Route is one WSGI target in the form the C side wants.
+type Route struct {
+	Script, ProcessGroup, ApplicationGroup, Callable, Handler, HandlerScript, ScriptName string
+	Environ                                                                              []byte // from AppendSet
+	PassAuthorization, MapHEAD, Multithread, Multiprocess, HTTPS                         bool
+}
+
+// AppendSet appends an assignment for Route.Environ or a request's extra
+// environ. NUL bytes cannot be in an environment variable and are dropped.
+func AppendSet(b []byte, name, value string) []byte {
+	b = append(b, '+')
+	b = append(b, name...)
+	b = append(b, 0)
+	if strings.IndexByte(value, 0) >= 0 {
+		value = strings.ReplaceAll(value, "\x00", "")
+	}
+	b = append(b, value...)
+	return append(b, 0)
+}
+
+// AppendDelete appends the removal of a key.
+func AppendDelete(b []byte, name string) []byte {
+	b = append(b, '-')
+	b = append(b, name...)
+	return append(b, 0, 0)
+}
+
+// Init prepares the main interpreter. Called once per process.
+func Init(c Config) error {
+	pg, sw := C.CString(c.ProcessGroup), C.CString(c.ServerSoftware)
+	defer C.free(unsafe.Pointer(pg))
+	defer C.free(unsafe.Pointer(sw))
+	cc := C.mw_conf{process_group: pg, server_software: sw, threads: C.int(c.Threads), processes: C.int(c.Processes),
+		restrict_signal: flag(c.RestrictSignal), log_fd: C.int(c.LogFD), log_level: C.int(c.LogLevel)}
+	if C.mw_init(&cc) != 0 {
+		return errors.New("prepare the Python interpreter: see the error log")
+	}
+	return nil
+}
+
+func flag(b bool) C.int {
+	if b {
+		return 1
+	}
+	return 0
+}
+
+// StartThread makes the calling goroutine's OS thread a Python thread; the
+// goroutine must be locked to it for the rest of its life.
+func StartThread(id int) error {
+	if C.mw_thread_start(C.int(id)) != 0 {
+		return fmt.Errorf("create thread state %d: out of memory", id)
+	}
+	return nil
+}
+
+// AddRoute registers a target and returns its index.
+func AddRoute(r *Route) (uint32, error) {
+	var frees []unsafe.Pointer
+	s := func(v string) *C.char {
+		p := C.CString(v)
+		frees = append(frees, unsafe.Pointer(p))
+		return p
+	}
+	defer func() {
+		for _, p := range frees {
+			C.free(p)
+		}
+	}()
+	env := C.CBytes(append(r.Environ, 0))
+	frees = append(frees, env)
+	c := C.mw_route_conf{script: s(r.Script), process_group: s(r.ProcessGroup), application_group: s(r.ApplicationGroup),
+		callable: s(r.Callable), handler: s(r.Handler), handler_script: s(r.HandlerScript), script_name: s(r.ScriptName),
+		environ: (*C.char)(env), environ_len: C.size_t(len(r.Environ)), pass_authorization: flag(r.PassAuthorization),
+		map_head: flag(r.MapHEAD), multithread: flag(r.Multithread), multiprocess: flag(r.Multiprocess), https: flag(r.HTTPS)}
+	id := C.mw_route_add(&c)
+	if id < 0 {
+		return 0, fmt.Errorf("prepare %s: see the error log", r.Script)
+	}
+	return uint32(id), nil
+}
+
+// Run runs one request (a listen.Req in C memory) on a Python thread.
+func Run(req unsafe.Pointer) { C.mw_run((*C.mw_req)(req)) }
+
+// Load loads the script of a route now. Python threads only.
+func Load(route uint32) bool { return C.mw_load(C.uint32_t(route)) == 0 }
+
+// Import executes a script for its effects (WSGIImportScript). Python threads only.
+func Import(path, group string) bool {
+	p, g := C.CString(path), C.CString(group)
+	defer C.free(unsafe.Pointer(p))
+	defer C.free(unsafe.Pointer(g))
+	return C.mw_import(p, g) == 0
+}
+
+// Stale reports whether the script of a loaded route has changed on disk.
+func Stale(route uint32) bool { return C.mw_stale(C.uint32_t(route)) != 0 }
+
+// AddPath puts a colon-separated list of directories at the front of sys.path.
+func AddPath(dirs string) {
+	p := C.CString(dirs)
+	C.mw_add_path(p)
+	C.free(unsafe.Pointer(p))
+}
+
+// SetDate sets the Date field of responses: an IMF-fixdate of 29 bytes.
+func SetDate(date string) {
+	p := C.CString(date)
+	C.mw_set_date(p)
+	C.free(unsafe.Pointer(p))
+}
+
+// TrackFD tells which descriptors a child forked by the application must close.
+func TrackFD(fd int, open bool) { C.mw_track_fd(C.int(fd), flag(open)) }
+
+// Shutdown publishes process_stopping, calls the shutdown callbacks, joins
+// non-daemon threads and runs atexit functions.
+func Shutdown(reason string) {
+	p := C.CString(reason)
+	C.mw_shutdown(p)
+	C.free(unsafe.Pointer(p))
+}
+
+// SizeofReq is the size of the C request structure; package listen's mirror must agree.
+func SizeofReq() uintptr { return uintptr(C.mw_sizeof_req()) }
+
+// Alloc returns n zeroed bytes of C memory; Realloc and Free go with it.
+func Alloc(n uintptr) unsafe.Pointer { return C.mw_alloc(C.size_t(n)) }
+
+// Realloc resizes memory from Alloc.
+func Realloc(p unsafe.Pointer, n uintptr) unsafe.Pointer { return C.mw_realloc(p, C.size_t(n)) }
+
+// Free releases memory from Alloc.
+func Free(p unsafe.Pointer) { C.mw_free(p) }

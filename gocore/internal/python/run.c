@@ -1,0 +1,387 @@
+/*
+ * run.c: one WSGI request from environ to the last block, and the threads
+ * that run them.
+ *
+ * mw_run is the only entry of the hot path. It is called without the GIL on a
+ * thread that called mw_thread_start, takes the GIL, runs the application to
+ * completion and gives the GIL back. No exception leaves it: each is logged
+ * and becomes r->result and r->status.
+ */
+#include "internal.h"
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+__thread mw_thread *mw_self;
+static PyThread_type_lock load_lock; /* serialises check and load of scripts */
+
+int mw_run_init(void) { return (load_lock = PyThread_allocate_lock()) ? 0 : -1; }
+
+/* Make the calling OS thread a Python thread for life. Without GIL; 0 or -1. */
+int mw_thread_start(int id) {
+    mw_thread *t = calloc(1, sizeof *t);
+    if (!t) return -1;
+    t->ts = PyThreadState_New(PyInterpreterState_Main());
+    if (!t->ts) { free(t); return -1; }
+    PyEval_RestoreThread(t->ts);
+    mw_state *st = mw_state_get();
+    t->input = (mw_input *)mw_input_new(st);
+    t->response = (mw_response *)mw_response_new(st);
+    t->id = PyLong_FromLong(id);
+    mw_self = t;
+    int ok = t->input && t->response && t->id;
+    PyEval_SaveThread();
+    return ok ? 0 : -1;
+}
+
+/* ---- scripts ---- */
+
+static PyObject *module_name(const char *path) { /* "_mod_wsgi_" + md5 of the absolute path */
+    PyObject *md5 = PyImport_ImportModule("_md5"), *h = NULL, *hex = NULL, *name = NULL;
+    if (!md5) { PyErr_Clear(); md5 = PyImport_ImportModule("hashlib"); }
+    if (md5) h = PyObject_CallMethod(md5, "md5", "y", path);
+    if (h) hex = PyObject_CallMethod(h, "hexdigest", NULL);
+    if (hex) name = PyUnicode_FromFormat("_mod_wsgi_%U", hex);
+    Py_XDECREF(md5); Py_XDECREF(h); Py_XDECREF(hex);
+    return name;
+}
+
+static PyObject *read_file(const char *path) {
+    FILE *f = fopen(path, "rb");
+    if (!f) return PyErr_SetFromErrnoWithFilename(PyExc_OSError, path);
+    PyObject *b = NULL;
+    struct stat sb;
+    if (fstat(fileno(f), &sb) == 0 && S_ISREG(sb.st_mode)) {
+        b = PyBytes_FromStringAndSize(NULL, sb.st_size);
+        if (b) {
+            size_t n = fread(PyBytes_AS_STRING(b), 1, (size_t)sb.st_size, f);
+            _PyBytes_Resize(&b, (Py_ssize_t)n);
+        }
+    } else {
+        PyErr_Format(PyExc_OSError, "'%s' is not a regular file", path);
+    }
+    fclose(f);
+    return b;
+}
+
+static int64_t stat_ns(const char *path, int64_t *size) {
+    struct stat sb;
+    if (stat(path, &sb) < 0) return 0;
+    *size = (int64_t)sb.st_size;
+#ifdef __APPLE__
+    return (int64_t)sb.st_mtimespec.tv_sec * 1000000000 + sb.st_mtimespec.tv_nsec;
+#else
+    return (int64_t)sb.st_mtim.tv_sec * 1000000000 + sb.st_mtim.tv_nsec;
+#endif
+}
+
+/* Execute a script as a module; new reference to the module or NULL with an exception. */
+static PyObject *load_script(const char *path, int64_t *mtime, int64_t *size) {
+    PyObject *name = module_name(path), *mod = NULL, *src = NULL, *code = NULL, *res = NULL;
+    PyObject *modules = PyImport_GetModuleDict(), *file = NULL, *mt = NULL;
+    *mtime = stat_ns(path, size);
+    if (!name || !(src = read_file(path)) || !(file = PyUnicode_DecodeFSDefault(path))) goto fail;
+    code = Py_CompileStringObject(PyBytes_AS_STRING(src), file, Py_file_input, NULL, -1);
+    if (!code || !(mod = PyModule_NewObject(name))) goto fail;
+    PyObject *d = PyModule_GetDict(mod);
+    mt = PyLong_FromLongLong(*mtime / 1000);
+    PyObject *bi = PyEval_GetBuiltins();
+    if (!mt || PyDict_SetItemString(d, "__file__", file) < 0 || PyDict_SetItemString(d, "__builtins__", bi) < 0 ||
+        PyDict_SetItem(modules, name, mod) < 0)
+        goto fail;
+    res = PyEval_EvalCode(code, d, d);
+    if (!res) {
+        PyObject *t, *v, *tb;
+        PyErr_Fetch(&t, &v, &tb);
+        if (PyDict_DelItem(modules, name) < 0) PyErr_Clear();
+        PyErr_Restore(t, v, tb);
+        Py_CLEAR(mod);
+        goto fail;
+    }
+    if (PyDict_SetItemString(d, "__mtime__", mt) < 0) Py_CLEAR(mod);
+fail:
+    if (!res) Py_CLEAR(mod);
+    Py_XDECREF(name); Py_XDECREF(src); Py_XDECREF(code); Py_XDECREF(file); Py_XDECREF(mt); Py_XDECREF(res);
+    return mod;
+}
+
+/* Set rt->app. 0, or -1 with the cause logged. GIL held; may release it while waiting. */
+static int route_load(mw_route *rt, const mw_req *r) {
+    if (rt->app) return 0;
+    Py_BEGIN_ALLOW_THREADS
+    PyThread_acquire_lock(load_lock, 1);
+    Py_END_ALLOW_THREADS
+    int rc = -1;
+    if (rt->app) { rc = 0; goto out; }
+    PyObject *mod = NULL, *name = module_name(rt->script_c);
+    PyObject *have = name ? PyImport_GetModule(name) : NULL; /* another route has loaded the same script */
+    Py_XDECREF(name);
+    if (have && PyObject_HasAttrString(have, "__mtime__")) {
+        mod = have;
+        rt->mtime_ns = stat_ns(rt->script_c, &rt->size);
+    } else {
+        Py_XDECREF(have);
+        PyErr_Clear();
+        mod = load_script(rt->script_c, &rt->mtime_ns, &rt->size);
+    }
+    if (!mod) {
+        if (PyErr_ExceptionMatches(PyExc_SystemExit))
+            mw_log_exception(r, "SystemExit exception raised when loading WSGI script '%s'.", rt->script_c);
+        else
+            mw_log_exception(r, "Failed to load WSGI script file '%s'.", rt->script_c);
+        goto out;
+    }
+    PyObject *app = PyObject_GetAttr(mod, rt->callable);
+    if (!app) {
+        PyErr_Clear();
+        const char *c = PyUnicode_AsUTF8(rt->callable);
+        mw_logf(MW_ERR, r, "mod_wsgi (pid=%ld): Target WSGI script '%s' does not contain WSGI application '%s'.",
+                (long)getpid(), rt->script_c, c ? c : "?");
+    } else if (!PyCallable_Check(app)) {
+        mw_logf(MW_ERR, r, "mod_wsgi (pid=%ld): WSGI application object in '%s' is not callable.", (long)getpid(), rt->script_c);
+        Py_DECREF(app);
+    } else {
+        rt->app = app; /* kept for the life of the process */
+        rc = 0;
+    }
+    Py_DECREF(mod);
+out:
+    PyThread_release_lock(load_lock);
+    return rc;
+}
+
+/* Has the script changed since it was loaded? Without GIL: one stat. */
+int mw_stale(uint32_t i) {
+    mw_route *rt = mw_route_get(i);
+    if (!rt || !rt->app) return 0;
+    int64_t size = 0, t = stat_ns(rt->script_c, &size);
+    return t != 0 && (t != rt->mtime_ns || size != rt->size);
+}
+
+/* Load the script of a route before its first request. Any Python thread, without GIL. */
+int mw_load(uint32_t i) {
+    mw_route *rt = mw_route_get(i);
+    if (!rt || !mw_self) return -1;
+    PyEval_RestoreThread(mw_self->ts);
+    int rc = route_load(rt, NULL);
+    PyEval_SaveThread();
+    return rc;
+}
+
+/* WSGIImportScript: execute for its effects. Any Python thread, without GIL. */
+int mw_import(const char *path, const char *group) {
+    PyEval_RestoreThread(mw_self->ts);
+    int64_t m, s = 0;
+    PyObject *mod = load_script(path, &m, &s);
+    int rc = mod ? 0 : -1;
+    if (!mod) mw_log_exception(NULL, "Failed to load WSGI import script file '%s'.", path);
+    Py_XDECREF(mod);
+    PyEval_SaveThread();
+    return rc;
+}
+
+/* ---- one request ---- */
+
+static int is_timeout(mw_state *st) { return st->request_timeout && PyErr_ExceptionMatches(st->request_timeout); }
+
+/* The application raised, or gave something that is no response. */
+static void app_failed(mw_state *st, mw_response *s, mw_req *r, mw_route *rt) {
+    r->keep_alive = s->committed ? 0 : r->keep_alive;
+    r->result = s->committed ? MW_CUT : MW_ERROR;
+    if (is_timeout(st)) {
+        PyErr_Clear();
+        mw_logf(MW_INFO, r, "mod_wsgi (pid=%ld): Request timed out processing WSGI script '%s'.", (long)getpid(), rt->script_c);
+        if (!s->committed) r->status = 504;
+        return;
+    }
+    if (!s->committed) r->status = 500;
+    PyObject *t, *v, *tb;
+    PyErr_Fetch(&t, &v, &tb);
+    if (PyList_GET_SIZE(st->event_callbacks)) {
+        PyErr_NormalizeException(&t, &v, &tb);
+        PyObject *p = Py_BuildValue("{s(OOO)}", "exception_info", t, v ? v : Py_None, tb ? tb : Py_None);
+        if (p) mw_publish(st, "request_exception", p);
+        PyErr_Clear();
+        Py_XDECREF(p);
+    }
+    PyErr_Restore(t, v, tb);
+    if (PyErr_ExceptionMatches(PyExc_SystemExit))
+        mw_log_exception(r, "SystemExit exception raised by WSGI script '%s' ignored.", rt->script_c);
+    else
+        mw_log_exception(r, "Exception occurred processing WSGI script '%s'.", rt->script_c);
+}
+
+/* The descriptor of a file wrapper that can be sent from its current position: 0, or -1 (no exception). */
+static int wrapper_file(mw_state *st, PyObject *res, int *fd, int64_t *off, int64_t *size) {
+    PyObject *f = ((mw_wrapper *)res)->filelike, *x;
+    if (!f) return -1;
+    x = PyObject_CallMethodNoArgs(f, st->str_fileno);
+    long n = x ? PyLong_AsLong(x) : -1;
+    Py_XDECREF(x);
+    if (n < 0) { PyErr_Clear(); return -1; }
+    struct stat sb;
+    if (fstat((int)n, &sb) < 0 || !S_ISREG(sb.st_mode)) return -1;
+    x = PyObject_CallMethodNoArgs(f, st->str_tell);
+    long long at = x && PyLong_Check(x) ? PyLong_AsLongLong(x) : -1;
+    Py_XDECREF(x);
+    if (at < 0 || at > sb.st_size) { PyErr_Clear(); return -1; }
+    *fd = (int)n;
+    *off = at;
+    *size = sb.st_size - at;
+    return 0;
+}
+
+static int not_bytes(PyObject *b) {
+    PyErr_Format(PyExc_TypeError, "WSGI application must yield bytes, got %.200s", Py_TYPE(b)->tp_name);
+    return -1;
+}
+
+/* Send what the application returned. 0, or -1 with an exception. */
+static int send_result(mw_state *st, mw_response *s, mw_req *r, PyObject *res) {
+    int fd;
+    int64_t off, size;
+    if (!s->committed && PyObject_TypeCheck(res, st->wrapper_type) && wrapper_file(st, res, &fd, &off, &size) == 0) {
+        if (mw_commit(s, size) < 0) return -1;
+        if (s->length >= 0 && s->length < size) size = s->length;
+        mw_send_file(s, fd, off, size);
+        if (!s->nobody && s->length > size) { r->keep_alive = 0; r->result = MW_CUT; }
+        return 0;
+    }
+    int list = PyList_CheckExact(res), tuple = PyTuple_CheckExact(res);
+    if (list || tuple) { /* everything is known: one Content-Length, no chunks */
+        Py_ssize_t n = list ? PyList_GET_SIZE(res) : PyTuple_GET_SIZE(res);
+        int64_t total = 0;
+        for (Py_ssize_t i = 0; i < n; i++) {
+            PyObject *b = list ? PyList_GET_ITEM(res, i) : PyTuple_GET_ITEM(res, i);
+            if (!PyBytes_Check(b)) return not_bytes(b);
+            total += PyBytes_GET_SIZE(b);
+        }
+        if (!s->committed && mw_commit(s, total) < 0) return -1;
+        for (Py_ssize_t i = 0; i < (list ? PyList_GET_SIZE(res) : n); i++) { /* another thread may shorten the list */
+            PyObject *b = Py_NewRef(list ? PyList_GET_ITEM(res, i) : PyTuple_GET_ITEM(res, i));
+            int bad = !PyBytes_Check(b) ? not_bytes(b) : 0;
+            int gone = !bad && mw_put_block(s, PyBytes_AS_STRING(b), (size_t)PyBytes_GET_SIZE(b), i == n - 1 && !s->chunked) < 0;
+            Py_DECREF(b);
+            if (bad) return -1;
+            if (gone) return 0;
+        }
+        mw_finish(s);
+        return 0;
+    }
+    PyObject *it = PyObject_GetIter(res), *b;
+    if (!it) return -1;
+    while ((b = PyIter_Next(it))) {
+        if (!PyBytes_Check(b)) { not_bytes(b); Py_DECREF(b); break; }
+        Py_ssize_t n = PyBytes_GET_SIZE(b);
+        if (n) {
+            if (!s->committed) {
+                if (mw_commit(s, -1) < 0) { Py_DECREF(b); break; }
+                __atomic_store_n(&r->streaming, 1, __ATOMIC_RELEASE);
+            }
+            if (mw_put_block(s, PyBytes_AS_STRING(b), (size_t)n, 0) < 0) { Py_DECREF(b); break; }
+        }
+        Py_DECREF(b);
+    }
+    Py_DECREF(it);
+    if (PyErr_Occurred()) return -1;
+    if (r->aborted) return 0;
+    if (!s->committed && mw_commit(s, 0) < 0) return -1;
+    mw_finish(s);
+    return 0;
+}
+
+static void close_result(mw_state *st, PyObject *res, mw_req *r, mw_route *rt) {
+    if (PyList_CheckExact(res) || PyTuple_CheckExact(res) || PyBytes_CheckExact(res)) return;
+    PyObject *c = PyObject_GetAttr(res, st->str_close), *x = NULL;
+    if (c) {
+        x = PyObject_CallNoArgs(c);
+        Py_DECREF(c);
+    } else if (PyErr_ExceptionMatches(PyExc_AttributeError)) {
+        PyErr_Clear();
+        return;
+    }
+    if (!x) {
+        if (is_timeout(st)) PyErr_Clear();
+        else mw_log_exception(r, "Exception occurred in close() of the response of WSGI script '%s'.", rt->script_c);
+    }
+    Py_XDECREF(x);
+}
+
+static void publish_started(mw_state *st, PyObject *env, PyObject **app, mw_thread *t) {
+    PyObject *p = Py_BuildValue("{sOsOsO}", "request_environ", env, "application_object", *app, "thread_id", t->id);
+    if (p) {
+        mw_publish(st, "request_started", p);
+        PyObject *x = PyDict_GetItemString(p, "application_object"); /* a callback may replace it */
+        if (x) Py_SETREF(*app, Py_NewRef(x));
+        Py_DECREF(p);
+    }
+}
+
+void mw_run(mw_req *r) {
+    mw_thread *t = mw_self;
+    mw_route *rt = mw_route_get(r->route);
+    r->result = MW_OK;
+    r->status = 0;
+    PyEval_RestoreThread(t->ts);
+    __atomic_store_n(&r->phase, MW_IN_APP, __ATOMIC_RELEASE);
+    mw_state *st = mw_state_get();
+    t->req = r;
+    if (!rt->app && route_load(rt, r) < 0) {
+        r->result = MW_ERROR;
+        r->status = 500;
+        t->req = NULL;
+        PyEval_SaveThread();
+        return;
+    }
+    mw_response *s = t->response;
+    s->req = r;
+    s->length = -1;
+    s->committed = s->chunked = s->nobody = 0;
+    t->input->req = r;
+    t->input->failed = 0;
+    PyObject *app = Py_NewRef(rt->app), *res = NULL;
+    PyObject *env = mw_environ(st, rt, r, t);
+    if (env) {
+        int events = PyList_GET_SIZE(st->event_callbacks) > 0;
+        if (events) publish_started(st, env, &app, t);
+        PyObject *args[2] = {env, (PyObject *)s};
+        res = PyObject_Vectorcall(app, args, 2, NULL);
+        int bad = !res || send_result(st, s, r, res) < 0;
+        if (bad) {
+            if (r->aborted && PyErr_ExceptionMatches(PyExc_OSError)) PyErr_Clear(); /* write() to a client that left */
+            else app_failed(st, s, r, rt);
+        }
+        if (res) close_result(st, res, r, rt);
+        Py_XDECREF(res);
+        if (events || PyList_GET_SIZE(st->event_callbacks)) {
+            PyObject *p = Py_BuildValue("{sisLsO}", "status", r->status ? r->status : 500, "output_length", (long long)r->sent_body, "thread_id", t->id);
+            if (p) mw_publish(st, "request_finished", p);
+            PyErr_Clear();
+            Py_XDECREF(p);
+        }
+        Py_DECREF(env);
+    } else {
+        mw_log_exception(r, "cannot build the environ of a request for '%s'", rt->script_c);
+        r->result = MW_ERROR;
+        r->status = 500;
+    }
+    Py_DECREF(app);
+    /* what the application kept is finished with; what it left is used again */
+    s->req = NULL;
+    Py_CLEAR(s->status);
+    Py_CLEAR(s->headers);
+    if (Py_REFCNT(s) > 1) {
+        PyObject *n = mw_response_new(st);
+        if (n) { Py_DECREF(s); t->response = (mw_response *)n; } else PyErr_Clear();
+    }
+    t->input->req = NULL;
+    if (Py_REFCNT(t->input) > 1) {
+        PyObject *n = mw_input_new(st);
+        if (n) { Py_DECREF(t->input); t->input = (mw_input *)n; } else PyErr_Clear();
+    }
+    Py_CLEAR(t->request_data);
+    t->req = NULL;
+    __atomic_store_n(&r->streaming, 0, __ATOMIC_RELEASE);
+    PyEval_SaveThread();
+}
