@@ -95,6 +95,10 @@ func Parse(buf []byte, h *Head, lim *Limits) (n int, st Status) {
 	nf := 0
 	for {
 		start := i
+		// Four at a time; the loop after it finds which one was no token.
+		for i+4 <= len(buf) && class[buf[i]]&class[buf[i+1]]&class[buf[i+2]]&class[buf[i+3]]&isToken != 0 {
+			i += 4
+		}
 		for i < len(buf) && class[buf[i]]&isToken != 0 {
 			i++
 		}
