@@ -15,7 +15,7 @@ import (
 
 // conditions by lower-case name. A condition that is not well formed is
 // reported and counts as false.
-var conditions = map[string]func(p *parser, pos Pos, name string, args []string) bool{
+var conditions = map[string]func(p *parser, pos Pos, name, raw string) bool{
 	"ifdefine":    single("NAME", (*parser).defined),
 	"ifmodule":    single("module", (*parser).hasModule),
 	"iffile":      single("file", (*parser).fileExists),
@@ -24,20 +24,21 @@ var conditions = map[string]func(p *parser, pos Pos, name string, args []string)
 	"ifversion":   (*parser).ifVersion,
 }
 
-// single makes a condition that takes one argument, with '!' for not.
-func single(what string, test func(*parser, string) bool) func(*parser, Pos, string, []string) bool {
-	return func(p *parser, pos Pos, name string, args []string) bool {
+// single makes a condition that takes one argument, with '!' for not before it;
+// the '!' may stand outside of quotes.
+func single(what string, test func(*parser, string) bool) func(*parser, Pos, string, string) bool {
+	return func(p *parser, pos Pos, name, raw string) bool {
+		raw, not := strings.CutPrefix(raw, "!")
+		args, _ := splitWords(raw)
+		if len(args) == 1 && !not {
+			args[0], not = strings.CutPrefix(args[0], "!")
+		}
 		form := fmt.Sprintf("<%s %s> or <%s !%s>", name, what, name, what)
-		if len(args) != 1 {
-			p.fail(CodeArguments, pos, name, fmt.Sprintf("takes one argument, has %d", len(args)), form)
+		if len(args) != 1 || args[0] == "" {
+			p.fail(CodeArguments, pos, name, "takes one argument, has "+count(args), form)
 			return false
 		}
-		arg, not := strings.CutPrefix(args[0], "!")
-		if arg == "" {
-			p.fail(CodeArguments, pos, name, "the argument is empty", form)
-			return false
-		}
-		return test(p, arg) != not
+		return test(p, args[0]) != not
 	}
 }
 
@@ -99,7 +100,8 @@ const versionForm = "<IfVersion >= 2.4.1>; operators are = == > >= < <= ~, each 
 
 // ifVersion compares the version with a number or a regular expression
 // (mod_version).
-func (p *parser) ifVersion(pos Pos, name string, args []string) bool {
+func (p *parser) ifVersion(pos Pos, name, raw string) bool {
+	args, _ := splitWords(raw)
 	op, want := "=", ""
 	switch len(args) {
 	case 1:
@@ -107,7 +109,7 @@ func (p *parser) ifVersion(pos Pos, name string, args []string) bool {
 	case 2:
 		op, want = args[0], args[1]
 	default:
-		p.fail(CodeArguments, pos, name, fmt.Sprintf("takes an operator and a version, has %d arguments", len(args)), versionForm)
+		p.fail(CodeArguments, pos, name, "takes an operator and a version, has "+count(args), versionForm)
 		return false
 	}
 	op, not := strings.CutPrefix(op, "!")

@@ -103,7 +103,7 @@ func (p *parser) include(pos Pos, name string, args []string) {
 		return
 	}
 	if len(args) != 1 || args[0] == "" {
-		p.fail(CodeArguments, pos, name, fmt.Sprintf("takes one path, has %d arguments", len(args)), "one "+name+" line for each path; quote a path with blanks")
+		p.fail(CodeArguments, pos, name, "takes one path, has "+count(args), "one "+name+" line for each path; quote a path with blanks")
 		return
 	}
 	optional := strings.EqualFold(name, "IncludeOptional")
@@ -112,8 +112,8 @@ func (p *parser) include(pos Pos, name string, args []string) {
 	if !filepath.IsAbs(args[0]) && p.serverRoot != "" {
 		relative = "relative paths start at ServerRoot " + p.serverRoot
 	}
-	if hasWildcard(full) {
-		found := p.glob(pos, name, full)
+	if hasWildcard(args[0]) {
+		found := p.glob(pos, name, args[0])
 		if len(found) == 0 && !optional {
 			p.fail(CodeInclude, pos, name, "no file matches "+clip(full), "IncludeOptional accepts that")
 		}
@@ -200,10 +200,11 @@ func hasWildcard(s string) bool {
 }
 
 // glob expands wildcards, in any part of the path, to existing names in
-// alphabetical order. A wildcard matches no leading dot.
+// alphabetical order. A wildcard matches no leading dot. Only the pattern as
+// written counts: a ServerRoot with a '[' in its name is no wildcard.
 func (p *parser) glob(pos Pos, name, pattern string) []string {
-	parts := strings.Split(filepath.ToSlash(pattern), "/")
-	found := []string{""}
+	parts := strings.Split(path.Clean(filepath.ToSlash(pattern)), "/")
+	found := []string{p.serverRoot}
 	if parts[0] == "" {
 		parts, found = parts[1:], []string{"/"}
 	}

@@ -3,13 +3,15 @@
 
 package conf
 
-import (
-	"strings"
-)
+import "strings"
 
 // maxLine is the longest joined line that is accepted, as in Apache 2.4
 // (VARBUF_MAX_LEN, 16 MiB).
 const maxLine = 16 << 20
+
+// maxGrowth is how much longer variables and macro arguments may make a line.
+// It stops "Define A ${A}${A}" from doubling without end.
+const maxGrowth = 1 << 20
 
 // logical is one line after joining, without surrounding blanks. It is never
 // empty. num is its first physical line, counted from 1.
@@ -63,8 +65,6 @@ func splitLines(src string) []logical {
 		src = rest
 		num++
 		physical = strings.TrimSuffix(physical, "\r")
-		// The position is that of the first line with text on it: a file
-		// may begin a directive with an empty continued line.
 		if t := trimBlank(physical); start != 0 && t != "" && t[0] != '#' && swallowed == 0 {
 			swallowed = num
 		}
@@ -142,12 +142,14 @@ func Words(s string) []string {
 
 // expandVars replaces every ${NAME} in s by what lookup returns. The first }
 // ends a name; replaced text is not searched again; what lookup does not know
-// stays as written and goes to unknown (Apache: ap_resolve_env).
-func expandVars(s string, lookup func(string) (string, bool), unknown func(string)) string {
+// stays as written and goes to unknown (Apache: ap_resolve_env). ok is false if
+// the line grows beyond maxGrowth.
+func expandVars(s string, lookup func(string) (string, bool), unknown func(string)) (out string, ok bool) {
 	if !strings.Contains(s, "${") {
-		return s
+		return s, true
 	}
 	var b strings.Builder
+	limit := len(s) + maxGrowth
 	for {
 		i := strings.Index(s, "${")
 		if i < 0 {
@@ -160,6 +162,9 @@ func expandVars(s string, lookup func(string) (string, bool), unknown func(strin
 		name := s[i+2 : i+n]
 		b.WriteString(s[:i])
 		if v, ok := lookup(name); ok && name != "" {
+			if b.Len()+len(v) > limit {
+				return "", false
+			}
 			b.WriteString(v)
 		} else {
 			b.WriteString(s[i : i+n+1])
@@ -168,5 +173,5 @@ func expandVars(s string, lookup func(string) (string, bool), unknown func(strin
 		s = s[i+n+1:]
 	}
 	b.WriteString(s)
-	return b.String()
+	return b.String(), true
 }

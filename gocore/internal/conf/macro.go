@@ -100,7 +100,7 @@ func (p *parser) useMacro(pos Pos, name string, args []string) {
 		p.fail(CodeMacro, pos, name, "no macro has the name "+clip(args[0]), p.nearMacro(args[0]))
 		return
 	case len(values) != len(m.params):
-		p.fail(CodeMacro, pos, name, fmt.Sprintf("macro %s takes %d arguments, has %d", m.name, len(m.params), len(values)), strings.Join(append([]string{"Use", m.name}, m.params...), " "))
+		p.fail(CodeMacro, pos, name, fmt.Sprintf("macro %s takes %d values, has %d", m.name, len(m.params), len(values)), strings.Join(append([]string{"Use", m.name}, m.params...), " "))
 		return
 	case slices.ContainsFunc(p.via, func(u *use) bool { return u.macro == m }):
 		p.fail(CodeMacro, pos, name, fmt.Sprintf("macro %s uses itself", m.name), "")
@@ -126,8 +126,15 @@ func (p *parser) useMacro(pos Pos, name string, args []string) {
 		if l.text[0] == '#' {
 			continue
 		}
-		size := len(l.text)
-		if l.text = trimBlank(replacer.Replace(l.text)); l.text != "" && len(l.text) <= maxLine+size {
+		growth := 0
+		for i := 0; i < len(pairs); i += 2 {
+			growth += strings.Count(l.text, pairs[i]) * len(pairs[i+1])
+		}
+		if growth > maxGrowth {
+			p.fail(CodeMacro, pos, name, fmt.Sprintf("the arguments make line %d of macro %s too long", l.num, m.name), "")
+			continue
+		}
+		if l.text = trimBlank(replacer.Replace(l.text)); l.text != "" {
 			lines = append(lines, l)
 		}
 	}
@@ -152,7 +159,7 @@ func (p *parser) undefMacro(pos Pos, name string, args []string) {
 	switch {
 	case p.notHere(pos, name):
 	case len(args) != 1:
-		p.fail(CodeArguments, pos, name, fmt.Sprintf("takes the name of a macro, has %d arguments", len(args)), "UndefMacro name")
+		p.fail(CodeArguments, pos, name, "takes the name of a macro, has "+count(args), "UndefMacro name")
 	default:
 		if _, ok := p.macros[strings.ToLower(args[0])]; !ok {
 			p.fail(CodeMacro, pos, name, "no macro has the name "+clip(args[0]), p.nearMacro(args[0]))

@@ -1,6 +1,6 @@
 // This file is the reader itself: lines to directives and sections, nesting,
-// unknown names, and the directives that act while reading, except for
-// conditions (conditions.go), Include (include.go) and macros (macro.go).
+// unknown names. Tags are in sections.go, the directives that act while reading
+// in define.go, conditions.go, include.go and macro.go.
 
 package conf
 
@@ -9,6 +9,7 @@ import (
 	"maps"
 	"os"
 	"slices"
+	"strconv"
 	"strings"
 )
 
@@ -187,7 +188,11 @@ func (p *parser) lines(file string, lines []logical) {
 	}
 	for len(p.stack) > base {
 		f := p.top()
-		p.fail(CodeUnclosed, f.pos, f.name, fmt.Sprintf("<%s> is not closed in this file", f.name), fmt.Sprintf("add </%s>", f.name))
+		where := "file"
+		if len(p.via) > 0 {
+			where = "macro"
+		}
+		p.fail(CodeUnclosed, f.pos, f.name, fmt.Sprintf("<%s> is not closed in this %s", f.name, where), fmt.Sprintf("add </%s>", f.name))
 		p.pop()
 	}
 }
@@ -249,8 +254,10 @@ func (p *parser) line(pos Pos, l logical, base int) {
 		case strings.HasPrefix(text, "</"):
 			p.endTag(pos, text, base)
 		case text[0] == '<':
-			name, _ := cutTagName(text[1:])
-			p.push(frame{name: name, pos: pos, skip: true})
+			name, rest := cutTagName(text[1:])
+			if _, whole := cutEndTag(name, rest); !whole {
+				p.push(frame{name: name, pos: pos, skip: true})
+			}
 		}
 		return
 	}
@@ -275,7 +282,7 @@ func (p *parser) expand(text string, pos Pos) string {
 		return p.opt.Getenv(name)
 	}
 	var warned []string
-	return expandVars(text, lookup, func(name string) {
+	text, ok := expandVars(text, lookup, func(name string) {
 		// A colon is how RewriteMap is called: ${map:key}.
 		if name == "" || strings.Contains(name, ":") || slices.Contains(warned, name) {
 			return
@@ -287,126 +294,10 @@ func (p *parser) expand(text string, pos Pos) string {
 		}
 		p.report(Warning, CodeVariable, pos, "", fmt.Sprintf("${%s} is not defined and stays as it is", name), suggestion)
 	})
-}
-
-// cutTagName splits "Name args>" after the name.
-func cutTagName(s string) (name, rest string) {
-	for i := 0; i < len(s); i++ {
-		if isBlank(s[i]) || s[i] == '>' {
-			return s[:i], s[i:]
-		}
+	if !ok {
+		p.fail(CodeLineTooLong, pos, "", "variables make the line too long", "a Define may double its own value")
 	}
-	return s, ""
-}
-
-// push enters a section.
-func (p *parser) push(f frame) {
-	if len(p.stack) == maxNesting {
-		p.fail(CodeNesting, f.pos, f.name, fmt.Sprintf("more than %d sections are nested", maxNesting), "")
-	}
-	if len(p.stack) >= maxNesting {
-		f.skip, f.dir, f.macro = true, nil, nil
-	}
-	p.stack = append(p.stack, f)
-}
-
-// startTag reads "<Name args>". Whatever is wrong, the section is entered: the
-// end tag is most likely there.
-func (p *parser) startTag(pos Pos, text string) {
-	name, rest := cutTagName(text[1:])
-	if name == "" {
-		if trimBlank(rest) == ">" || rest == "" {
-			p.fail(CodeTag, pos, "", "a section needs a name", "<Name arguments>")
-		} else {
-			p.fail(CodeTag, pos, "", "no blank may follow '<'", "<Name arguments>")
-		}
-		return
-	}
-	raw := trimBlank(rest)
-	if end := strings.LastIndexByte(rest, '>'); end < 0 {
-		p.fail(CodeTag, pos, name, "the start tag has no closing '>'", strings.TrimRight("<"+name+" "+raw, " ")+">")
-	} else {
-		if after := trimBlank(rest[end+1:]); after != "" {
-			p.report(Warning, CodeTagText, pos, name, fmt.Sprintf("text after '>' is ignored: %s", clip(after)), "write it on a line of its own")
-		}
-		raw = trimBlank(rest[:end])
-	}
-	args, unclosed := splitWords(raw)
-	if unclosed {
-		p.unclosedQuote(pos, name, raw)
-	}
-	if cond, ok := conditions[strings.ToLower(name)]; ok {
-		p.push(frame{name: name, pos: pos, skip: !cond(p, pos, name, args)})
-		return
-	}
-	if strings.EqualFold(name, "Macro") {
-		p.push(frame{name: name, pos: pos, macro: p.newMacro(pos, args)})
-		return
-	}
-	d := &Directive{Name: name, Args: args, Raw: raw, Pos: pos, Section: true}
-	switch {
-	case p.isSection(name):
-		if len(p.stack) < maxNesting {
-			p.add(d)
-		}
-	case isOwn(name) || (p.opt.Known != nil && p.opt.Known(name)):
-		p.fail(CodeNotSection, pos, name, "this directive is not a section", strings.TrimRight("write: "+name+" "+raw, " "))
-	default:
-		p.fail(CodeUnknownSection, pos, name, "unknown section", p.didYouMean(name))
-	}
-	p.push(frame{name: name, pos: pos, dir: d})
-}
-
-// endTag reads "</Name>" and leaves the section.
-func (p *parser) endTag(pos Pos, text string, base int) {
-	name, rest := cutTagName(text[2:])
-	rest = trimBlank(rest)
-	if name == "" {
-		p.fail(CodeTag, pos, "", "the end tag has no name", p.expectedEnd(base))
-		return
-	}
-	if !strings.HasPrefix(rest, ">") {
-		if rest == "" {
-			p.fail(CodeTag, pos, name, "the end tag has no closing '>'", "</"+name+">")
-		} else {
-			p.fail(CodeTag, pos, name, "an end tag takes no arguments: "+clip(rest), "</"+name+">")
-		}
-	} else if after := trimBlank(rest[1:]); after != "" {
-		p.fail(CodeTagText, pos, name, "text after the end tag: "+clip(after), "write it on a line of its own")
-	}
-	match := -1
-	for i := len(p.stack) - 1; i >= base; i-- {
-		if strings.EqualFold(p.stack[i].name, name) {
-			match = i
-			break
-		}
-	}
-	if match < 0 {
-		if len(p.stack) == base {
-			p.fail(CodeUnopened, pos, name, fmt.Sprintf("</%s> ends nothing: no section is open in this file", name), "")
-			return
-		}
-		f := p.top()
-		p.fail(CodeUnopened, pos, name, fmt.Sprintf("</%s> does not match <%s> of line %d", name, f.name, f.pos.Line), p.expectedEnd(base))
-		if Suggest(name, []string{f.name}) != "" {
-			p.pop() // misspelt: it was meant to end this section
-		}
-		return
-	}
-	for len(p.stack)-1 > match {
-		f := p.top()
-		p.fail(CodeUnclosed, f.pos, f.name, fmt.Sprintf("<%s> is not closed before </%s> of line %d", f.name, name, pos.Line), fmt.Sprintf("add </%s>", f.name))
-		p.pop()
-	}
-	p.pop()
-}
-
-// expectedEnd names the end tag that would be right.
-func (p *parser) expectedEnd(base int) string {
-	if len(p.stack) <= base {
-		return ""
-	}
-	return fmt.Sprintf("expected </%s>", p.top().name)
+	return text
 }
 
 // act carries out the directives that belong to this package, and reports
@@ -517,63 +408,17 @@ func (p *parser) unclosedQuote(pos Pos, name, raw string) {
 	p.report(Warning, CodeQuote, pos, name, "a quote is not closed, the argument runs to the end: "+clip(raw), "add the closing quote")
 }
 
-// notHere refuses what a .htaccess file must not do, and reports whether it did.
-func (p *parser) notHere(pos Pos, name string) bool {
-	if p.opt.Htaccess {
-		p.fail(CodeNotAllowed, pos, name, "not allowed in a .htaccess file", "move it to the server configuration")
-	}
-	return p.opt.Htaccess
-}
-
-func (p *parser) define(pos Pos, name string, args []string) {
+// count says how many arguments there are.
+func count(args []string) string {
 	switch {
-	case p.notHere(pos, name):
-	case len(args) < 1 || len(args) > 2:
-		p.fail(CodeArguments, pos, name, fmt.Sprintf("takes a name and at most one value, has %d arguments", len(args)), "quote a value with blanks: Define NAME \"some value\"")
-	case !p.variableName(pos, name, args[0]):
-	case len(args) == 2:
-		p.defines[args[0]] = variable{args[1], true}
-	default:
-		// Only a switch; a value from before stays readable, as in Apache.
-		if _, ok := p.defines[args[0]]; !ok {
-			p.defines[args[0]] = variable{}
-		}
+	case len(args) == 0:
+		return "none"
+	case len(args) == 1 && args[0] == "":
+		return "an empty one"
+	case len(args) == 1:
+		return "one"
 	}
-}
-
-func (p *parser) undefine(pos Pos, name string, args []string) {
-	switch {
-	case p.notHere(pos, name):
-	case len(args) != 1:
-		p.fail(CodeArguments, pos, name, fmt.Sprintf("takes one name, has %d arguments", len(args)), "UnDefine NAME")
-	case p.variableName(pos, name, args[0]):
-		delete(p.defines, args[0])
-	}
-}
-
-func (p *parser) variableName(pos Pos, directive, name string) bool {
-	switch {
-	case name == "":
-		p.fail(CodeArguments, pos, directive, "the name is empty", directive+" NAME")
-	case strings.ContainsAny(name, ":}"):
-		p.fail(CodeArguments, pos, directive, fmt.Sprintf("a variable name must not contain ':' or '}': %s", clip(name)), "use letters, digits and '_'")
-	default:
-		return true
-	}
-	return false
-}
-
-// errorDirective makes the configuration unusable with the administrator's own
-// words. Reading goes on, so that one run shows everything there is to mend.
-func (p *parser) errorDirective(pos Pos, name, raw string, args []string) {
-	message := raw
-	if len(args) == 1 {
-		message = args[0]
-	}
-	if message == "" {
-		message = "configuration error"
-	}
-	p.fail(CodeErrorDirective, pos, name, message, "")
+	return strconv.Itoa(len(args))
 }
 
 // clip quotes a piece of a file for a message.
