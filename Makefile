@@ -15,13 +15,13 @@ help: ## Shows this list
 	@awk -F':.*## ' '/^[a-z-]+:.*## /{printf "make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 # Go and a C compiler come from PyPI where the machine has none, as pip would do it.
-$(VENV)/.ready: pyproject.toml
+$(VENV)/.ready: pyproject.toml setup.py tests/requirements.txt
 	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
 	$(BIN)/python -m pip install -q $(BUILD_REQUIRES)
 	PATH="$(abspath $(BIN)):$$PATH"; export PATH; \
 	missing=$$($(BIN)/python -c 'import sys; sys.path.insert(0, "build"); import toolchain; print(*toolchain.missing_requirements())'); \
 	test -z "$$missing" || $(BIN)/python -m pip install -q $$missing; \
-	$(BIN)/python -m pip install -q --no-build-isolation -e '.[test]'
+	$(BIN)/python -m pip install -q --no-build-isolation -e . -r tests/requirements.txt
 	@touch $@
 
 dev: $(VENV)/.ready ext ## Editable install in .venv; after that, a rebuild of the library when sources changed

@@ -13,8 +13,8 @@ from setuptools.command.build_ext import build_ext
 
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "build"))
 
-import binding  # noqa: E402
-import toolchain  # noqa: E402
+import binding
+import toolchain
 
 
 class BuildGo(build_ext):
