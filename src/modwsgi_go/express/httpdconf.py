@@ -1,0 +1,315 @@
+"""Settings -> the text of httpd.conf.
+
+The order follows what mod_wsgi-express has always written: server, Python and
+process groups, logs, virtual hosts, documents, application, extras, and the user's
+own include files last, so that they can override.
+
+Values are always quoted: a path or format string must never turn into something
+else, whatever it contains.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from .settings import Settings
+
+COMMON_FORMAT = '%h %l %u %t "%r" %>s %b'
+COMBINED_FORMAT = COMMON_FORMAT + ' "%{Referer}i" "%{User-agent}i"'
+
+# Options that are parameters of WSGIDaemonProcess under the same name.
+DAEMON_NUMBERS = (
+    "maximum-requests",
+    "startup-timeout",
+    "shutdown-timeout",
+    "restart-interval",
+    "cpu-time-limit",
+    "graceful-timeout",
+    "eviction-timeout",
+    "deadlock-timeout",
+    "inactivity-timeout",
+    "request-timeout",
+    "interrupt-timeout",
+    "connect-timeout",
+    "socket-timeout",
+    "queue-timeout",
+    "response-socket-timeout",
+    "send-buffer-size",
+    "receive-buffer-size",
+    "header-buffer-size",
+    "response-buffer-size",
+    "response-flush-delay",
+)
+
+
+def quote(text: str) -> str:
+    """A word in double quotes, as the configuration's lexer takes them apart."""
+    return '"' + text.replace("\\", "\\\\").replace('"', '\\"') + '"'
+
+
+def name_or_quote(text: str) -> str:
+    """%{GLOBAL} and the like stay bare, as people write them; names are quoted."""
+    return text if text.startswith("%{") and text.endswith("}") and " " not in text else quote(text)
+
+
+def render(s: Settings) -> str:
+    """The whole file."""
+    blocks = [part(s) for part in PARTS]
+    return "\n".join(block.rstrip("\n") + "\n" for block in blocks if block)
+
+
+def _server(s: Settings) -> str:
+    listen = f"{s.host}:{s.port}" if s.host else str(s.port)
+    return f"""\
+# Written by mod_wsgi-express {s.command}; its next run overwrites this file.
+# Own configuration goes into a file given with --include-file.
+
+ServerName {quote(s.host_name)}
+ServerRoot {quote(s.server_root)}
+PidFile {quote(s.pid_file)}
+
+User ${{MOD_WSGI_USER}}
+Group ${{MOD_WSGI_GROUP}}
+
+Listen {listen}
+ListenBacklog {s.server_backlog}
+"""
+
+
+def _network(s: Settings) -> str:
+    lines = [f"Timeout {s.socket_timeout}"]
+    if s.keep_alive_timeout > 0:
+        lines += ["KeepAlive On", f"KeepAliveTimeout {s.keep_alive_timeout}"]
+    else:
+        lines.append("KeepAlive Off")
+    clauses = [
+        _read_timeout("header", s.header_timeout, s.header_max_timeout, s.header_min_rate),
+        _read_timeout("body", s.body_timeout, s.body_max_timeout, s.body_min_rate),
+    ]
+    clauses = [clause for clause in clauses if clause]
+    if clauses:
+        lines.append("RequestReadTimeout " + " ".join(clauses))
+    else:
+        # Without the directive the server's own defaults would hold.
+        lines.append("RequestReadTimeout header=0 body=0")
+    lines.append(f"LimitRequestBody {s.limit_request_body}")
+    return "\n".join(lines)
+
+
+def _read_timeout(what: str, first: int, most: int, rate: int) -> str:
+    """A clause of RequestReadTimeout; "" when the time is unlimited."""
+    if not first:
+        return ""
+    upper = f"-{most}" if most else ""
+    return f"{what}={first}{upper}" + (f",MinRate={rate}" if rate else "")
+
+
+def _access(s: Settings) -> str:
+    return """\
+# Nothing in the file system is served unless a section below allows it.
+<Directory />
+    AllowOverride None
+    Require all denied
+</Directory>
+"""
+
+
+def _python(s: Settings) -> str:
+    if not s.embedded_mode:
+        return _daemon(s)
+    path = [s.working_directory, *s.python_path]
+    lines = [
+        "# Embedded mode: the server's own processes run the application.",
+        f"WSGIPythonPath {quote(':'.join(path))}",
+        f"WSGIPythonEggs {quote(s.python_eggs)}",
+    ]
+    if s.switch_interval is not None:
+        lines.append(f"WSGISwitchInterval {s.switch_interval:g}")
+    processes = s.processes or 1
+    lines += [f"StartServers {processes}", f"ServerLimit {processes}", f"ThreadsPerChild {s.threads}"]
+    if s.maximum_requests:
+        lines.append(f"MaxConnectionsPerChild {s.maximum_requests}")
+    lines.append("WSGIProcessGroup %{GLOBAL}")
+    return "\n".join(lines)
+
+
+def _daemon(s: Settings) -> str:
+    """The process group of the application. processes= is written only when it was
+    given: its presence alone makes wsgi.multiprocess true."""
+    words = ["display-name=%{GROUP}", "home=" + quote(s.working_directory)]
+    if s.processes is not None:
+        words.append(f"processes={s.processes}")
+    words.append(f"threads={s.threads}")
+    for name in DAEMON_NUMBERS:
+        words.append(f"{name}={getattr(s, name.replace('-', '_'))}")
+    words.append(f"listen-backlog={s.daemon_backlog}")
+    if s.switch_interval is not None:
+        words.append(f"switch-interval={s.switch_interval:g}")
+    if s.python_path:
+        words.append("python-path=" + quote(":".join(s.python_path)))
+    words.append("python-eggs=" + quote(s.python_eggs))
+    words += ["lang=" + quote(s.locale), "locale=" + quote(s.locale)]
+    group = quote(s.process_group)
+    parameters = " \\\n    ".join([f"WSGIDaemonProcess {group}", *words])
+    return f"WSGIRestrictEmbedded On\n{parameters}\nWSGIProcessGroup {group}"
+
+
+def _wsgi(s: Settings) -> str:
+    # handler.wsgi always calls it application, whatever its name in the user's file is.
+    callable_object = "application" if s.handler_needed else s.callable_object
+    lines = [
+        f"WSGIApplicationGroup {name_or_quote(s.application_group)}",
+        f"WSGICallableObject {quote(callable_object)}",
+        "WSGIPassAuthorization On",
+        f"WSGIMapHEADToGET {quote(s.map_head_to_get)}",
+        "WSGIChunkedRequest On",
+        f"WSGIScriptReloading {'Off' if s.disable_reloading else 'On'}",
+    ]
+    if s.error_override:
+        lines.append("WSGIErrorOverride On")
+    if s.trust_proxy_header:
+        lines.append("WSGITrustedProxyHeaders " + " ".join(map(quote, s.trust_proxy_header)))
+    if s.trust_proxy:
+        lines.append("WSGITrustedProxies " + " ".join(map(quote, s.trust_proxy)))
+    return "\n".join(lines)
+
+
+def _logs(s: Settings) -> str:
+    # LogLevel takes several words ("warn wsgi:info"), so it is the one value that is
+    # split; each word is quoted for itself.
+    lines = [
+        f"ErrorLog {quote(s.error_log_file)}",
+        "LogLevel " + " ".join(map(quote, s.log_level.split() or ["warn"])),
+    ]
+    if s.access_log:
+        name = s.access_log_format
+        if name == "common":
+            lines.append(f"LogFormat {quote(COMMON_FORMAT)} common")
+        elif name == "combined":
+            lines.append(f"LogFormat {quote(COMBINED_FORMAT)} combined")
+        else:
+            lines.append(f"LogFormat {quote(name)} custom")
+            name = "custom"
+        lines.append(f"CustomLog {quote(s.access_log_file)} {name}")
+    return "\n".join(lines)
+
+
+def _hosts(s: Settings) -> str:
+    """Virtual hosts, only with --server-name: any other name is refused."""
+    if s.server_name is None:
+        return ""
+    alias = ""
+    if s.server_alias:
+        alias = "\n    ServerAlias " + " ".join(map(quote, s.server_alias))
+    text = f"""\
+# The first host answers for all names that no other host has.
+<VirtualHost _default_:{s.port}>
+    ServerName _wsgi_
+    <Location />
+        Require all denied
+    </Location>
+</VirtualHost>
+
+<VirtualHost *:{s.port}>
+    ServerName {quote(s.server_name)}{alias}
+</VirtualHost>
+"""
+    parent = www_parent(s.server_name)
+    if parent:
+        port = f":{s.port}"
+        text += f"""
+<VirtualHost *:{s.port}>
+    ServerName {quote(parent)}
+    Redirect permanent / {quote(f"http://{s.server_name}{port}/")}
+</VirtualHost>
+"""
+    return text
+
+
+def www_parent(name: str) -> str:
+    """example.com for www.example.com, else ""."""
+    return name[4:] if name[:4].lower() == "www." else ""
+
+
+def _documents(s: Settings) -> str:
+    lines = [
+        f"DocumentRoot {quote(s.document_root)}",
+        f"<Directory {quote(s.document_root)}>",
+        "    Require all granted",
+    ]
+    if s.directory_index is not None:
+        lines.append(f"    DirectoryIndex {quote(s.directory_index)}")
+    lines.append("</Directory>")
+    for url, target in s.url_alias:
+        lines += ["", f"Alias {quote(url)} {quote(target)}"]
+        if os.path.isfile(target):
+            lines += _grant_file(target)
+        else:
+            lines += [f"<Directory {quote(target)}>", "    Require all granted", "</Directory>"]
+    return "\n".join(lines)
+
+
+def _grant_file(path: str) -> list[str]:
+    """Sections that open one file and nothing beside it."""
+    directory, name = os.path.split(path)
+    return [
+        f"<Directory {quote(directory)}>",
+        f"    <Files {quote(name)}>",
+        "        Require all granted",
+        "    </Files>",
+        "</Directory>",
+    ]
+
+
+def _application(s: Settings) -> str:
+    if s.application_type == "static":
+        return ""
+    script = s.server_root + "/handler.wsgi" if s.handler_needed else s.entry_point
+    lines = []
+    if s.files_first:
+        mode = "On" if s.directory_index is None else "Directories"
+        lines += [
+            "# A file below the document root is served as it is; whatever does not exist there",
+            "# goes to the application. On: so do directories without an index file.",
+            f"WSGIFileOrApplication {mode}",
+        ]
+    # Both groups on the line make the server load the application at its start.
+    group = "%{GLOBAL}" if s.embedded_mode else quote(s.process_group)
+    options = f"process-group={group} application-group={name_or_quote(s.application_group)}"
+    lines.append(f"WSGIScriptAlias {quote(s.mount_point)} {quote(script)} {options}")
+    return "\n".join(lines + _grant_file(script))
+
+
+def _extras(s: Settings) -> str:
+    lines = [f"ErrorDocument {quote(status)} {quote(url)}" for status, url in s.error_document]
+    lines += [f"SetEnv {quote(key)} {quote(value)}" for key, value in s.setenv]
+    lines += [f"PassEnv {quote(key)}" for key in s.passenv]
+    return "\n".join(lines)
+
+
+def _includes(s: Settings) -> str:
+    return "\n".join(f"Include {quote(path)}" for path in s.include_file)
+
+
+PARTS: tuple[Callable[[Settings], str], ...] = (
+    _server,
+    _network,
+    _access,
+    _python,
+    _wsgi,
+    _logs,
+    _documents,
+    _application,
+    _extras,
+    _hosts,
+    _includes,
+)
+
+# The interpreter of the command is the one that the workers run, so there is no
+# WSGIPythonHome to write; module-config prints it for configurations made by hand.
+PYTHON_HOME = sys.prefix

@@ -1,0 +1,179 @@
+"""Settings -> the texts of handler.wsgi, default.wsgi, apachectl and envvars."""
+
+from __future__ import annotations
+
+import os
+import sys
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from .settings import Settings
+
+
+def environment(s: Settings) -> dict[str, str]:
+    """Variables that the server, and through it the application, finds in os.environ.
+
+    The user and group are not among them, see defines().
+    """
+    names = {
+        "MOD_WSGI_EXPRESS": "true",
+        "MOD_WSGI_SERVER_ROOT": s.server_root,
+        "MOD_WSGI_SERVER_NAME": s.server_name or "",
+        "MOD_WSGI_SERVER_ALIASES": " ".join(s.server_alias),
+        "MOD_WSGI_LISTENER_HOST": s.host_name,
+        "MOD_WSGI_HTTP_PORT": str(s.port),
+        "MOD_WSGI_HTTPS_PORT": "None",
+        "MOD_WSGI_WORKING_DIRECTORY": s.working_directory,
+        "LANG": s.locale,
+        "LC_ALL": s.locale,
+    }
+    if s.reload_on_changes:
+        names["MOD_WSGI_RELOADER_ENABLED"] = "true"
+    return names
+
+
+def identity(s: Settings) -> tuple[str, str]:
+    """User and group; MOD_WSGI_USER beats WSGI_RUN_USER, which beats --user."""
+    get = os.environ.get
+    return (
+        get("MOD_WSGI_USER") or get("WSGI_RUN_USER") or s.user,
+        get("MOD_WSGI_GROUP") or get("WSGI_RUN_GROUP") or s.group,
+    )
+
+
+ROOT_WARNING = """
+WARNING: mod_wsgi-express was started as root, and the application would run as
+WARNING: root too: the server refuses that. Give another user and group with
+WARNING: the options --user and --group.
+
+"""
+
+
+def handler(s: Settings) -> str:
+    """handler.wsgi: what stands between the server and anything but a plain script."""
+    return f"""\
+# Written by mod_wsgi-express; its next run overwrites this file.
+
+from modwsgi_go.express.handler import ApplicationHandler
+
+handler = ApplicationHandler(
+    application_type={s.application_type!r},
+    entry_point={s.entry_point!r},
+    callable_object={s.callable_object!r},
+    reload_on_changes={s.reload_on_changes!r},
+)
+
+application = handler.application
+reload_required = handler.reload_required
+"""
+
+
+DEFAULT = '''\
+# Written by mod_wsgi-express; its next run overwrites this file.
+# The application that answers when none was named on the command line.
+
+PAGE = b"""<!DOCTYPE html>
+<html lang="en">
+<head><meta charset="utf-8"><title>It works</title></head>
+<body>
+<h1>My web site runs on Malt Whiskey.</h1>
+<p>The server is running. To serve your own application, name its WSGI script:</p>
+<pre>mod_wsgi-express start-server hello.wsgi</pre>
+</body>
+</html>
+"""
+
+
+def application(environ, start_response):
+    headers = [("Content-Type", "text/html; charset=utf-8"), ("Content-Length", str(len(PAGE)))]
+    start_response("200 OK", headers)
+    return [PAGE]
+'''
+
+
+def shell_quote(text: str) -> str:
+    """A word in single quotes for sh."""
+    return "'" + text.replace("'", "'\\''") + "'"
+
+
+def envvars(s: Settings) -> str:
+    """envvars: sources the script given with --envvars-script."""
+    return f". {shell_quote(s.envvars_script)}\n" if s.envvars_script else ""
+
+
+def apachectl(s: Settings) -> str:
+    """The control script. It only prepares the environment and hands over to
+    modwsgi_go.express.control, which understands httpd's arguments."""
+    exports = "\n".join(
+        f"{name}={shell_quote(value)}\nexport {name}"
+        for name, value in environment(s).items()
+        if name not in ("LANG", "LC_ALL")
+    )
+    logs = ""
+    if not s.log_to_terminal:
+        logs = f" -L {shell_quote(s.error_log_file)}"
+        if s.startup_log:
+            logs += f" -E {shell_quote(s.startup_log_file)}"
+    url = f"http://{s.host_name}:{s.port}/server-status"
+    return f"""\
+#!{s.shell_executable}
+# Control script of this server; the next run of mod_wsgi-express overwrites it.
+# {[s.command, *s.argv]!r}
+
+PYTHON={shell_quote(sys.executable)}
+CONTROL=modwsgi_go.express.control
+
+{exports}
+
+[ -n "$WSGI_RUN_USER" ] || WSGI_RUN_USER={shell_quote(s.user)}
+[ -n "$WSGI_RUN_GROUP" ] || WSGI_RUN_GROUP={shell_quote(s.group)}
+[ -n "$MOD_WSGI_USER" ] || MOD_WSGI_USER="$WSGI_RUN_USER"
+[ -n "$MOD_WSGI_GROUP" ] || MOD_WSGI_GROUP="$WSGI_RUN_GROUP"
+export WSGI_RUN_USER WSGI_RUN_GROUP MOD_WSGI_USER MOD_WSGI_GROUP
+
+if [ "$(id -u)" = 0 ] && [ "$MOD_WSGI_USER" = root ]; then
+    cat <<'END_OF_WARNING'
+{ROOT_WARNING.rstrip()}
+
+END_OF_WARNING
+fi
+
+LANG={shell_quote(s.locale)}
+LC_ALL={shell_quote(s.locale)}
+export LANG LC_ALL
+
+if [ -f {shell_quote(s.server_root + "/envvars")} ]; then
+    # shellcheck source=/dev/null
+    . {shell_quote(s.server_root + "/envvars")}
+fi
+
+# Python puts the current directory in front of its own library; the server goes to
+# the working directory itself, once everything is imported.
+cd {shell_quote(s.server_root)} || exit 1
+
+httpd() {{
+    exec "$PYTHON" -m "$CONTROL" -f {shell_quote(s.httpd_conf)} -d {shell_quote(s.server_root)} \\
+        -C {shell_quote(s.working_directory)} -P {shell_quote(s.pid_file)}{logs} "$@"
+}}
+
+verb="${{1:-}}"
+[ $# -gt 0 ] && shift
+
+case "$verb" in
+    start | stop | restart | graceful | graceful-stop)
+        httpd -k "$verb" "$@"
+        ;;
+    configtest)
+        httpd -t "$@"
+        ;;
+    status)
+        exec "$PYTHON" -m webbrowser -t {shell_quote(url)}
+        ;;
+    "")
+        httpd -h
+        ;;
+    *)
+        httpd "$verb" "$@"
+        ;;
+esac
+"""
