@@ -1,0 +1,473 @@
+// The way of a request on one connection: read, parse, route, buffer the body,
+// run or respond, write. Every function here is called by the connection's
+// owner (state busy).
+package listen
+
+import (
+	"bytes"
+	"sync/atomic"
+	"syscall"
+	"time"
+	"unsafe"
+
+	"modwsgi/gocore/internal/http1"
+)
+
+const reqSize = unsafe.Sizeof(Req{})
+
+func unsafePtr(q *Req) unsafe.Pointer { return unsafe.Pointer(q) }
+
+func (q *Req) inBuf() []byte  { return unsafe.Slice((*byte)(q.In), int(q.InCap)) }
+func (q *Req) outBuf() []byte { return unsafe.Slice((*byte)(q.Out), int(q.OutCap)) }
+
+// event is an epoll event for a connection. It takes ownership or leaves a note for the owner.
+func (r *Reactor) event(th *thread, c *Conn) {
+	for {
+		if c.state.CompareAndSwap(stIdle, stBusy) {
+			break
+		}
+		if s := c.state.Load(); s == stBusyEvent || s == stClosed || c.state.CompareAndSwap(stBusy, stBusyEvent) {
+			return
+		}
+	}
+	c.drained = false
+	r.serve(th, c)
+}
+
+// release gives up ownership; false: an event came meanwhile and the caller still owns c.
+func (r *Reactor) release(c *Conn) bool {
+	if c.state.CompareAndSwap(stBusy, stIdle) {
+		return true
+	}
+	c.state.Store(stBusy)
+	c.drained = false
+	return false
+}
+
+type step int
+
+const (
+	needInput  step = iota // read more, or wait for it
+	needOutput             // wait until the socket takes more
+	gone                   // closed, or owned by somebody else now
+	again                  // a request is finished: look at the buffer once more
+)
+
+// serve goes on with an owned connection until it has to wait.
+func (r *Reactor) serve(th *thread, c *Conn) {
+	for {
+		switch r.advance(th, c) {
+		case gone:
+			return
+		case again:
+			continue
+		case needOutput:
+			if r.release(c) {
+				return
+			}
+			continue
+		}
+		if c.drained {
+			if c.req != nil && c.phase == phIdle && r.nconn.Load() > keepReqs {
+				r.mu.Lock()
+				q := c.req
+				c.req = nil
+				r.recycle(q)
+				r.mu.Unlock()
+			}
+			if r.release(c) {
+				return
+			}
+		}
+		if !r.read(c) {
+			if c.eof && r.timedOut(c) {
+				continue
+			}
+			r.close(c)
+			return
+		}
+	}
+}
+
+// timedOut answers a request that came too slowly; false: just close.
+func (r *Reactor) timedOut(c *Conn) bool {
+	if !c.expired.Load() || (c.phase != phHead && c.phase != phBody) {
+		return false
+	}
+	r.h.Bad(c, c.req, 408)
+	c.req.KeepAlive = 0
+	c.closing = true
+	c.phase = phWrite
+	return true
+}
+
+// read takes what the socket has; false at its end.
+func (r *Reactor) read(c *Conn) bool {
+	r.need(c)
+	q := c.req
+	if q.InLen == q.InCap {
+		r.grow(q, min(q.InCap*2, bufferMax+inStart))
+		if q.InLen == q.InCap {
+			return false // cannot happen: advance consumes or refuses before
+		}
+	}
+	room := q.InCap - q.InLen
+	n, _, e := syscall.RawSyscall(syscall.SYS_READ, uintptr(c.FD), uintptr(q.In)+uintptr(q.InLen), uintptr(room))
+	if e != 0 {
+		if e == syscall.EAGAIN {
+			c.drained = true
+			return true
+		}
+		return e == syscall.EINTR
+	}
+	if n == 0 {
+		c.eof = true
+		return false
+	}
+	if c.phase == phLinger {
+		return true
+	}
+	q.InLen += uint64(n)
+	c.drained = uint64(n) < room
+	if c.phase == phBody && c.Settings.BodyRate > 0 {
+		if d := c.deadline.Load(); d != 0 { // RequestReadTimeout: bytes earn time
+			c.deadline.Store(d + int64(n)*int64(time.Second)/int64(c.Settings.BodyRate))
+		}
+	}
+	return true
+}
+
+// advance does what the buffered bytes allow.
+func (r *Reactor) advance(th *thread, c *Conn) step {
+	switch c.phase {
+	case phLinger:
+		return needInput
+	case phWrite:
+		return r.flush(c)
+	case phRun: // an event while the application runs is only noted
+		return needOutput
+	}
+	q := c.req
+	if q == nil || q.InLen == 0 {
+		return needInput
+	}
+	if !c.routed {
+		n, st := http1.Parse(q.Input(), &q.Head, &c.Settings.Limits)
+		if st == http1.Incomplete {
+			if c.phase == phIdle {
+				c.phase = phHead
+				c.arm(r.now(), c.Settings.Header)
+			}
+			if q.InLen == q.InCap {
+				r.grow(q, q.InCap*2)
+			}
+			return needInput
+		}
+		c.Requests++
+		q.StartUs = 0
+		q.Status, q.Result, q.SentBody, q.RequestNo = 0, 0, 0, uint64(c.Requests)
+		q.Aborted, q.Streaming, q.StatusOverride, q.ScriptLen = 0, 0, 0, 0
+		q.BodyRead, q.BodyLen, q.StreamLeft, q.ChunkState, q.BodyLimit = 0, 0, 0, 0, 0
+		c.bodyEnd, c.scanned, c.continued = 0, 0, false
+		if st != http1.OK {
+			q.KeepAlive = 0
+			r.h.Bad(c, q, int(st))
+			c.closing, c.unread = true, true
+			return r.flush(c)
+		}
+		q.BodyOff = uint64(n)
+		q.KeepAlive = 0
+		s := c.Settings
+		if q.Head.Flags&http1.FlagKeepAlive != 0 && s.Persistent && (s.MaxRequests == 0 || c.Requests < s.MaxRequests) &&
+			!(r.draining.Load() && !r.handoff.Load()) {
+			q.KeepAlive = 1
+		}
+		c.action = r.h.Route(c, q)
+		c.routed = true
+		c.phase = phBody
+		if q.Head.Flags&(http1.FlagChunked|http1.FlagContentLength) != 0 {
+			c.arm(r.now(), c.Settings.Body)
+		}
+	}
+	if c.action == Respond {
+		if !r.skipBody(c) {
+			q.KeepAlive = 0
+		}
+		return r.finish(c)
+	}
+	switch r.body(th, c) {
+	case bodyMore:
+		if q.Head.Flags&http1.FlagExpectContinue != 0 && !c.continued {
+			c.continued = true
+			syscall.Write(c.FD, []byte("HTTP/1.1 100 Continue\r\n\r\n"))
+		}
+		return needInput
+	case bodyBad:
+		return r.refuse(c, 400)
+	case bodyTooLarge:
+		return r.refuse(c, 413)
+	}
+	c.deadline.Store(0)
+	c.phase = phRun
+	if !th.python {
+		r.lead.submit(th, c)
+		return gone
+	}
+	return r.run(th, c)
+}
+
+func (r *Reactor) refuse(c *Conn, status int) step {
+	c.req.KeepAlive = 0
+	r.h.Bad(c, c.req, status)
+	c.closing, c.unread = true, true
+	return r.flush(c)
+}
+
+type bodyState int
+
+const (
+	bodyReady bodyState = iota
+	bodyMore
+	bodyBad
+	bodyTooLarge
+)
+
+// body finds out whether the request can run: its body complete in the buffer, or too large to wait for.
+func (r *Reactor) body(th *thread, c *Conn) bodyState {
+	q := c.req
+	have := q.InLen - q.BodyOff
+	switch {
+	case q.Head.Flags&http1.FlagChunked != 0:
+		if q.BodyLimit > 0 && int64(have) > q.BodyLimit+q.BodyLimit/8+4096 { // framing is not counted here exactly
+			return bodyTooLarge
+		}
+		if c.scanned == 0 {
+			c.scan.Reset()
+		}
+		for c.scanned < have {
+			src := q.Input()[q.BodyOff+c.scanned:]
+			ns, _, done, err := c.scan.Decode(src[:min(len(src), len(th.scratch))], th.scratch)
+			if err != nil {
+				return bodyBad
+			}
+			c.scanned += uint64(ns)
+			if done {
+				c.bodyEnd = q.BodyOff + c.scanned
+				q.InRead = q.BodyOff
+				return bodyReady
+			}
+			if ns == 0 {
+				break
+			}
+		}
+		if have >= bufferMax {
+			q.InRead = q.BodyOff
+			return bodyReady
+		}
+		if q.InLen == q.InCap {
+			r.grow(q, q.InCap*2)
+		}
+		return bodyMore
+	case q.Head.Flags&http1.FlagContentLength != 0:
+		n := uint64(q.Head.ContentLength)
+		if q.BodyLimit > 0 && q.Head.ContentLength > q.BodyLimit {
+			return bodyTooLarge
+		}
+		if have >= n {
+			q.BodyLen = n
+			c.bodyEnd = q.BodyOff + n
+			return bodyReady
+		}
+		if n > bufferMax {
+			if q.Head.Flags&http1.FlagExpectContinue != 0 && !c.continued && have == 0 {
+				c.continued = true
+				syscall.Write(c.FD, []byte("HTTP/1.1 100 Continue\r\n\r\n"))
+			}
+			q.BodyLen = have
+			q.StreamLeft = int64(n - have)
+			return bodyReady
+		}
+		r.grow(q, q.BodyOff+n)
+		return bodyMore
+	}
+	c.bodyEnd = q.BodyOff
+	return bodyReady
+}
+
+// skipBody drops a body that nobody wants if it is small and here.
+func (r *Reactor) skipBody(c *Conn) bool {
+	q := c.req
+	switch {
+	case q.Head.Flags&http1.FlagChunked != 0:
+		c.unread = true
+		return false
+	case q.Head.Flags&http1.FlagContentLength != 0:
+		if q.InLen-q.BodyOff < uint64(q.Head.ContentLength) {
+			c.unread = true
+			return false
+		}
+		c.bodyEnd = q.BodyOff + uint64(q.Head.ContentLength)
+		return true
+	}
+	c.bodyEnd = q.BodyOff
+	return true
+}
+
+// run calls the application on this Python thread, then writes.
+func (r *Reactor) run(th *thread, c *Conn) step {
+	q := c.req
+	th.begin(q)
+	ok := r.h.Run(c, q)
+	th.end()
+	if !ok { // this process is being replaced: the successor answers
+		c.routed, c.phase = false, phIdle
+		if q.StreamLeft == 0 && r.h.Handoff(c.FD, q.Input()) {
+			r.close(c)
+			return gone
+		}
+		q.Result, q.Status = ResultError, 503
+	}
+	if q.Result == ResultError {
+		r.h.Failed(c, q)
+	}
+	if q.Result == ResultCut || q.Aborted != 0 {
+		q.KeepAlive = 0
+	}
+	if c.bodyEnd == 0 && (q.StreamLeft != 0 || q.Head.Flags&http1.FlagChunked != 0) {
+		q.KeepAlive = 0 // the rest of the body is still on the socket
+		c.unread = true
+	}
+	return r.finish(c)
+}
+
+// finish writes a complete response and prepares for the next request.
+func (r *Reactor) finish(c *Conn) step {
+	if c.req.KeepAlive == 0 {
+		c.closing = true
+	}
+	return r.flush(c)
+}
+
+// flush sends pending output; when all is out, the request is done.
+func (r *Reactor) flush(c *Conn) step {
+	q := c.req
+	for q.OutOff < q.OutLen && q.Aborted == 0 {
+		n, _, e := syscall.RawSyscall6(syscall.SYS_SENDTO, uintptr(c.FD), uintptr(q.Out)+uintptr(q.OutOff), uintptr(q.OutLen-q.OutOff),
+			syscall.MSG_DONTWAIT|syscall.MSG_NOSIGNAL, 0, 0)
+		switch {
+		case e == 0:
+			q.OutOff += uint64(n)
+		case e == syscall.EAGAIN:
+			return r.blocked(c)
+		case e != syscall.EINTR:
+			q.Aborted = 1
+		}
+	}
+	q.OutOff, q.OutLen = 0, 0
+	for q.FileFD >= 0 && q.FileLeft > 0 && q.Aborted == 0 {
+		n, err := syscall.Sendfile(c.FD, int(q.FileFD), &q.FileOff, int(min(q.FileLeft, 1<<30)))
+		switch {
+		case err == syscall.EAGAIN:
+			return r.blocked(c)
+		case err == syscall.EINTR:
+		case err != nil || n == 0:
+			q.Aborted = 1
+		default:
+			q.FileLeft -= int64(n)
+		}
+	}
+	if q.FileFD >= 0 {
+		syscall.Close(int(q.FileFD))
+		q.FileFD = -1
+	}
+	return r.complete(c)
+}
+
+// blocked waits for a slow reader. The time-out runs from the last progress.
+func (r *Reactor) blocked(c *Conn) step {
+	c.phase = phWrite
+	if c.expired.Load() {
+		r.h.Done(c, c.req)
+		r.close(c)
+		return gone
+	}
+	c.arm(r.now(), c.Settings.IO)
+	return needOutput
+}
+
+func (r *Reactor) complete(c *Conn) step {
+	q := c.req
+	r.h.Done(c, q)
+	if q.Extra != nil {
+		r.mem.SetExtra(q, nil)
+	}
+	c.routed = false
+	if q.Aborted != 0 {
+		r.close(c)
+		return gone
+	}
+	if c.closing || c.bodyEnd == 0 {
+		if !c.unread && !c.eof {
+			r.close(c)
+			return gone
+		}
+		// closing with unread bytes would reset the connection and could destroy the response
+		syscall.Shutdown(c.FD, syscall.SHUT_WR)
+		c.phase = phLinger
+		q.InLen = 0
+		c.arm(r.now(), lingerTime)
+		return needInput
+	}
+	left := q.InLen - c.bodyEnd
+	if left > 0 {
+		b := q.inBuf()
+		copy(b, b[c.bodyEnd:q.InLen])
+	}
+	q.InLen = left
+	c.phase = phIdle
+	if q.InCap > inKeep {
+		q.In = r.mem.Realloc(q.In, uintptr(max(inStart, left)))
+		q.InCap = max(inStart, left)
+	}
+	if q.OutCap > inKeep {
+		q.Out = r.mem.Realloc(q.Out, 4096)
+		q.OutCap = 4096
+	}
+	if r.draining.Load() {
+		r.leave(c)
+		return gone
+	}
+	if left > 0 {
+		return again
+	}
+	c.arm(r.lead.clock(), c.Settings.KeepAlive)
+	return needInput
+}
+
+// tryFlush is the monitor's: send what a streaming application has buffered so far.
+func (r *Reactor) tryFlush(q *Req) {
+	if !atomic.CompareAndSwapUint32(&q.OutLock, 0, 1) {
+		return
+	}
+	if atomic.LoadUint32(&q.Streaming) != 0 && q.OutLen > q.OutOff && q.Aborted == 0 {
+		n, _, e := syscall.RawSyscall6(syscall.SYS_SENDTO, uintptr(q.FD), uintptr(q.Out)+uintptr(q.OutOff), uintptr(q.OutLen-q.OutOff),
+			syscall.MSG_DONTWAIT|syscall.MSG_NOSIGNAL, 0, 0)
+		if e == 0 {
+			q.OutOff += uint64(n)
+			if q.OutOff == q.OutLen {
+				q.OutOff, q.OutLen = 0, 0
+			}
+		}
+	}
+	atomic.StoreUint32(&q.OutLock, 0)
+}
+
+// HasToken reports whether a comma-separated field value has a token, in any case.
+func HasToken(v []byte, token string) bool {
+	for part := range bytes.SplitSeq(v, []byte(",")) {
+		if len(part) >= len(token) && bytes.EqualFold(bytes.TrimSpace(part), []byte(token)) {
+			return true
+		}
+	}
+	return false
+}

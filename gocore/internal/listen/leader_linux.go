@@ -1,0 +1,337 @@
+// Leader and followers. One thread, the leader, owns the epoll set and the
+// list of ready connections and runs each request to completion itself; the
+// others wait. Why: threads that fight for the GIL cost three times the CPU of
+// one thread that runs to completion (docs/architecture.md has the figures).
+//
+//	thread state | does                                     | next
+//	follower     | waits for its wake channel               | leader, worker
+//	leader       | epoll, parse, run, write                 | worker (the monitor took leadership away)
+//	worker       | finishes its request, then takes the     | follower
+//	             | next from the queue, if any              |
+//
+// The monitor looks every quantum. A leader that is inside the application for
+// longer loses leadership (compare-and-swap on busySince) to an idle follower,
+// else to the spare thread. The spare runs no Python: it goes on accepting,
+// reading, writing and answering what needs no application; a request for the
+// application it gives, together with leadership, to a Python thread that is
+// idle, or puts it into the queue. Every Python thread that comes free looks
+// into the queue first, so the queue is empty whenever a Python thread idles.
+package listen
+
+import (
+	"fmt"
+	"runtime"
+	"sync"
+	"sync/atomic"
+	"syscall"
+	"unsafe"
+)
+
+type wakeup struct {
+	lead bool
+	job  *Conn
+}
+
+// thread is one locked goroutine of the group.
+type thread struct {
+	r       *Reactor
+	id      int
+	python  bool
+	leading bool // this thread's own knowledge; false as soon as it learns of the loss
+	wake    chan wakeup
+	cur     atomic.Pointer[Req]
+	since   int64
+	scratch []byte
+}
+
+type leadership struct {
+	r         *Reactor
+	threads   []*thread
+	spare     *thread
+	mu        sync.Mutex
+	idle      []*thread // Python followers, last in first out: warm caches
+	spareIdle bool
+	queue     []*Conn
+	busySince atomic.Int64 // reactor clock when the leader entered the application; 0 it has not, or leadership was taken
+	current   atomic.Pointer[thread]
+	waiting   atomic.Bool // the leader is blocked in epoll_wait
+	parked    atomic.Bool // the monitor sleeps
+	unpark    chan struct{}
+	coarse    atomic.Int64
+	active    atomic.Int32 // Python threads inside the application
+}
+
+func (l *leadership) init(r *Reactor, n int) {
+	l.r = r
+	l.unpark = make(chan struct{}, 1)
+	for i := range n {
+		l.threads = append(l.threads, &thread{r: r, id: i + 1, python: true, wake: make(chan wakeup, 1), scratch: make([]byte, 16<<10)})
+	}
+	l.spare = &thread{r: r, wake: make(chan wakeup, 1), scratch: make([]byte, 16<<10)}
+}
+
+func (l *leadership) startThreads() error {
+	// A thread blocked in C keeps its P until sysmon takes it back, up to 10 ms:
+	// there must be enough for everybody.
+	if n := runtime.NumCPU() + len(l.threads) + 4; runtime.GOMAXPROCS(0) < n {
+		runtime.GOMAXPROCS(n)
+	}
+	errs := make(chan error, len(l.threads))
+	for _, th := range l.threads {
+		go th.main(errs)
+	}
+	var first error
+	for range l.threads {
+		if err := <-errs; err != nil && first == nil {
+			first = err
+		}
+	}
+	if first != nil {
+		return first
+	}
+	l.spareIdle = true
+	go l.spare.main(nil)
+	go l.monitor()
+	l.mu.Lock()
+	for i := len(l.threads) - 1; i > 0; i-- {
+		l.idle = append(l.idle, l.threads[i])
+	}
+	l.mu.Unlock()
+	l.threads[0].wake <- wakeup{lead: true}
+	return nil
+}
+
+func (th *thread) main(started chan<- error) {
+	runtime.LockOSThread()
+	if started != nil {
+		var err error
+		if th.r.onStart != nil {
+			err = th.r.onStart(th.id)
+		}
+		started <- err
+		if err != nil {
+			return
+		}
+	}
+	l := &th.r.lead
+	for m := range th.wake {
+		th.leading = m.lead
+		if m.lead {
+			l.current.Store(th)
+		}
+		if m.job != nil {
+			th.resume(m.job)
+		}
+		if th.leading {
+			th.loop()
+		}
+		if th.r.stopped.Load() {
+			return
+		}
+		for {
+			job := l.next(th)
+			if job == nil {
+				break
+			}
+			th.resume(job)
+		}
+	}
+}
+
+// resume runs a queued request (phRun, owned) and goes on with its connection.
+func (th *thread) resume(c *Conn) {
+	switch th.r.run(th, c) {
+	case gone:
+	case needOutput:
+		if !th.r.release(c) {
+			th.r.serve(th, c)
+		}
+	default:
+		th.r.serve(th, c)
+	}
+}
+
+// next gives a thread that came free a queued request, or makes it a follower.
+func (l *leadership) next(th *thread) *Conn {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if !th.python {
+		l.spareIdle = true
+		return nil
+	}
+	if len(l.queue) > 0 {
+		c := l.queue[0]
+		l.queue[0] = nil
+		l.queue = l.queue[1:]
+		return c
+	}
+	l.idle = append(l.idle, th)
+	return nil
+}
+
+func (l *leadership) popIdle() *thread {
+	if n := len(l.idle); n > 0 {
+		th := l.idle[n-1]
+		l.idle = l.idle[:n-1]
+		return th
+	}
+	return nil
+}
+
+// submit is the spare's: a request for the application, connection owned.
+func (l *leadership) submit(th *thread, c *Conn) {
+	l.mu.Lock()
+	to := l.popIdle()
+	if to == nil {
+		l.queue = append(l.queue, c)
+		l.mu.Unlock()
+		return
+	}
+	l.mu.Unlock()
+	if th.leading {
+		th.leading = false
+		to.wake <- wakeup{lead: true, job: c}
+		return
+	}
+	to.wake <- wakeup{job: c}
+}
+
+// begin and end frame the application on a Python thread.
+func (th *thread) begin(q *Req) {
+	l := &th.r.lead
+	now := th.r.now()
+	l.coarse.Store(now)
+	atomic.StoreUint32(&q.Phase, 0)
+	th.since = now
+	th.cur.Store(q)
+	l.active.Add(1)
+	if th.leading {
+		l.busySince.Store(now)
+	}
+	if l.parked.Load() && l.parked.CompareAndSwap(true, false) {
+		l.unpark <- struct{}{}
+	}
+}
+
+func (th *thread) end() {
+	l := &th.r.lead
+	th.cur.Store(nil)
+	l.active.Add(-1)
+	if th.leading {
+		th.leading = l.busySince.CompareAndSwap(th.since, 0)
+	}
+}
+
+// clock is the time of the last begin or monitor tick: good enough for seconds.
+func (l *leadership) clock() int64 { return l.coarse.Load() }
+
+// monitor hands leadership on when the leader is held up, and flushes
+// responses that are being streamed. It parks when no thread is in the application.
+func (l *leadership) monitor() {
+	runtime.LockOSThread()
+	q := syscall.NsecToTimespec(int64(quantum))
+	idle := 0
+	for !l.r.stopped.Load() {
+		syscall.Nanosleep(&q, nil)
+		if l.active.Load() == 0 {
+			if idle++; idle > 20 {
+				idle = 0
+				l.parked.Store(true)
+				if l.active.Load() == 0 || !l.parked.CompareAndSwap(true, false) {
+					<-l.unpark
+				}
+			}
+			continue
+		}
+		idle = 0
+		now := l.r.now()
+		l.coarse.Store(now)
+		for _, th := range l.threads {
+			if c := th.cur.Load(); c != nil && atomic.LoadUint32(&c.Streaming) != 0 {
+				l.r.tryFlush(c)
+			}
+		}
+		b := l.busySince.Load()
+		if b == 0 || now-b < int64(quantum) {
+			continue
+		}
+		th := l.current.Load()
+		c := th.cur.Load()
+		inApp := c != nil && atomic.LoadUint32(&c.Phase) == phaseApp
+		if !inApp && now-b < int64(gilPatience) {
+			continue // it waits for the GIL: another Python thread could only wait as well
+		}
+		l.handOn(b, inApp)
+	}
+}
+
+// handOn takes leadership from a leader that has been in the application since b.
+func (l *leadership) handOn(b int64, toPython bool) {
+	l.mu.Lock()
+	var to *thread
+	if toPython {
+		to = l.popIdle()
+	}
+	if to == nil && l.spareIdle {
+		to, l.spareIdle = l.spare, false
+	}
+	if to == nil {
+		l.mu.Unlock()
+		return
+	}
+	if !l.busySince.CompareAndSwap(b, 0) { // it came back in time
+		if to == l.spare {
+			l.spareIdle = true
+		} else {
+			l.idle = append(l.idle, to)
+		}
+		l.mu.Unlock()
+		return
+	}
+	l.mu.Unlock()
+	to.wake <- wakeup{lead: true}
+}
+
+// loop is the leader's: handle ready connections until leadership is lost.
+func (th *thread) loop() {
+	r := th.r
+	for th.leading {
+		if r.stopped.Load() {
+			r.wake() // for whoever would lead next
+			return
+		}
+		if len(r.ready) == 0 {
+			r.poll()
+			continue
+		}
+		e := r.ready[len(r.ready)-1]
+		r.ready = r.ready[:len(r.ready)-1]
+		switch fd := int(e.fd); {
+		case r.lfds[fd]:
+			r.accept(fd)
+		case fd == r.evfd:
+			var b [8]byte
+			syscall.Read(fd, b[:])
+		default:
+			if c := r.conns[fd].Load(); c != nil {
+				r.event(th, c)
+			}
+		}
+	}
+}
+
+func (r *Reactor) poll() {
+	n, _, _ := syscall.RawSyscall6(syscall.SYS_EPOLL_WAIT, uintptr(r.ep), uintptr(unsafe.Pointer(&r.events[0])), uintptr(len(r.events)), 0, 0, 0)
+	got := int(n)
+	if got <= 0 || got > len(r.events) {
+		var err error
+		got, err = syscall.EpollWait(r.ep, r.events, -1)
+		if err != nil && err != syscall.EINTR {
+			panic(fmt.Sprintf("epoll_wait: %v", err)) // the descriptor is ours: a bug, never an input
+		}
+		r.lead.coarse.Store(r.now())
+	}
+	for i := got - 1; i >= 0; i-- { // served from the end: first in, first out
+		r.ready = append(r.ready, readyEvent{r.events[i].Fd, r.events[i].Events})
+	}
+}

@@ -1,0 +1,448 @@
+// The reactor: one epoll set, edge-triggered connections, a table by
+// descriptor. Connection states:
+//
+//	state     | who owns the connection      | next
+//	idle      | nobody: waiting for an event | busy (leader on an event, drain)
+//	busy      | the thread that set it       | idle; closed
+//	busyEvent | same, and an event came      | busy (the owner looks again)
+//	closed    | nobody, descriptor gone      |
+//
+// A connection is registered once for reading and writing, edge-triggered, so
+// no request costs an epoll_ctl. Whoever makes it idle must have seen EAGAIN
+// (or a short read) since the last event; the busyEvent state closes the race.
+package listen
+
+import (
+	"errors"
+	"net/netip"
+	"os"
+	"sync"
+	"sync/atomic"
+	"syscall"
+	"time"
+
+	"modwsgi/gocore/internal/http1"
+)
+
+const (
+	stIdle uint32 = iota
+	stBusy
+	stBusyEvent
+	stClosed
+)
+
+// Sizes, in bytes.
+const (
+	inStart   = 16 << 10  // first buffer: head limits of Apache fit
+	inKeep    = 256 << 10 // a buffer above is returned to the system after use
+	bufferMax = 1 << 20   // bodies up to this are complete before a thread is involved
+	keepReqs  = 512       // up to so many connections keep their buffers while idle
+	maxFD     = 1 << 16
+)
+
+// Times of the reactor itself.
+const (
+	quantum     = 100 * time.Microsecond // measured best, see docs/architecture.md
+	gilPatience = 2 * time.Millisecond   // a leader waiting longer for the GIL gives the epoll set to the spare thread
+	janitorGap  = 250 * time.Millisecond // resolution of connection time-outs
+	lingerTime  = 2 * time.Second        // as Apache's SECONDS_TO_LINGER for a body nobody read
+)
+
+type phase uint8
+
+const (
+	phIdle   phase = iota // between requests
+	phHead                // part of a head is there
+	phBody                // head routed, body incomplete
+	phWrite               // response waits for the socket
+	phLinger              // closing: discard what still comes
+	phRun                 // in the application or its queue
+)
+
+// Conn is one client connection. Fields are its owner's (see the states above)
+// except the atomics.
+type Conn struct {
+	FD            int
+	ID            uint64
+	Local, Remote netip.AddrPort
+	Settings      *Settings
+	User          any // the handler's own, per connection
+	Tag           any // the handler's own, per request
+	Requests      int // complete requests so far
+
+	state     atomic.Uint32
+	deadline  atomic.Int64 // reactor clock; 0 none
+	expired   atomic.Bool
+	req       *Req
+	phase     phase
+	drained   bool // the socket had no more bytes at the last read
+	eof       bool
+	routed    bool
+	action    Action
+	continued bool
+	bodyEnd   uint64 // raw end of a body that is complete in the buffer
+	scan      http1.ChunkDecoder
+	scanned   uint64
+	started   int64 // reactor clock of the first byte of this head or body
+	closing   bool  // close after the pending output
+	unread    bool  // closing with request bytes unread: linger
+}
+
+// Reactor serves plaintext HTTP/1 on inherited listeners. Create with New,
+// then Start; all methods are safe from any goroutine.
+type Reactor struct {
+	h        Handler
+	mem      Memory
+	ep       int
+	evfd     int
+	lfds     map[int]bool
+	track    func(fd int, open bool)
+	events   []syscall.EpollEvent
+	ready    []readyEvent
+	conns    []atomic.Pointer[Conn]
+	mu       sync.Mutex // accept, close, janitor, pool of requests
+	pool     []*Req
+	nconn    atomic.Int64
+	nextID   uint64
+	start    time.Time
+	lead     leadership
+	draining atomic.Bool
+	handoff  atomic.Bool
+	stopped  atomic.Bool
+	done     chan struct{}
+	doneOnce sync.Once
+	onStart  func(thread int) error
+	// Panics of a Go handler are not allowed to reach C or kill other requests' state silently.
+	fatal func(v any)
+}
+
+type readyEvent struct {
+	fd int32
+	ev uint32
+}
+
+// Config of a reactor.
+type Config struct {
+	Handler     Handler
+	Memory      Memory
+	Listeners   []*os.File // non-blocking listening sockets
+	Threads     int        // Python threads, at least 1
+	Track       func(fd int, open bool)
+	ThreadStart func(thread int) error // run once on each Python thread
+}
+
+// New prepares the epoll set. Nothing is accepted before Start.
+func New(c Config) (*Reactor, error) {
+	r := &Reactor{h: c.Handler, mem: c.Memory, lfds: map[int]bool{}, track: c.Track, events: make([]syscall.EpollEvent, 256),
+		conns: make([]atomic.Pointer[Conn], maxFD), start: time.Now(), done: make(chan struct{}), onStart: c.ThreadStart}
+	if r.track == nil {
+		r.track = func(int, bool) {}
+	}
+	r.nextID = uint64(os.Getpid())<<40 ^ uint64(time.Now().UnixNano())&0xffffff<<16
+	ep, err := syscall.EpollCreate1(syscall.EPOLL_CLOEXEC)
+	if err != nil {
+		return nil, os.NewSyscallError("epoll_create1", err)
+	}
+	r.ep = ep
+	e, _, no := syscall.Syscall(syscall.SYS_EVENTFD2, 0, syscall.O_NONBLOCK|syscall.O_CLOEXEC, 0)
+	if no != 0 {
+		return nil, os.NewSyscallError("eventfd2", no)
+	}
+	r.evfd = int(e)
+	r.track(ep, true)
+	r.track(r.evfd, true)
+	if err := r.add(r.evfd, syscall.EPOLLIN); err != nil {
+		return nil, err
+	}
+	for _, f := range c.Listeners {
+		fd := int(f.Fd())
+		if err := syscall.SetNonblock(fd, true); err != nil {
+			return nil, os.NewSyscallError("set listener non-blocking", err)
+		}
+		r.lfds[fd] = true
+		r.track(fd, true)
+	}
+	r.lead.init(r, max(c.Threads, 1))
+	return r, nil
+}
+
+const epollExclusive = 1 << 28 // wakes one of the processes that share a listener
+
+func (r *Reactor) add(fd int, ev uint32) error {
+	err := syscall.EpollCtl(r.ep, syscall.EPOLL_CTL_ADD, fd, &syscall.EpollEvent{Events: ev, Fd: int32(fd)})
+	return os.NewSyscallError("epoll_ctl", err)
+}
+
+// Start begins to accept. It returns when every thread is ready.
+func (r *Reactor) Start() error {
+	if err := r.lead.startThreads(); err != nil {
+		return err
+	}
+	for fd := range r.lfds {
+		if err := r.add(fd, syscall.EPOLLIN|epollExclusive); err != nil {
+			return err
+		}
+	}
+	go r.janitor()
+	return nil
+}
+
+// Done is closed when a drained reactor has no connection left.
+func (r *Reactor) Done() <-chan struct{} { return r.done }
+
+// Connections is the number of open connections.
+func (r *Reactor) Connections() int { return int(r.nconn.Load()) }
+
+func (r *Reactor) now() int64 { return int64(time.Since(r.start)) + 1 }
+
+func (r *Reactor) wake() {
+	one := [8]byte{1}
+	syscall.Write(r.evfd, one[:])
+}
+
+// Drain stops accepting. Idle connections are handed to the successor when
+// handoff is set, else closed; busy ones follow after their response.
+func (r *Reactor) Drain(handoff bool) {
+	r.handoff.Store(handoff)
+	if r.draining.Swap(true) {
+		return
+	}
+	for fd := range r.lfds {
+		syscall.EpollCtl(r.ep, syscall.EPOLL_CTL_DEL, fd, nil)
+	}
+	for i := range r.conns {
+		c := r.conns[i].Load()
+		if c != nil && c.state.CompareAndSwap(stIdle, stBusy) {
+			if c.phase == phIdle {
+				r.leave(c)
+			} else {
+				r.release(c) // mid-request: it is finished here
+			}
+		}
+	}
+	r.checkDone()
+}
+
+// leave hands an owned connection without a request in progress to the successor, or closes it.
+func (r *Reactor) leave(c *Conn) {
+	if r.handoff.Load() {
+		var pending []byte
+		if c.req != nil {
+			pending = c.req.Input()
+		}
+		if r.h.Handoff(c.FD, pending) {
+			r.close(c)
+			return
+		}
+	}
+	r.close(c)
+}
+
+func (r *Reactor) checkDone() {
+	if r.draining.Load() && r.nconn.Load() == 0 {
+		r.doneOnce.Do(func() { close(r.done) })
+	}
+}
+
+// Adopt takes over a connection from another process with bytes it had read.
+func (r *Reactor) Adopt(fd int, pending []byte) error {
+	if fd >= maxFD {
+		return errors.New("adopt connection: too many open descriptors")
+	}
+	if err := syscall.SetNonblock(fd, true); err != nil {
+		return os.NewSyscallError("set connection non-blocking", err)
+	}
+	c := r.newConn(fd)
+	if len(pending) > 0 {
+		r.need(c)
+		q := c.req
+		r.grow(q, uint64(len(pending))+inStart)
+		copy(q.inBuf(), pending)
+		q.InLen = uint64(len(pending))
+	}
+	return r.register(c)
+}
+
+func sockaddr(sa syscall.Sockaddr) netip.AddrPort {
+	switch a := sa.(type) {
+	case *syscall.SockaddrInet4:
+		return netip.AddrPortFrom(netip.AddrFrom4(a.Addr), uint16(a.Port))
+	case *syscall.SockaddrInet6:
+		return netip.AddrPortFrom(netip.AddrFrom16(a.Addr).Unmap(), uint16(a.Port))
+	}
+	return netip.AddrPort{}
+}
+
+func (r *Reactor) newConn(fd int) *Conn {
+	c := &Conn{FD: fd}
+	if sa, err := syscall.Getpeername(fd); err == nil {
+		c.Remote = sockaddr(sa)
+	}
+	if sa, err := syscall.Getsockname(fd); err == nil {
+		c.Local = sockaddr(sa)
+	}
+	if c.Remote.IsValid() {
+		syscall.SetsockoptInt(fd, syscall.IPPROTO_TCP, syscall.TCP_NODELAY, 1)
+	}
+	r.h.Open(c)
+	c.state.Store(stIdle)
+	c.arm(r.now(), c.Settings.Header)
+	return c
+}
+
+func (r *Reactor) register(c *Conn) error {
+	r.mu.Lock()
+	r.nextID++
+	c.ID = r.nextID
+	r.nconn.Add(1)
+	r.track(c.FD, true)
+	r.conns[c.FD].Store(c)
+	r.mu.Unlock()
+	err := r.add(c.FD, syscall.EPOLLIN|syscall.EPOLLOUT|syscall.EPOLLRDHUP|(1<<31)) // EPOLLET
+	if err != nil {
+		r.close(c)
+	}
+	return err
+}
+
+func (r *Reactor) accept(lfd int) {
+	for range 64 { // then let the connections that are here be served
+		fd, _, err := syscall.Accept4(lfd, syscall.SOCK_NONBLOCK|syscall.SOCK_CLOEXEC)
+		if err != nil {
+			if err == syscall.EMFILE || err == syscall.ENFILE {
+				time.Sleep(10 * time.Millisecond) // the listener stays readable: do not spin
+			}
+			return
+		}
+		if fd >= maxFD || r.draining.Load() && !r.handoff.Load() {
+			syscall.Close(fd)
+			continue
+		}
+		r.register(r.newConn(fd))
+	}
+}
+
+// close releases everything of a connection that the caller owns.
+func (r *Reactor) close(c *Conn) {
+	r.mu.Lock()
+	if c.state.Swap(stClosed) == stClosed {
+		r.mu.Unlock()
+		return
+	}
+	r.conns[c.FD].Store(nil)
+	r.track(c.FD, false)
+	syscall.Close(c.FD) // also leaves the epoll set
+	q := c.req
+	c.req = nil
+	if q != nil {
+		r.recycle(q)
+	}
+	r.nconn.Add(-1)
+	r.mu.Unlock()
+	r.checkDone()
+}
+
+// recycle returns a request to the pool; mu held.
+func (r *Reactor) recycle(q *Req) {
+	if q.FileFD >= 0 {
+		syscall.Close(int(q.FileFD))
+		q.FileFD = -1
+	}
+	if q.Extra != nil {
+		r.mem.SetExtra(q, nil)
+	}
+	if len(r.pool) >= keepReqs || q.InCap > inKeep || q.OutCap > inKeep {
+		r.mem.Free(q.In)
+		r.mem.Free(q.Out)
+		r.mem.Free(unsafePtr(q))
+		return
+	}
+	q.InLen, q.OutLen, q.OutOff = 0, 0, 0
+	r.pool = append(r.pool, q)
+}
+
+// need makes sure that the connection has a request structure.
+func (r *Reactor) need(c *Conn) {
+	if c.req != nil {
+		return
+	}
+	r.mu.Lock()
+	var q *Req
+	if n := len(r.pool); n > 0 {
+		q = r.pool[n-1]
+		r.pool = r.pool[:n-1]
+	}
+	r.mu.Unlock()
+	if q == nil {
+		q = (*Req)(r.mem.Alloc(reqSize))
+		q.In = r.mem.Alloc(inStart)
+		q.InCap = inStart
+		q.Out = r.mem.Alloc(4096)
+		q.OutCap = 4096
+		q.FileFD = -1
+	}
+	c.req = q
+	q.FD = int32(c.FD)
+	q.ConnID = c.ID
+	q.IOTimeoutMs = int32(c.Settings.IO / time.Millisecond)
+	setAddr(&q.Remote, &q.RemotePort, c.Remote)
+	setAddr(&q.Local, &q.LocalPort, c.Local)
+}
+
+func setAddr(dst *[64]byte, port *uint32, a netip.AddrPort) {
+	n := 0
+	if a.IsValid() {
+		n = len(a.Addr().AppendTo(dst[:0]))
+	}
+	dst[min(n, 63)] = 0
+	*port = uint32(a.Port())
+}
+
+func (r *Reactor) grow(q *Req, n uint64) {
+	if q.InCap >= n {
+		return
+	}
+	q.In = r.mem.Realloc(q.In, uintptr(n))
+	q.InCap = n
+}
+
+func (c *Conn) arm(now int64, d time.Duration) {
+	if d <= 0 {
+		c.deadline.Store(0)
+		return
+	}
+	c.deadline.Store(now + int64(d))
+}
+
+// janitor ends connections whose time is over by shutting their socket down:
+// the event that this makes is handled by the leader like any other.
+func (r *Reactor) janitor() {
+	for range time.Tick(janitorGap) {
+		if r.stopped.Load() {
+			return
+		}
+		if r.nconn.Load() == 0 {
+			continue
+		}
+		now := r.now()
+		r.mu.Lock()
+		for i := range r.conns {
+			c := r.conns[i].Load()
+			if c == nil || c.expired.Load() {
+				continue
+			}
+			if d := c.deadline.Load(); d == 0 || d > now {
+				continue
+			}
+			c.expired.Store(true)
+			syscall.Shutdown(c.FD, syscall.SHUT_RD)
+		}
+		r.mu.Unlock()
+	}
+}
+
+// Stop ends all threads' loops as soon as they are out of the application.
+func (r *Reactor) Stop() {
+	r.stopped.Store(true)
+	r.wake()
+}

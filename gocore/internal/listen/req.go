@@ -1,0 +1,136 @@
+// Package listen accepts connections, reads requests, and writes responses.
+//
+// On Linux plaintext HTTP/1.1 runs on a reactor: one epoll set that the leader
+// of a group of threads owns (see leader_linux.go). What a request means is
+// decided by a Handler; listen knows HTTP framing and time-outs only.
+//
+// This file holds Req, the request that travels to Python, and Conn's settings.
+package listen
+
+import (
+	"time"
+	"unsafe"
+
+	"modwsgi/gocore/internal/http1"
+)
+
+// Req mirrors mw_req of package python byte for byte. It lives in C memory,
+// holds no Go pointers and is owned by the thread that has its connection
+// busy; OutLock guards Out while Streaming.
+type Req struct {
+	Head                   http1.Head
+	In, Out, Extra         unsafe.Pointer
+	InLen, InCap           uint64
+	OutOff, OutLen, OutCap uint64
+	ExtraLen               uint64
+	BodyOff, BodyLen       uint64
+	BodyRead               uint64
+	StreamLeft             int64
+	BodyLimit              int64
+	SentBody               int64
+	StartUs                int64
+	ConnID, RequestNo      uint64
+	FileOff, FileLeft      int64
+	InRead                 uint64
+	FD, FileFD             int32
+	IOTimeoutMs            int32
+	Status                 int32
+	Result                 int32
+	KeepAlive              int32
+	Route, ScriptLen       uint32
+	OutLock, Streaming     uint32
+	Phase, Aborted         uint32
+	ChunkState             uint32
+	StatusOverride         uint32
+	ChunkLeft              int64
+	RemotePort, LocalPort  uint32
+	Remote, Local          [64]byte
+}
+
+// Values of Req.Result and Req.Phase, as in mw.h.
+const (
+	ResultOK    = 0
+	ResultError = 1
+	ResultCut   = 2
+	phaseApp    = 1
+)
+
+// Memory allocates the C memory that requests live in.
+type Memory struct {
+	Alloc   func(n uintptr) unsafe.Pointer
+	Realloc func(p unsafe.Pointer, n uintptr) unsafe.Pointer
+	Free    func(p unsafe.Pointer)
+}
+
+// Input is the received bytes, from the start of the head.
+func (r *Req) Input() []byte { return unsafe.Slice((*byte)(r.In), int(r.InLen)) }
+
+// Bytes is the part of the input that a span names.
+func (r *Req) Bytes(s http1.Span) []byte {
+	return unsafe.Slice((*byte)(r.In), int(r.InLen))[s.Off : s.Off+s.Len]
+}
+
+// Append adds response bytes to the output buffer.
+func (m *Memory) Append(r *Req, p []byte) {
+	if r.OutLen+uint64(len(p)) > r.OutCap {
+		c := max(r.OutCap*2, r.OutLen+uint64(len(p)), 4096)
+		r.Out = m.Realloc(r.Out, uintptr(c))
+		r.OutCap = c
+	}
+	copy(unsafe.Slice((*byte)(r.Out), int(r.OutCap))[r.OutLen:], p)
+	r.OutLen += uint64(len(p))
+}
+
+// SetExtra copies the per-request environ additions (python.AppendSet format).
+func (m *Memory) SetExtra(r *Req, p []byte) {
+	m.Free(r.Extra)
+	r.Extra, r.ExtraLen = nil, 0
+	if len(p) == 0 {
+		return
+	}
+	r.Extra = m.Alloc(uintptr(len(p)))
+	copy(unsafe.Slice((*byte)(r.Extra), len(p)), p)
+	r.ExtraLen = uint64(len(p))
+}
+
+// Settings are the limits and time-outs of a connection, those of the virtual
+// host that its local address (later its Host field) selects. Immutable.
+type Settings struct {
+	Limits                      http1.Limits
+	Header, Body, KeepAlive, IO time.Duration // 0 = no time-out
+	HeaderRate, BodyRate        int           // RequestReadTimeout MinRate, bytes per second; 0 off
+	HeaderMax, BodyMax          time.Duration
+	Persistent                  bool // KeepAlive On
+	MaxRequests                 int  // MaxKeepAliveRequests, 0 = no limit
+}
+
+// Action is what a Handler wants done with a request whose head is complete.
+type Action int
+
+const (
+	Run     Action = iota // buffer the body, then Handler.Run on a Python thread
+	Respond               // the response is in the output buffer (and FileFD/FileOff/FileLeft)
+)
+
+// Handler gives requests their meaning. All methods but Run and Done are
+// called on the leader's thread and must not block for long.
+type Handler interface {
+	// Open sets c.Settings (and c.User) for a new connection.
+	Open(c *Conn)
+	// Route looks at a complete head. For Run it sets r.Route, r.ScriptLen,
+	// r.Extra and r.BodyLimit; for Respond it appends the response.
+	Route(c *Conn, r *Req) Action
+	// Bad appends the response to a request that cannot be served: a
+	// malformed head, a body over the limit, a time-out. The connection closes.
+	Bad(c *Conn, r *Req, status int)
+	// Run runs the application on Python thread; false: it did not run because
+	// this process is being replaced, hand the connection to the successor.
+	Run(c *Conn, r *Req) bool
+	// Failed appends the response for ResultError (r.Status).
+	Failed(c *Conn, r *Req)
+	// Done is called after a response was written or given up.
+	Done(c *Conn, r *Req)
+	// Handoff passes a connection to the successor process; false: impossible.
+	// The descriptor stays the caller's to close.
+	Handoff(fd int, pending []byte) bool
+}
