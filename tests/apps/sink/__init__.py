@@ -1,0 +1,1 @@
+"""Parts of the kitchen sink application, one module per subject."""

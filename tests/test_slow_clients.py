@@ -1,0 +1,104 @@
+"""Slow and silent clients do not occupy the threads that run Python (one thread throughout)."""
+
+import time
+
+import pytest
+from harness import SINK
+
+pytestmark = pytest.mark.ours
+
+
+@pytest.fixture
+def one(server):
+    running = server(SINK, "--threads", "1", "--chunked-request")
+    assert running.get("/").text == "Hello World!"
+    return running
+
+
+def answers_quickly(running, times=5):
+    for _ in range(times):
+        begin = time.monotonic()
+        with running.conn(timeout=5) as conn:
+            conn.send(b"GET / HTTP/1.1\r\nHost: x\r\n\r\n")
+            assert conn.response()[2] == b"Hello World!"
+        assert time.monotonic() - begin < 1
+
+
+def crowd(running, data, count=100):
+    conns = [running.conn(timeout=10) for _ in range(count)]
+    for conn in conns:
+        if data:
+            conn.send(data)
+    return conns
+
+
+@pytest.mark.parametrize(("stage", "data", "rest"), [
+    ("silent", b"", b"GET / HTTP/1.1\r\nHost: x\r\n\r\n"),
+    ("head", b"GET / HTTP/1.1\r\nHos", b"t: x\r\n\r\n"),
+    ("body", b"POST /length HTTP/1.1\r\nHost: x\r\nContent-Length: 5000\r\n\r\nabc", b"d" * 4997),
+    ("chunk", b"POST /length HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n1388\r\nabc",
+     b"d" * 4997 + b"\r\n0\r\n\r\n"),
+])
+def test_100_slow_senders(one, stage, data, rest):
+    """100 clients stop in mid-request; others are served; then all 100 finish and get their answers."""
+    conns = crowd(one, data)
+    try:
+        answers_quickly(one)
+        for conn in conns:
+            conn.send(rest)
+        expected = b"5000" if stage in ("body", "chunk") else b"Hello World!"
+        assert [conn.response()[2] for conn in conns] == [expected] * len(conns)
+    finally:
+        for conn in conns:
+            conn.sock.close()
+
+
+def test_slow_receivers(one):
+    """20 clients ask for 8 MiB with a known length and do not read; the finished responses wait without a thread."""
+    conns = crowd(one, b"GET /big?size=8388608 HTTP/1.1\r\nHost: x\r\n\r\n", 20)
+    try:
+        answers_quickly(one)
+        for conn in conns:
+            assert len(conn.response()[2]) == 8388608
+    finally:
+        for conn in conns:
+            conn.sock.close()
+
+
+def test_slow_receivers_of_a_file(one):
+    conns = crowd(one, b"GET /file?size=8388608 HTTP/1.1\r\nHost: x\r\n\r\n", 20)
+    try:
+        answers_quickly(one)
+        for conn in conns:
+            assert len(conn.response()[2]) == 8388608
+    finally:
+        for conn in conns:
+            conn.sock.close()
+
+
+def test_server_answers_errors_while_python_is_busy(one):
+    """The only Python thread sleeps; malformed requests and static errors are still answered."""
+    with one.conn() as busy:
+        busy.send(b"GET /sleep?seconds=1.5 HTTP/1.1\r\nHost: x\r\n\r\n")
+        time.sleep(0.1)
+        begin = time.monotonic()
+        assert one.raw(b"GET / HTTP/1.1\r\n\r\n").startswith(b"HTTP/1.1 400 ")
+        assert time.monotonic() - begin < 1
+        assert busy.response()[2] == b"slept"
+
+
+def test_header_timeout(server):
+    running = server(SINK, "--header-timeout", "1", "--header-max-timeout", "2")
+    begin = time.monotonic()
+    answer = running.raw(b"GET / HTTP/1.1\r\nHost: x\r\n", timeout=8)
+    assert 0.5 < time.monotonic() - begin < 6
+    assert not answer or answer.startswith(b"HTTP/1.1 408 ")
+
+
+def test_body_timeout(server):
+    running = server(SINK, "--body-timeout", "1", "--body-max-timeout", "2")
+    begin = time.monotonic()
+    answer = running.raw(b"POST /length HTTP/1.1\r\nHost: x\r\nContent-Length: 50\r\n\r\nabc", timeout=8)
+    assert 0.5 < time.monotonic() - begin < 6
+    assert not answer or answer.startswith((b"HTTP/1.1 408 ", b"HTTP/1.1 400 ", b"HTTP/1.1 500 "))
+    assert running.get("/").text == "Hello World!"
