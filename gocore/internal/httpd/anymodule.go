@@ -3,6 +3,8 @@
 // the settings vector once per snapshot.
 package httpd
 
+import "modwsgi/gocore/internal/conf"
+
 // AnyModule is a *Module[C] of any C.
 type AnyModule interface {
 	meta() moduleMeta
@@ -12,7 +14,10 @@ type AnyModule interface {
 	bind() hooks
 }
 
-type moduleMeta struct{ name, id, file string }
+type moduleMeta struct {
+	name, id, file string
+	also           []string
+}
 
 // rowRef is a directive row without its type parameter.
 type rowRef struct {
@@ -21,6 +26,7 @@ type rowRef struct {
 	in         Context
 	override   Override
 	section    bool
+	noEffect   bool
 	def, doc   string
 	module     string
 	slot       int
@@ -30,6 +36,8 @@ type rowRef struct {
 // hooks are a module's hooks without the type parameter.
 type hooks struct {
 	check      func(*Checker, any)
+	finish     func(*Server, any, *[]conf.Diagnostic)
+	host       func(*VirtualHost, any)
 	perRequest func(any) bool
 	environ    func(any) []EnvVar
 	routes     func(any) []Route
@@ -57,7 +65,7 @@ const (
 	nPhases
 )
 
-func (m *Module[C]) meta() moduleMeta { return moduleMeta{m.Name, m.ID, m.File} }
+func (m *Module[C]) meta() moduleMeta { return moduleMeta{m.Name, m.ID, m.File, m.Also} }
 
 func (m *Module[C]) newConf() any {
 	if m.New != nil {
@@ -78,8 +86,10 @@ func (m *Module[C]) rows() []rowRef {
 	for i := range m.Directives {
 		d := &m.Directives[i]
 		out[i] = rowRef{name: d.Name, args: d.Args, min: d.Min, max: d.Max, in: d.In, override: d.Override,
-			section: d.Section, def: d.Default, doc: d.Doc, module: m.Name,
-			set: func(k *Cmd, c any) error { return d.Set(k, c.(*C)) }}
+			section: d.Section, noEffect: d.NoEffect, def: d.Default, doc: d.Doc, module: m.Name}
+		if d.Set != nil {
+			out[i].set = func(k *Cmd, c any) error { return d.Set(k, c.(*C)) }
+		}
 	}
 	return out
 }
@@ -91,6 +101,14 @@ func (m *Module[C]) bind() hooks {
 		if f != nil {
 			h.phase[i] = func(r *Request, c any) Status { return f(r, c.(*C)) }
 		}
+	}
+	if f := m.Finish; f != nil {
+		h.finish = func(s *Server, c any, diags *[]conf.Diagnostic) {
+			f(s, c.(*C), func(d conf.Diagnostic) { *diags = append(*diags, d) })
+		}
+	}
+	if f := m.Host; f != nil {
+		h.host = func(v *VirtualHost, c any) { f(v, c.(*C)) }
 	}
 	if f := m.Check; f != nil {
 		h.check = func(k *Checker, c any) { f(k, c.(*C)) }
@@ -130,7 +148,7 @@ func (m *Module[C]) bind() hooks {
 func ConfigOf[C any](r *Request, m *Module[C]) (c *C, ok bool) {
 	for i, x := range r.Host.server.mods {
 		if x == AnyModule(m) {
-			return r.conf[i].(*C), true
+			return r.m.conf[i].(*C), true
 		}
 	}
 	return nil, false
@@ -140,7 +158,7 @@ func ConfigOf[C any](r *Request, m *Module[C]) (c *C, ok bool) {
 func HostConfigOf[C any](v *VirtualHost, m *Module[C]) (c *C, ok bool) {
 	for i, x := range v.server.mods {
 		if x == AnyModule(m) {
-			return v.conf[i].(*C), true
+			return v.base.conf[i].(*C), true
 		}
 	}
 	return nil, false

@@ -146,7 +146,7 @@ type ReadTimeout struct {
 }
 
 // Core returns the core's effective settings for the request; not to be changed.
-func (r *Request) Core() *CoreConfig { return r.core }
+func (r *Request) Core() *CoreConfig { return r.m.core }
 
 // OptionsValue is the effective Options.
 func (c *CoreConfig) OptionsValue() Options {

@@ -97,8 +97,10 @@ type Directive[C any] struct {
 	In       Context  // where it may stand
 	Override Override // class needed in .htaccess, if InHtaccess
 	Section  bool     // a container that the module reads itself (RequireAny ...): Set sees Children
+	NoEffect bool     // known and checked, but does nothing here; Set says so with a notice
 	Default  string   // as in the manual; "" = none
 	Doc      string   // one sentence
+	// Set nil on a Section: the core itself reads the container.
 	// Set applies one occurrence to the settings of the section it stands in.
 	// An error makes the configuration unusable; its text is lower case
 	// without the directive's name. Use Cmd.Notice and Cmd.Warn for the rest.
@@ -119,12 +121,19 @@ const (
 // The order of Compile's list is the order of modules inside every phase.
 // Hooks that are nil cost nothing.
 type Module[C any] struct {
-	Name       string // without mod_ and underscores dropped as the package is: "authzcore"
-	ID         string // "authz_core_module", for IfModule and LoadModule
-	File       string // "mod_authz_core.c"
+	Name       string   // without mod_ and underscores dropped as the package is: "authzcore"
+	ID         string   // "authz_core_module", for IfModule and LoadModule
+	File       string   // "mod_authz_core.c"
+	Also       []string // further names that IfModule finds it by
 	Directives []Directive[C]
 	New        func() *C                 // initial settings of a section; nil: new(C)
 	Merge      func(parent, child *C) *C // pure; nil: settings exist for the main server only
+	// Finish sees the main server's settings once after the whole file was read
+	// and fills in what the Server shows to the rest of the program.
+	Finish func(s *Server, c *C, report func(conf.Diagnostic))
+	// Host sees every host's effective settings (main server first) and fills
+	// in the public fields of the VirtualHost that belong to the module.
+	Host func(v *VirtualHost, c *C)
 	// Check sees every host's effective settings (main server first) after the
 	// whole file was read, for what cannot be judged line by line.
 	Check func(k *Checker, c *C)
@@ -168,8 +177,9 @@ type Route struct {
 
 // Mount is a WSGI script or directory of scripts mounted on a URL prefix.
 type Mount struct {
-	Target string // file or directory
-	Pos    conf.Pos
+	Target     string // file or directory
+	PerRequest bool   // its options depend on the request: no precomputed route
+	Pos        conf.Pos
 }
 
 // Cmd is what Set sees: the directive as written and where it stands.
@@ -180,10 +190,13 @@ type Cmd struct {
 	Limit      *MethodLimit // inside <Limit> or <LimitExcept>
 	ServerRoot string
 	Defines    map[string]string
-	HostName   string // ServerName or address of the enclosing <VirtualHost>, as written; "" in the main server
+	HostName   string // arguments of the enclosing <VirtualHost>; "" in the main server
+	HostIndex  int    // 0 in the main server, then counts <VirtualHost> sections
 	Htaccess   bool
 	diags      *[]conf.Diagnostic
 	b          *builder
+	at         *place
+	slot       int
 }
 
 // MethodLimit is an enclosing <Limit> (or <LimitExcept>, with Except).
@@ -228,6 +241,10 @@ func (k *Cmd) report(s conf.Severity, code, format string, a ...any) {
 type Coded struct{ Code, Message, Suggestion string }
 
 func (e *Coded) Error() string { return e.Message }
+
+// Apply works through the directives inside a section that the module reads
+// itself, as if they stood where the section stands.
+func (k *Cmd) Apply(list []*conf.Directive) { k.b.apply(list, k.at) }
 
 // Checker is what a module's Check sees.
 type Checker struct {

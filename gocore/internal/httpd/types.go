@@ -7,6 +7,7 @@ import (
 	"net/netip"
 	"os"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"modwsgi/gocore/internal/conf"
@@ -34,15 +35,22 @@ type Server struct {
 
 	Tree *conf.Tree
 
-	mods    []AnyModule
-	rows    map[string]rowRef // by lower-case name
-	addrs   []hostAddr
-	sets    map[netip.AddrPort]*HostSet
-	setsMu  sync.RWMutex
-	plansMu sync.RWMutex
-	plans   []*Plan
-	planBy  map[string]*Plan
-	logs    map[string]*LogFile
+	// Logger receives messages of the server itself (module as in LogLevel,
+	// level 0 emerg ... 7 debug); r may be nil. Set it before the first request.
+	Logger func(v *VirtualHost, r *Request, level int, module, msg string)
+
+	mods     []AnyModule
+	hooks    []hooks
+	coreSlot int
+	rows     map[string]rowRef           // by lower-case name
+	sets     map[netip.AddrPort]*HostSet // port 0: any port; unspecified address: any address
+	mainSet  *HostSet
+	nextID   atomic.Uint32 // of sections
+	access   htaccessCache
+	plansMu  sync.RWMutex
+	plans    []*Plan
+	planBy   map[string]*Plan
+	logs     map[string]*LogFile
 }
 
 // ListenSpec is one listening socket.
@@ -96,8 +104,9 @@ type LogFile struct {
 type HostSet struct {
 	Default *VirtualHost // the first; its per-connection settings rule until the Host is known
 	hosts   []*VirtualHost
-	byName  map[string]*VirtualHost // exact names, lower case
-	globs   []hostGlob
+	byName  map[string]nameRef // exact names, lower case
+	globs   []hostGlob         // names with wildcards, file order
+	specs   []hostGlob         // names written in <VirtualHost> lines
 }
 
 // VirtualHost is a host's effective settings and routes.
@@ -123,12 +132,10 @@ type VirtualHost struct {
 
 	server   *Server
 	index    int
-	addrs    []hostAddr
-	conf     []any // per module, merged main + host
-	sections []*section
+	base     *merged // main + host
+	sections *hostSections
 	fast     fastTable
 	merged   mergeCache
-	haveLoc  bool
 }
 
 // Server gives the snapshot that the host belongs to.
@@ -160,6 +167,9 @@ type Plan struct {
 	ScriptName       string // of a mounted file; "" when the request decides (see Outcome)
 	Environ          []EnvVar
 	Group            *DaemonGroup // nil = embedded
+	URLScheme        string       // wsgi.url_scheme: the variable HTTPS (removed from Environ) or the connection's
+
+	merged *merged
 
 	PassAuthorization, ChunkedRequest, ScriptReloading bool
 	ErrorOverride, CaseSensitivity, IgnoreActivity     bool
@@ -181,12 +191,14 @@ type Field struct{ Name, Value string }
 type Outcome struct {
 	Plan                 *Plan
 	ScriptName, PathInfo string
-	Method, Query        string   // after an internal redirect; Method "" = as received
+	Method, Query        string   // after an internal redirect (Method != ""): these replace the request's
+	NoBody               bool     // after an internal redirect: the request's body does not belong to the call
+	URLScheme            string   // wsgi.url_scheme as the variable HTTPS decided; "" = as the plan says
 	Env                  []EnvVar // per-request additions, override Plan.Environ
 	StatusOverride       int      // keep this status whatever the application says; 0 none
 
 	Status           int
-	Header           []Field
+	Header           []Field // with a Plan: fields to add to the application's response
 	Body             []byte
 	File             *os.File
 	FileOff, FileLen int64
@@ -227,33 +239,35 @@ type Request struct {
 	ContentLength                     int64 // -1 = not given
 	Chunked                           bool
 
-	Host        *VirtualHost
-	URI         string      // decoded and normalised path
-	Filename    string      // after translate; after the walk, the existing part (file or directory)
-	PathInfo    string      // what follows the file
-	Info        os.FileInfo // of Filename; nil = does not exist
-	Canonical   string      // context prefix mapping: CONTEXT_PREFIX
-	ContextRoot string      // CONTEXT_DOCUMENT_ROOT
-	Handler     string      // handler name, "" = default handler
-	ContentType string
-	Encoding    string
-	Language    []string
-	Charset     string
-	User        string
-	AuthType    string
-	Out         []Field // header fields for a successful response
-	ErrOut      []Field // header fields that are sent whatever the status
-	Notes       map[string]string
-	Mount       *Mount // set by the wsgi module's Translate
-	Aliased     bool   // mapped by Alias, ScriptAlias, WSGIScriptAlias
-	SubRequest  bool
-	Prev        *Request // the request that was internally redirected to this one
-	Status      int      // of an error document: the original status
-	probe       bool
+	Host          *VirtualHost
+	URI           string      // decoded and normalised path
+	Filename      string      // after translate; after the walk, the existing part (file or directory)
+	PathInfo      string      // what follows the file
+	Info          os.FileInfo // of Filename; nil = does not exist
+	Base          string      // the mapped prefix of Filename: DocumentRoot, an alias' target
+	ContextPrefix string      // CONTEXT_PREFIX: the alias' URL path
+	ContextRoot   string      // CONTEXT_DOCUMENT_ROOT; "" = DocumentRoot
+	Plan          *Plan       // set by the caller of Error when a plan was running
+	Handler       string      // handler name, "" = default handler
+	ContentType   string
+	Encoding      string
+	Language      []string
+	Charset       string
+	User          string
+	AuthType      string
+	Out           []Field // header fields for a successful response
+	ErrOut        []Field // header fields that are sent whatever the status
+	Notes         map[string]string
+	Mount         *Mount // set by the wsgi module's Translate
+	Aliased       bool   // mapped by Alias, ScriptAlias, WSGIScriptAlias
+	SubRequest    bool
+	Prev          *Request // the request that was internally redirected to this one
+	Status        int      // of an error document: the original status
 
 	env       []EnvVar
-	conf      []any
-	core      *CoreConfig
+	m         *merged
+	locs      []*section // Locations of this URI
+	onlyLocs  bool       // probe: locs is given, do not match
 	redirects int
-	limit     int
+	dynamic   bool // .htaccess files were looked for
 }

@@ -1,0 +1,242 @@
+// The catalogue of directives that belong to Apache modules which do not exist
+// here (yet). A directive that only tunes or decorates is accepted with one
+// notice; one whose loss would open a site, or serve other content than was
+// configured, is an error. A module that is added takes its directives out of
+// the catalogue's reach, because its own rows are looked up first.
+package httpd
+
+import (
+	"slices"
+	"strings"
+
+	"modwsgi/gocore/internal/conf"
+)
+
+// catalogueRow is a group of directives of one Apache module that are treated
+// alike.
+type catalogueRow struct {
+	module   string // as in LoadModule, without _module
+	names    string // separated by blanks
+	refuse   bool
+	harmless func(args []string) bool // with refuse: these arguments are ignored all the same
+	section  bool
+	why      string // what would be lost
+}
+
+func argIs(i int, words ...string) func([]string) bool {
+	return func(a []string) bool {
+		return i < len(a) && slices.ContainsFunc(words, func(w string) bool { return strings.EqualFold(w, a[i]) })
+	}
+}
+
+var catalogue = []catalogueRow{
+	// core and MPMs: the process model is different here
+	{module: "core", names: "HttpProtocolOptions LimitXMLRequestBody Mutex NameVirtualHost QualifyRedirectURL SeeRequestTail ServerPath EnableExceptionHook " +
+		"CoreDumpDirectory ScoreBoardFile ListenCoresBucketsRatio ContentDigest FlushMaxThreshold FlushMaxPipelined CGIMapExtension RegisterHttpMethod " +
+		"RegexDefaultOptions UnsafeAllow3F ReadBufferSize CGIVar MaxRangeOverlaps MaxRangeReversals KeptBodySize", why: "it tunes Apache's own machinery"},
+	{module: "mpm", names: "StartServers ServerLimit ThreadLimit ThreadsPerChild MinSpareThreads MaxSpareThreads MinSpareServers MaxSpareServers " +
+		"AsyncRequestWorkerFactor MaxMemFree", why: "processes and threads are set with WSGIDaemonProcess"},
+	{module: "core", names: "If ElseIf Else", refuse: true, section: true, why: "the settings inside would be lost"},
+	{module: "privileges", names: "PrivilegesMode VHostUser VHostGroup VHostSecure VHostPrivs DTracePrivileges VHostCGIMode VHostCGIPrivs", refuse: true,
+		harmless: argIs(0, "FAST"), why: "processes would run with other rights"},
+
+	// access and authentication
+	{module: "access_compat", names: "Order Allow Deny Satisfy", refuse: true, why: "access would not be restricted; use Require"},
+	{module: "authn_core", names: "AuthType", refuse: true, harmless: argIs(0, "None"), why: "no password would be asked for"},
+	{module: "authn_core", names: "AuthnProviderAlias", refuse: true, section: true, why: "no password would be asked for"},
+	{module: "authz_core", names: "AuthzProviderAlias", refuse: true, section: true, why: "access would not be restricted"},
+	{module: "authn_core", names: "AuthName", why: "it has no effect without AuthType"},
+	{module: "auth_basic", names: "AuthBasicProvider AuthBasicAuthoritative AuthBasicFake AuthBasicUseDigestAlgorithm", why: "it has no effect without AuthType"},
+	{module: "auth_digest", names: "AuthDigestProvider AuthDigestDomain AuthDigestNonceLifetime AuthDigestQop AuthDigestAlgorithm AuthDigestShmemSize AuthDigestNcCheck",
+		why: "it has no effect without AuthType"},
+	{module: "auth_form", names: "AuthFormProvider AuthFormAuthoritative AuthFormLoginRequiredLocation AuthFormLoginSuccessLocation AuthFormLogoutLocation " +
+		"AuthFormUsername AuthFormPassword AuthFormMimetype AuthFormSize AuthFormSitePassphrase AuthFormFakeBasicAuth AuthFormDisableNoStore AuthFormBody AuthFormMethod AuthFormLocation",
+		refuse: true, why: "no password would be asked for"},
+	{module: "authn_anon", names: "Anonymous Anonymous_LogEmail Anonymous_MustGiveEmail Anonymous_NoUserID Anonymous_VerifyEmail", why: "it has no effect without AuthType"},
+	{module: "authn_file", names: "AuthUserFile", why: "it has no effect without AuthType"},
+	{module: "authn_dbm", names: "AuthDBMUserFile AuthDBMType AuthDBMGroupFile", why: "it has no effect without AuthType"},
+	{module: "authn_dbd", names: "AuthDBDUserPWQuery AuthDBDUserRealmQuery AuthzDBDQuery AuthzDBDRedirectQuery AuthzDBDLoginToReferer", why: "it has no effect without AuthType"},
+	{module: "authn_socache", names: "AuthnCacheEnable AuthnCacheProvideFor AuthnCacheContext AuthnCacheTimeout AuthnCacheSOCache", why: "it has no effect without AuthType"},
+	{module: "authz_groupfile", names: "AuthGroupFile", why: "it has no effect without Require group"},
+	{module: "authnz_ldap", names: "AuthLDAPURL AuthLDAPBindDN AuthLDAPBindPassword AuthLDAPGroupAttribute AuthLDAPGroupAttributeIsDN AuthLDAPRemoteUserAttribute " +
+		"AuthLDAPRemoteUserIsDN AuthLDAPDereferenceAliases AuthLDAPCharsetConfig AuthLDAPCompareDNOnServer AuthLDAPInitialBindAsUser AuthLDAPInitialBindPattern " +
+		"AuthLDAPMaxSubGroupDepth AuthLDAPSearchAsUser AuthLDAPSubGroupAttribute AuthLDAPSubGroupClass AuthLDAPAuthorizePrefix AuthLDAPBindAuthoritative AuthLDAPCompareAsUser",
+		why: "it has no effect without AuthType"},
+	{module: "allowmethods", names: "AllowMethods", refuse: true, why: "methods would not be restricted"},
+	{module: "security", names: "SecRuleEngine SecRule SecAction SecRequestBodyAccess SecResponseBodyAccess SecRuleRemoveById", refuse: true, harmless: argIs(0, "Off"),
+		why: "requests would not be checked"},
+	{module: "evasive", names: "DOSHashTableSize DOSPageCount DOSSiteCount DOSPageInterval DOSSiteInterval DOSBlockingPeriod DOSEmailNotify DOSSystemCommand DOSLogDir DOSWhitelist",
+		refuse: true, why: "requests would not be limited"},
+
+	// mod_rewrite
+	{module: "rewrite", names: "RewriteRule", refuse: true, why: "requests would not be rewritten, redirected or forbidden"},
+	{module: "rewrite", names: "RewriteEngine RewriteOptions RewriteBase RewriteCond RewriteMap", why: "it has no effect without RewriteRule"},
+
+	// headers and filters
+	{module: "headers", names: "Header RequestHeader", refuse: true, why: "headers, some of which protect the site, would not be changed"},
+	{module: "deflate", names: "DeflateCompressionLevel DeflateMemLevel DeflateWindowSize DeflateBufferSize DeflateFilterNote DeflateAlterETag DeflateInflateLimitRequestBody " +
+		"DeflateInflateRatioLimit DeflateInflateRatioBurst", why: "responses are not compressed"},
+	{module: "brotli", names: "BrotliCompressionQuality BrotliCompressionWindow BrotliCompressionMaxInputBlock BrotliFilterNote BrotliAlterETag", why: "responses are not compressed"},
+	{module: "filter", names: "AddOutputFilterByType FilterDeclare FilterProvider FilterChain FilterProtocol FilterTrace", why: "responses are not filtered"},
+	{module: "expires", names: "ExpiresActive ExpiresByType ExpiresDefault", why: "no Expires header is added"},
+	{module: "substitute", names: "Substitute SubstituteInheritBefore SubstituteMaxLineLength", why: "responses are not edited"},
+	{module: "include", names: "SSIEndTag SSIErrorMsg SSIETag SSILastModified SSILegacyExprParser SSIStartTag SSITimeFormat SSIUndefinedEcho XBitHack", why: "pages are not parsed"},
+
+	// variables and addresses
+	{module: "setenvif", names: "SetEnvIf SetEnvIfNoCase SetEnvIfExpr", refuse: true, why: "variables that access rules or the application rely on would be missing"},
+	{module: "setenvif", names: "BrowserMatch BrowserMatchNoCase", why: "the variable is not set"},
+	{module: "remoteip", names: "RemoteIPHeader RemoteIPInternalProxy RemoteIPTrustedProxy RemoteIPInternalProxyList RemoteIPTrustedProxyList RemoteIPProxiesHeader " +
+		"RemoteIPProxyProtocol RemoteIPProxyProtocolExceptions", refuse: true, why: "access rules and logs would see the proxy's address; for the application there is WSGITrustedProxies"},
+	{module: "ident", names: "IdentityCheck IdentityCheckTimeout", why: "identd is not asked"},
+	{module: "usertrack", names: "CookieTracking CookieName CookieExpires CookieDomain CookieStyle CookieFormat CookieHTTPOnly CookieSameSite CookieSecure", why: "no cookie is set"},
+
+	// content
+	{module: "dir", names: "DirectoryIndex DirectorySlash DirectoryCheckHandler DirectoryIndexRedirect", why: "directories have no index page"},
+	{module: "dir", names: "FallbackResource", refuse: true, harmless: argIs(0, "disabled"), why: "requests would not reach the resource"},
+	{module: "autoindex", names: "IndexOptions IndexIgnore IndexIgnoreReset IndexOrderDefault IndexStyleSheet IndexHeadInsert HeaderName ReadmeName AddIcon AddIconByType " +
+		"AddIconByEncoding AddAlt AddAltByType AddAltByEncoding AddDescription DefaultIcon", why: "directories are not listed"},
+	{module: "mime", names: "TypesConfig AddType AddEncoding AddLanguage AddCharset DefaultLanguage RemoveType RemoveEncoding RemoveLanguage RemoveCharset " +
+		"AddInputFilter AddOutputFilter RemoveInputFilter RemoveOutputFilter ModMimeUsePathInfo", why: "files keep the built-in types"},
+	{module: "mime", names: "AddHandler RemoveHandler", refuse: true, why: "files would be served as they are instead of being run"},
+	{module: "mime", names: "MultiviewsMatch", why: "names are not completed"},
+	{module: "mime_magic", names: "MimeMagicFile", why: "types are not guessed"},
+	{module: "negotiation", names: "LanguagePriority ForceLanguagePriority CacheNegotiatedDocs", why: "variants are not chosen"},
+	{module: "actions", names: "Action Script", refuse: true, why: "files would be served as they are instead of being run"},
+	{module: "cgi", names: "CGIScriptTimeout CGIDScriptTimeout ScriptSock ScriptLog ScriptLogBuffer ScriptLogLength", why: "there are no CGI programs"},
+	{module: "userdir", names: "UserDir", why: "users have no pages"},
+	{module: "vhost_alias", names: "VirtualDocumentRoot VirtualDocumentRootIP VirtualScriptAlias VirtualScriptAliasIP", refuse: true, why: "hosts would share one document root"},
+	{module: "imagemap", names: "ImapBase ImapDefault ImapMenu", why: "there are no image maps"},
+	{module: "dav", names: "Dav DavDepthInfinity DavMinTimeout DavLockDB DavGenericLockDB", refuse: true, harmless: argIs(0, "Off"), why: "there is no WebDAV"},
+	{module: "speling", names: "CheckSpelling CheckCaseOnly CheckBasenameMatch", why: "addresses are not corrected"},
+
+	// logs and status
+	{module: "log_config", names: "LogFormat CustomLog TransferLog GlobalLog BufferedLogs", why: "there is no access log"},
+	{module: "logio", names: "LogIOTrackTTFB", why: "it is not measured"},
+	{module: "log_forensic", names: "ForensicLog", why: "there is no forensic log"},
+	{module: "log_debug", names: "LogMessage", why: "nothing is logged"},
+	{module: "status", names: "ExtendedStatus", why: "there is no status page"},
+	{module: "info", names: "AddModuleInfo", why: "there is no info page"},
+	{module: "dumpio", names: "DumpIOInput DumpIOOutput", why: "nothing is dumped"},
+
+	// TLS
+	{module: "ssl", names: "SSLEngine", refuse: true, harmless: argIs(0, "off"), why: "connections would not be encrypted"},
+	{module: "ssl", names: "SSLRequireSSL SSLRequire", refuse: true, why: "access would not be restricted"},
+	{module: "ssl", names: "SSLVerifyClient SSLProxyVerify SSLCARevocationCheck", refuse: true, harmless: argIs(0, "none"), why: "certificates would not be checked"},
+	{module: "ssl", names: "SSLOCSPEnable SSLFIPS SSLProxyEngine SSLStrictSNIVHostCheck", refuse: true, harmless: argIs(0, "off"), why: "connections would be less protected"},
+	{module: "ssl", names: "SSLProxyCheckPeerName SSLProxyCheckPeerCN SSLProxyCheckPeerExpire SSLCARevocationFile SSLCARevocationPath SSLProxyCARevocationFile SSLProxyCARevocationPath",
+		refuse: true, harmless: argIs(0, "off"), why: "certificates would not be checked"},
+	{module: "ssl", names: "SSLCertificateFile SSLCertificateKeyFile SSLCertificateChainFile SSLCACertificateFile SSLCACertificatePath SSLCADNRequestFile SSLCADNRequestPath " +
+		"SSLVerifyDepth SSLOptions SSLProtocol SSLCipherSuite SSLHonorCipherOrder SSLUserName SSLSessionTickets SSLSessionTicketKeyFile SSLSessionCache SSLSessionCacheTimeout " +
+		"SSLUseStapling SSLStaplingCache SSLStaplingErrorCacheTimeout SSLStaplingFakeTryLater SSLStaplingForceURL SSLStaplingResponderTimeout SSLStaplingResponseMaxAge " +
+		"SSLStaplingResponseTimeSkew SSLStaplingReturnResponderErrors SSLStaplingStandardCacheTimeout SSLOpenSSLConfCmd SSLPassPhraseDialog SSLRandomSeed SSLCompression " +
+		"SSLInsecureRenegotiation SSLCryptoDevice SSLOCSPDefaultResponder SSLOCSPOverrideResponder SSLOCSPNoverify SSLOCSPProxyURL SSLOCSPResponderCertificateFile " +
+		"SSLOCSPResponderTimeout SSLOCSPResponseMaxAge SSLOCSPResponseTimeSkew SSLOCSPUseRequestNonce SSLRenegBufferSize SSLSRPUnknownUserSeed SSLSRPVerifierFile " +
+		"SSLVHostSNIPolicy SSLClientHelloVars SSLMutex", why: "it has no effect without SSLEngine"},
+	{module: "ssl", names: "SSLProxyCACertificateFile SSLProxyCACertificatePath SSLProxyProtocol SSLProxyCipherSuite SSLProxyMachineCertificateFile SSLProxyMachineCertificatePath " +
+		"SSLProxyMachineCertificateChainFile SSLProxyVerifyDepth", why: "it has no effect without SSLProxyEngine"},
+	{module: "md", names: "MDomain MDCertificateAgreement MDCertificateAuthority MDContactEmail MDPrivateKeys MDRenewMode MDRequireHttps MDMembers MDStoreDir", refuse: true,
+		why: "there would be no certificate"},
+
+	// proxy
+	{module: "proxy", names: "ProxyPass ProxyPassMatch ProxyRemote ProxyRemoteMatch", refuse: true, why: "requests would not be passed on"},
+	{module: "proxy", names: "ProxyBlock NoProxy", refuse: true, why: "access would not be restricted"},
+	{module: "proxy", names: "ProxyRequests", refuse: true, harmless: argIs(0, "off"), why: "there is no forward proxy"},
+	{module: "proxy", names: "ProxyPassReverse ProxyPassReverseCookieDomain ProxyPassReverseCookiePath ProxyPassInherit ProxyPassInterpolateEnv ProxyPreserveHost ProxyErrorOverride " +
+		"ProxyTimeout ProxyAddHeaders ProxyVia ProxySet BalancerMember BalancerGrowth BalancerInherit BalancerPersist ProxyIOBufferSize ProxyReceiveBufferSize ProxyBadHeader ProxyDomain " +
+		"ProxyMaxForwards ProxyStatus ProxySourceAddress Proxy100Continue ProxyFCGIBackendType ProxyFCGISetEnvIf ProxyWebsocketFallbackToProxyHttp", why: "it has no effect without ProxyPass"},
+	{module: "proxy", names: "Proxy ProxyMatch", section: true, why: "it has no effect without ProxyPass"},
+	{module: "proxy_html", names: "ProxyHTMLEnable ProxyHTMLURLMap ProxyHTMLLinks ProxyHTMLEvents ProxyHTMLDocType ProxyHTMLExtended ProxyHTMLInterp ProxyHTMLMeta ProxyHTMLBufSize " +
+		"ProxyHTMLCharsetOut ProxyHTMLFixups ProxyHTMLStripComments", why: "pages are not edited"},
+	{module: "http2", names: "H2Push H2PushPriority H2PushDiarySize H2PushResource H2Direct H2Upgrade H2MaxSessionStreams H2MaxWorkers H2MinWorkers H2MaxWorkerIdleSeconds H2WindowSize " +
+		"H2StreamMaxMemSize H2SerializeHeaders H2ModernTLSOnly H2TLSWarmUpSize H2TLSCoolDownSecs H2CopyFiles H2EarlyHints H2Padding H2OutputBuffering H2StreamTimeout " +
+		"H2MaxDataFrameLen H2MaxHeaderBlockLen H2ProxyRequests H2WebSockets H2EarlyHint", why: "it tunes Apache's HTTP/2"},
+
+	// others
+	{module: "cache", names: "CacheEnable CacheDisable CacheRoot CacheDirLevels CacheDirLength CacheMaxFileSize CacheMinFileSize CacheDefaultExpire CacheMaxExpire CacheMinExpire " +
+		"CacheIgnoreHeaders CacheIgnoreNoLastMod CacheIgnoreQueryString CacheIgnoreCacheControl CacheLock CacheLockMaxAge CacheLockPath CacheQuickHandler CacheHeader CacheDetailHeader " +
+		"CacheKeyBaseURL CacheStaleOnError CacheStoreExpired CacheStoreNoStore CacheStorePrivate CacheSocache CacheSocacheMaxSize CacheSocacheMaxTime CacheFile MMapFile", why: "nothing is cached"},
+	{module: "session", names: "Session SessionEnv SessionExclude SessionHeader SessionInclude SessionMaxAge SessionExpiryUpdateInterval SessionCookieName SessionCookieName2 " +
+		"SessionCookieRemove SessionCryptoCipher SessionCryptoDriver SessionCryptoPassphrase SessionCryptoPassphraseFile SessionDBDCookieName SessionDBDPerUser", why: "there are no sessions"},
+	{module: "lua", names: "LuaAuthzProvider LuaHookAccessChecker LuaHookAuthChecker LuaHookCheckUserID LuaQuickHandler LuaHookTranslateName LuaHookMapToStorage LuaHookFixups " +
+		"LuaHookTypeChecker LuaHookPreTranslate LuaMapHandler LuaInputFilter LuaOutputFilter", refuse: true, why: "the script would not run"},
+	{module: "lua", names: "LuaHookLog LuaHookInsertFilter LuaRoot LuaScope LuaPackagePath LuaPackageCPath LuaCodeCache LuaInherit", why: "there is no Lua"},
+	{module: "dbd", names: "DBDriver DBDParams DBDPersist DBDPrepareSQL DBDKeep DBDMax DBDMin DBDExptime DBDInitSQL", why: "there are no database connections"},
+	{module: "suexec", names: "SuexecUserGroup", refuse: true, why: "programs would run as another user"},
+	{module: "watchdog", names: "WatchdogInterval HeartbeatAddress HeartbeatListen HeartbeatMaxServers HeartbeatStorage", why: "there is no watchdog"},
+	{module: "systemd", names: "IdleShutdown", why: "it has no effect"},
+	{module: "php", names: "php_value php_flag php_admin_value php_admin_flag PHPIniDir", why: "there is no PHP"},
+	{module: "xml2enc", names: "xml2EncAlias xml2EncDefault xml2StartParse", why: "pages are not edited"},
+	{module: "charset_lite", names: "CharsetDefault CharsetOptions CharsetSourceEnc", why: "pages are not converted"},
+	{module: "example_hooks", names: "Example", why: "it is an example"},
+	{module: "nw_ssl", names: "SecureListen NWSSLTrustedCerts NWSSLUpgradeable", refuse: true, why: "connections would not be encrypted"},
+	{module: "isapi", names: "ISAPIAppendLogToErrors ISAPIAppendLogToQuery ISAPICacheFile ISAPIFakeAsync ISAPILogNotSupported ISAPIReadAheadBuffer", why: "there is no ISAPI"},
+}
+
+// notOurs treats a directive that no module of the snapshot knows.
+func (b *builder) notOurs(d *conf.Directive) {
+	name := strings.ToLower(d.Name)
+	for i := range catalogue {
+		c := &catalogue[i]
+		if !slices.ContainsFunc(strings.Fields(c.names), func(n string) bool { return strings.ToLower(n) == name }) {
+			continue
+		}
+		switch {
+		case d.Section != c.section:
+			break
+		case c.refuse && (c.harmless == nil || !c.harmless(d.Args)):
+			b.report(d, conf.Error, CodeUnavailable, "", "mod_%s is not available yet; ignoring this would not be safe: %s", c.module, c.why)
+			return
+		default:
+			if !b.seen[name] {
+				b.seen[name] = true
+				b.report(d, conf.Notice, CodeIgnored, "", "accepted without effect: mod_%s is not available; %s", c.module, c.why)
+			}
+			return
+		}
+	}
+	names := make([]string, 0, len(b.s.rows))
+	for _, r := range b.s.rows {
+		names = append(names, r.name)
+	}
+	slices.Sort(names)
+	hint := ""
+	if s := conf.Suggest(d.Name, names); s != "" {
+		hint = "did you mean " + s + "?"
+	}
+	b.report(d, conf.Error, CodeUnknown, hint, "unknown directive: misspelled, or of a module that does not exist here")
+}
+
+// Catalogue lists every directive that the modules have, in their order, and
+// then those that are known but belong to modules that do not exist here.
+func Catalogue(mods []AnyModule) []DirectiveInfo {
+	var out []DirectiveInfo
+	seen := map[string]bool{}
+	for _, m := range mods {
+		for _, r := range m.rows() {
+			seen[strings.ToLower(r.name)] = true
+			info := DirectiveInfo{Name: r.name, Module: r.module, Syntax: strings.TrimSpace(r.name + " " + r.args), Context: r.in.String(),
+				Override: r.override.String(), Default: r.def, Doc: r.doc, Section: r.section, Effect: "yes"}
+			if r.section {
+				info.Syntax = "<" + info.Syntax + "> ... </" + r.name + ">"
+			}
+			if r.noEffect {
+				info.Effect = "ignored"
+			}
+			out = append(out, info)
+		}
+	}
+	for _, c := range catalogue {
+		for _, n := range strings.Fields(c.names) {
+			if seen[strings.ToLower(n)] {
+				continue
+			}
+			seen[strings.ToLower(n)] = true
+			info := DirectiveInfo{Name: n, Module: c.module, Section: c.section, Effect: "ignored", Doc: "Accepted without effect: " + c.why + "."}
+			if c.refuse {
+				info.Effect, info.Doc = "refused", "Not available yet: "+c.why+"."
+			}
+			out = append(out, info)
+		}
+	}
+	return out
+}

@@ -1,0 +1,141 @@
+// .htaccess files: read where AllowOverride lets them count, parsed again when
+// they change. Rules: Apache manual, "Apache HTTP Server Tutorial: .htaccess
+// files".
+package httpd
+
+import (
+	"errors"
+	"io"
+	"io/fs"
+	"net/http"
+	"os"
+	"path"
+	"sync"
+	"syscall"
+	"time"
+
+	"modwsgi/gocore/internal/conf"
+)
+
+// maxHtaccess bounds the size of a .htaccess file.
+const maxHtaccess = 1 << 20
+
+// htaccessCache remembers parsed files by name and permitted classes.
+type htaccessCache struct {
+	mu sync.Mutex
+	m  map[htaccessKey]*htaccessFile
+}
+
+type htaccessKey struct {
+	file     string
+	override Override
+	list     string
+}
+
+type htaccessFile struct {
+	mtime time.Time
+	size  int64
+	sec   *section // nil: unusable
+}
+
+const htaccessCacheMax = 4096
+
+// htaccess returns the settings in dir's access file, nil if it has none or
+// overrides are not allowed. A file that cannot be used refuses the request:
+// it may have been meant to restrict access.
+func (r *Request) htaccess(dir string, m *merged) (*section, Status) {
+	c := m.core
+	if c.AllowOverride.V == OverrideNone && len(c.AllowOverrideList.V) == 0 {
+		return nil, OK
+	}
+	r.dynamic = true
+	for _, name := range r.Host.base.core.AccessFileName.Or([]string{".htaccess"}) {
+		file := dir + "/" + name
+		if dir == "/" {
+			file = "/" + name
+		}
+		fi, err := os.Stat(file)
+		if errors.Is(err, fs.ErrNotExist) || errors.Is(err, syscall.ENOTDIR) {
+			continue
+		}
+		if err != nil {
+			r.Logf(LevelCrit, "core", "unable to check the access file: %v", err)
+			return nil, http.StatusForbidden
+		}
+		if !fi.Mode().IsRegular() {
+			continue
+		}
+		x := r.Host.server.htaccessFile(r, file, fi, c)
+		if x == nil {
+			return nil, http.StatusInternalServerError
+		}
+		return x, OK
+	}
+	return nil, OK
+}
+
+// htaccessFile returns the parsed file, from the cache if it did not change.
+func (s *Server) htaccessFile(r *Request, file string, fi os.FileInfo, c *CoreConfig) *section {
+	key := htaccessKey{file, c.AllowOverride.V, ""}
+	for _, n := range c.AllowOverrideList.V {
+		key.list += n + " "
+	}
+	s.access.mu.Lock()
+	f := s.access.m[key]
+	s.access.mu.Unlock()
+	if f != nil && f.mtime.Equal(fi.ModTime()) && f.size == fi.Size() && f.sec != nil {
+		return f.sec
+	}
+	f = &htaccessFile{mtime: fi.ModTime(), size: fi.Size(), sec: s.readHtaccess(r, file, c)}
+	s.access.mu.Lock()
+	defer s.access.mu.Unlock()
+	if s.access.m == nil || len(s.access.m) >= htaccessCacheMax {
+		s.access.m = map[htaccessKey]*htaccessFile{}
+	}
+	s.access.m[key] = f
+	return f.sec
+}
+
+// readHtaccess parses a file; nil after an error, which is logged with file
+// and line.
+func (s *Server) readHtaccess(r *Request, file string, c *CoreConfig) *section {
+	text, err := readLimited(file)
+	if err != nil {
+		r.Logf(LevelCrit, "core", "cannot read the access file %s: %v", file, err)
+		return nil
+	}
+	opt := ConfOptions(s.mods)
+	opt.ServerRoot, opt.Defines, opt.Htaccess = s.ServerRoot, s.Tree.Defines, true
+	tree, diags := conf.ParseText(file, text, opt)
+	x := &section{id: s.nextID.Add(1), kind: kindDirectory, conf: make([]any, len(s.mods))}
+	b := &builder{s: s, mods: s.mods, diags: diags, seen: map[string]bool{}}
+	if !conf.HasErrors(diags) {
+		b.apply(tree.Root, &place{host: &hostBuild{index: r.Host.index}, conf: x.conf, in: InHtaccess, path: path.Dir(file),
+			sec: x, htaccess: true, override: c.AllowOverride.V, overrideList: c.AllowOverrideList.V})
+	}
+	for _, d := range b.diags {
+		level := LevelError
+		if d.Severity != conf.Error {
+			level = LevelInfo
+		}
+		r.Logf(level, "core", "%s", d)
+	}
+	if conf.HasErrors(b.diags) {
+		return nil
+	}
+	return x
+}
+
+// readLimited reads a file of at most maxHtaccess bytes.
+func readLimited(file string) (string, error) {
+	f, err := os.Open(file)
+	if err != nil {
+		return "", err
+	}
+	defer f.Close()
+	b, err := io.ReadAll(io.LimitReader(f, maxHtaccess+1))
+	if err == nil && len(b) > maxHtaccess {
+		err = errors.New("file is too large")
+	}
+	return string(b), err
+}

@@ -1,0 +1,323 @@
+// The request phases: from a parsed head to an Outcome, for every request that
+// has no precomputed plan. Order and rules: Apache's request processing
+// ("Request Processing in the Apache HTTP Server 2.x" and the manual of each
+// module):
+//
+//	post-read, path clean-up, Location walk 1, translate, directory and file
+//	walk, Location walk 2, header parse, access, authz (without user), authn,
+//	authz, type, fixups, handler
+package httpd
+
+import (
+	"errors"
+	"fmt"
+	"net/http"
+	"strings"
+
+	"modwsgi/gocore/internal/http1"
+)
+
+// Handle runs the phases on the calling goroutine. It may do file I/O and
+// never runs Python. The result is never nil. The host must be the one that
+// Select chose for r.
+func (v *VirtualHost) Handle(r *Request) (out *Outcome) {
+	defer func() {
+		if e := recover(); e != nil {
+			t, ok := e.(errRegexTimeout)
+			if !ok {
+				panic(e)
+			}
+			r.Logf(LevelError, "core", "%v", t)
+			out = r.builtin(http.StatusInternalServerError)
+		}
+	}()
+	r.Host, r.m = v, v.base
+	return r.run()
+}
+
+// run takes a request, or one made by an internal redirect, to its outcome.
+func (r *Request) run() *Outcome {
+	if r.RawTarget == "*" && r.Method == "OPTIONS" && r.Prev == nil {
+		return &Outcome{Status: 200, Header: []Field{{"Allow", r.allowed()}}, Request: r}
+	}
+	if st := r.clean(); st != OK {
+		return r.Fail(int(st))
+	}
+	if r.Prev == nil {
+		if st := r.all(phPostRead); st != OK {
+			return r.Fail(int(st))
+		}
+	}
+	if r.Method == "TRACE" && r.Prev == nil {
+		return r.trace()
+	}
+	if st := r.resolve(); st != OK {
+		return r.Fail(int(st))
+	}
+	out := r.handle()
+	out.Header = append(append(out.Header, r.Out...), r.ErrOut...)
+	if out.Request == nil {
+		out.Request = r
+	}
+	return out
+}
+
+// clean decodes and normalises the path; see http1.CleanPath for the statuses.
+func (r *Request) clean() Status {
+	if r.URI != "" {
+		return OK // made by an internal redirect
+	}
+	slashes := http1.EncodedSlashesOff
+	switch r.m.core.AllowEncodedSlashes.V {
+	case "on":
+		slashes = http1.EncodedSlashesOn
+	case "nodecode":
+		slashes = http1.EncodedSlashesNoDecode
+	}
+	p, status := http1.CleanPath(nil, []byte(r.RawPath), r.m.core.MergeSlashes.Or(true), slashes)
+	if status != 0 {
+		return Status(status)
+	}
+	r.URI = string(p)
+	return OK
+}
+
+// resolve runs translate to fixups. OK: the handler may run.
+func (r *Request) resolve() Status {
+	v := r.Host
+	// Location walk 1 exists for the translate phase only (section 3 of the
+	// merge rules): its result is thrown away afterwards.
+	if !r.onlyLocs {
+		r.locs = r.locs[:0]
+		for _, x := range v.sections.locs {
+			if matchLocation(x, r.URI) {
+				r.locs = append(r.locs, x)
+			}
+		}
+	}
+	r.m = v.merge(r.locs)
+	if st := r.first(phTranslate); st > OK {
+		return st
+	} else if st == Declined {
+		r.Base = r.m.core.DocumentRoot.V
+		if r.Base == "" {
+			r.Base = "/nonexistent" // nothing is served without a DocumentRoot
+		}
+		r.Filename = r.Base + r.URI
+	}
+	r.m = v.base
+	if st := r.first(phMapStorage); st > OK {
+		return st
+	} else if st == Declined {
+		if st := r.walk(); st != OK {
+			return st
+		}
+	}
+	if st := r.all(phHeader); st != OK {
+		return st
+	}
+	if st := r.all(phAccess); st != OK {
+		return st
+	}
+	if st := r.authorize(); st != OK {
+		return st
+	}
+	if st := r.all(phType); st != OK {
+		return st
+	}
+	if h := r.m.core.SetHandler; h.Set {
+		r.Handler = h.V // "" was written as None
+	}
+	if t := r.m.core.ForceType; t.Set && t.V != "" {
+		r.ContentType = t.V
+	}
+	return r.all(phFixup)
+}
+
+// all runs every module's hook until one gives an HTTP status.
+func (r *Request) all(phase int) Status {
+	s := r.Host.server
+	for i := range s.hooks {
+		if f := s.hooks[i].phase[phase]; f != nil {
+			if st := f(r, r.m.conf[i]); st > OK {
+				return st
+			}
+		}
+	}
+	return OK
+}
+
+// first runs the hooks until one does not decline.
+func (r *Request) first(phase int) Status {
+	s := r.Host.server
+	for i := range s.hooks {
+		if f := s.hooks[i].phase[phase]; f != nil {
+			if st := f(r, r.m.conf[i]); st != Declined {
+				return st
+			}
+		}
+	}
+	return Declined
+}
+
+// authorize decides access for a user. A need for a user that nobody can
+// establish refuses: a site must not open because a module is missing.
+func (r *Request) authorize() Status {
+	s, asked := r.Host.server, false
+	for i := range s.hooks {
+		if f := s.hooks[i].phase[phAuthzFirst]; f != nil {
+			asked = true
+			if st := f(r, r.m.conf[i]); st != Declined {
+				return st
+			}
+		}
+	}
+	if !asked {
+		return OK
+	}
+	switch st := r.first(phAuthn); {
+	case st == Declined:
+		r.Logf(LevelError, "core", "access to %s needs a user, but no authentication is configured", r.URI)
+		return http.StatusInternalServerError
+	case st != OK:
+		return st
+	}
+	if st := r.first(phAuthz); st == Declined {
+		return http.StatusForbidden
+	} else {
+		return st
+	}
+}
+
+// handle asks the modules for a handler. A handler name that nobody serves is
+// an error: the default handler would send a script's source.
+func (r *Request) handle() *Outcome {
+	s := r.Host.server
+	for i := range s.hooks {
+		if f := s.hooks[i].handler; f != nil {
+			if out := f(r, r.m.conf[i]); out != nil {
+				return out
+			}
+		}
+	}
+	switch {
+	case r.Handler != "" && r.Handler != "default-handler":
+		r.Logf(LevelError, "core", "handler %q for %s does not exist", r.Handler, r.Filename)
+		return r.Fail(http.StatusInternalServerError)
+	case r.Info == nil:
+		return r.Fail(http.StatusNotFound)
+	case r.Info.IsDir():
+		return r.Fail(http.StatusForbidden)
+	}
+	return r.Fail(http.StatusMethodNotAllowed)
+}
+
+// Lookup runs the phases up to fixups for another URL path of this host as a
+// sub-request (GET, same headers), as DirectoryIndex does. The sub-request is
+// usable if the status is OK.
+func (r *Request) Lookup(uri string) (*Request, Status) {
+	if r.redirects >= r.Host.base.core.LimitRecursion.Or(10) {
+		r.Logf(LevelError, "core", "more than %d sub-requests in each other: is there a loop?", r.redirects)
+		return nil, http.StatusInternalServerError
+	}
+	sub := &Request{Method: "GET", RawTarget: r.RawTarget, RawPath: r.RawPath, Query: r.Query, Proto: r.Proto, HostName: r.HostName,
+		Header: r.Header, Local: r.Local, Remote: r.Remote, TLS: r.TLS, Start: r.Start, ContentLength: -1,
+		Host: r.Host, URI: uri, SubRequest: true, Prev: r.Prev, redirects: r.redirects + 1}
+	sub.env = append(sub.env, r.env...)
+	sub.m = r.Host.base
+	return sub, sub.resolve()
+}
+
+// Adopt makes the result of a sub-request the result of r: file, handler,
+// type, settings and variables. The method stays.
+func (r *Request) Adopt(sub *Request) {
+	r.URI, r.Filename, r.PathInfo, r.Info, r.Base = sub.URI, sub.Filename, sub.PathInfo, sub.Info, sub.Base
+	r.Handler, r.ContentType, r.Encoding, r.Language, r.Charset = sub.Handler, sub.ContentType, sub.Encoding, sub.Language, sub.Charset
+	r.ContextPrefix, r.ContextRoot, r.Mount, r.Aliased = sub.ContextPrefix, sub.ContextRoot, sub.Mount, sub.Aliased
+	r.Out, r.ErrOut, r.Notes = append(r.Out, sub.Out...), append(r.ErrOut, sub.ErrOut...), sub.Notes
+	r.m, r.env, r.locs = sub.m, sub.env, sub.locs
+	if sub.User != "" {
+		r.User, r.AuthType = sub.User, sub.AuthType
+	}
+}
+
+// Redirect handles another URL (path, optionally with a query) in place of r,
+// as a new GET without body: an internal redirect. status is not 0 if the
+// result is the page of an error: then that status is kept.
+func (r *Request) Redirect(url string, status int) *Outcome {
+	if r.redirects >= r.Host.base.core.LimitRecursion.Or(10) {
+		r.Logf(LevelError, "core", "more than %d internal redirects: is there a loop?", r.redirects)
+		return r.builtin(http.StatusInternalServerError)
+	}
+	uri, query, _ := strings.Cut(url, "?")
+	n := &Request{Method: "GET", RawTarget: r.RawTarget, RawPath: uri, Query: query, Proto: r.Proto, HostName: r.HostName,
+		Local: r.Local, Remote: r.Remote, TLS: r.TLS, Start: r.Start, ContentLength: -1,
+		Host: r.Host, Prev: r, Status: status, redirects: r.redirects + 1, m: r.Host.base}
+	for _, f := range r.Header {
+		// the new request has no body and is not conditional
+		switch strings.ToLower(f.Name) {
+		case "content-length", "transfer-encoding", "expect", "range", "if-range", "if-match", "if-none-match",
+			"if-modified-since", "if-unmodified-since":
+		default:
+			n.Header = append(n.Header, f)
+		}
+	}
+	for _, e := range r.env {
+		n.env = append(n.env, EnvVar{"REDIRECT_" + e.Name, e.Value})
+	}
+	n.SetEnv("REDIRECT_URL", r.URI)
+	if r.Query != "" {
+		n.SetEnv("REDIRECT_QUERY_STRING", r.Query)
+	}
+	if r.User != "" {
+		n.SetEnv("REDIRECT_REMOTE_USER", r.User)
+	}
+	if status != 0 {
+		n.SetEnv("REDIRECT_STATUS", fmt.Sprint(status))
+		if r.Method != "GET" {
+			n.SetEnv("REDIRECT_REQUEST_METHOD", r.Method)
+		}
+	} else {
+		n.SetEnv("REDIRECT_STATUS", "200")
+	}
+	n.ErrOut = append(n.ErrOut, r.ErrOut...)
+	out := n.run()
+	out.Method, out.Query, out.NoBody = "GET", query, true
+	if status != 0 {
+		if out.Plan != nil {
+			out.StatusOverride = status
+		} else if out.Status == 200 {
+			out.Status = status
+		}
+		out.CloseConn = out.CloseConn || dropsConnection(status)
+	}
+	return out
+}
+
+// trace answers TRACE (RFC 9110 section 9.3.8) as TraceEnable says.
+func (r *Request) trace() *Outcome {
+	switch mode := r.m.core.TraceEnable.Or("on"); {
+	case mode == "off":
+		return r.Fail(http.StatusMethodNotAllowed)
+	case mode != "extended" && (r.ContentLength > 0 || r.Chunked):
+		return r.Fail(http.StatusRequestEntityTooLarge)
+	}
+	var b strings.Builder
+	b.WriteString(r.Method + " " + r.RawTarget + " " + r.Proto + "\r\n")
+	for _, f := range r.Header {
+		b.WriteString(f.Name + ": " + f.Value + "\r\n")
+	}
+	b.WriteString("\r\n")
+	return &Outcome{Status: 200, Header: []Field{{"Content-Type", "message/http"}}, Body: []byte(b.String()), Request: r}
+}
+
+// allowed is the Allow header for the server itself.
+func (r *Request) allowed() string {
+	if r.m.core.TraceEnable.Or("on") == "off" {
+		return "GET,HEAD,POST,OPTIONS"
+	}
+	return "GET,HEAD,POST,OPTIONS,TRACE"
+}
+
+// ErrForbidden is returned by helpers of modules for a refused file.
+var ErrForbidden = errors.New("forbidden")

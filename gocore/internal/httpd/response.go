@@ -1,0 +1,245 @@
+// Responses that the server makes itself: error documents, redirects, the
+// built-in pages.
+package httpd
+
+import (
+	"fmt"
+	"html"
+	"net/http"
+	"strconv"
+	"strings"
+)
+
+// Error gives the outcome for a status that the server produces itself
+// (400 ... 504), with the ErrorDocument of the host or the built-in page. r is
+// nil when the head was unusable; then only the built-in page will do, as in
+// Apache. If a plan was running, r.Plan says so and its settings count.
+func (v *VirtualHost) Error(r *Request, status int) *Outcome {
+	if r == nil {
+		r = &Request{Host: v, m: v.base}
+		return r.builtin(status)
+	}
+	r.Host = v
+	switch {
+	case r.Plan != nil && r.Plan.merged != nil:
+		r.m = r.Plan.merged
+	case r.m == nil:
+		r.m = v.base
+	}
+	if r.URI == "" && r.clean() != OK {
+		return r.builtin(status)
+	}
+	return r.Fail(status)
+}
+
+// Fail is the outcome for an HTTP status with the ErrorDocument that applies
+// to the request. Modules return it from Handler; the other phases return the
+// status itself.
+func (r *Request) Fail(status int) *Outcome {
+	for p := r; p != nil; p = p.Prev {
+		if p.Status != 0 { // an error in an error document: the page of the first
+			return r.builtin(p.Status)
+		}
+	}
+	if status < 400 {
+		return r.builtin(status)
+	}
+	switch doc := r.m.core.ErrorDocument[status]; doc.Kind {
+	case ErrorDocText:
+		out := r.bare(status)
+		out.Header = append(out.Header, Field{"Content-Type", "text/html; charset=iso-8859-1"})
+		out.Body = []byte(doc.Text)
+		return out
+	case ErrorDocLocal:
+		return r.Redirect(doc.Text, status)
+	case ErrorDocExternal:
+		out := r.builtin(http.StatusFound)
+		out.Header = SetField(out.Header, "Location", doc.Text)
+		out.CloseConn = dropsConnection(status)
+		return out
+	}
+	return r.builtin(status)
+}
+
+// RedirectTo is the outcome of a redirect to a URL (absolute, or a path of
+// this host). extra are header fields to add.
+func (r *Request) RedirectTo(status int, location string) *Outcome {
+	out := r.builtin(status)
+	out.Header = SetField(out.Header, "Location", r.AbsoluteURL(location))
+	return out
+}
+
+// AbsoluteURL turns a path of this host into a URL as UseCanonicalName says.
+func (r *Request) AbsoluteURL(u string) string {
+	if !strings.HasPrefix(u, "/") {
+		return u
+	}
+	scheme, def := r.Scheme(), 80
+	if scheme == "https" {
+		def = 443
+	}
+	name, port := r.SelfName()
+	if strings.Contains(name, ":") && name[0] != '[' {
+		name = "[" + name + "]"
+	}
+	if port != 0 && port != def {
+		name += ":" + strconv.Itoa(port)
+	}
+	return scheme + "://" + name + u
+}
+
+// Scheme is the scheme for URLs of this host: that of ServerName if it has
+// one (TLS is handled by something in front), else the connection's.
+func (r *Request) Scheme() string {
+	switch {
+	case r.Host.ServerScheme != "":
+		return r.Host.ServerScheme
+	case r.TLS:
+		return "https"
+	}
+	return "http"
+}
+
+// SelfName is the name and port that the server gives itself for this request,
+// the source of SERVER_NAME, as UseCanonicalName and UseCanonicalPhysicalPort
+// say. port 0: the scheme's own.
+func (r *Request) SelfName() (name string, port int) {
+	c := r.m.core
+	canonical := c.UseCanonicalName.Or("off") != "off"
+	if !canonical && r.HostName != "" {
+		name, portText := SplitHost(r.HostName)
+		if n, err := strconv.Atoi(portText); err == nil {
+			return name, n
+		}
+		if c.UseCanonicalPhysicalPort.Or(false) && r.Local.IsValid() {
+			return name, int(r.Local.Port())
+		}
+		if portText == "" {
+			// a Host without port means the scheme's own port
+			return name, 0
+		}
+		return name, r.Host.ServerPort
+	}
+	return r.Host.ServerName, r.Host.ServerPort
+}
+
+// SplitHost splits a Host header into name and port, "" if there is none.
+func SplitHost(h string) (name, port string) {
+	if strings.HasPrefix(h, "[") {
+		if i := strings.IndexByte(h, ']'); i >= 0 {
+			return h[:i+1], strings.TrimPrefix(h[i+1:], ":")
+		}
+		return h, ""
+	}
+	if i := strings.LastIndexByte(h, ':'); i >= 0 {
+		return h[:i], h[i+1:]
+	}
+	return h, ""
+}
+
+// bare is an outcome with a status and what always goes with it.
+func (r *Request) bare(status int) *Outcome {
+	out := &Outcome{Status: status, CloseConn: dropsConnection(status), Request: r}
+	if status == http.StatusMethodNotAllowed {
+		out.Header = append(out.Header, Field{"Allow", r.allowed()})
+	}
+	out.Header = append(out.Header, r.ErrOut...)
+	return out
+}
+
+// builtin is the server's own page for a status.
+func (r *Request) builtin(status int) *Outcome {
+	out := r.bare(status)
+	if status == 304 || status == 204 || status < 200 {
+		return out
+	}
+	text := http.StatusText(status)
+	if text == "" {
+		text = "Error"
+	}
+	var b strings.Builder
+	fmt.Fprintf(&b, "<!DOCTYPE html>\n<html><head>\n<title>%d %s</title>\n</head><body>\n<h1>%s</h1>\n<p>%s</p>\n",
+		status, text, text, explain(status))
+	if first := r.failedDocument(status); first != "" {
+		fmt.Fprintf(&b, "<p>The page that was configured for this error could not be shown.</p>\n")
+	}
+	switch sig := strings.ToLower(r.m.core.ServerSignature.V); sig {
+	case "on", "email":
+		name := html.EscapeString(r.Host.ServerName)
+		if a := r.Host.ServerAdmin; sig == "email" && a != "" {
+			if !strings.Contains(a, ":") {
+				a = "mailto:" + a
+			}
+			name = `<a href="` + html.EscapeString(a) + `">` + name + "</a>"
+		}
+		fmt.Fprintf(&b, "<hr>\n<address>%s Server at %s Port %d</address>\n", html.EscapeString(r.Host.server.Software), name, r.Host.ServerPort)
+	}
+	b.WriteString("</body></html>\n")
+	out.Header = append(out.Header, Field{"Content-Type", "text/html; charset=utf-8"})
+	out.Body = []byte(b.String())
+	return out
+}
+
+// failedDocument tells whether r is an error document that failed itself.
+func (r *Request) failedDocument(status int) string {
+	for p := r; p != nil; p = p.Prev {
+		if p.Status == status && p.Prev != nil {
+			return p.URI
+		}
+	}
+	return ""
+}
+
+// explain is one sentence about a status for people who see the page.
+func explain(status int) string {
+	switch status {
+	case 301, 302, 303, 307, 308:
+		return "The document is at another address."
+	case 400:
+		return "The server could not understand the request."
+	case 401:
+		return "This page needs a user name and password that the server accepts."
+	case 403:
+		return "You do not have permission to see this page."
+	case 404:
+		return "There is no page at this address."
+	case 405:
+		return "This address does not support the method of the request."
+	case 408:
+		return "The request did not arrive in time."
+	case 410:
+		return "The page that was here is gone for good."
+	case 411:
+		return "The request must say how long its body is."
+	case 413:
+		return "The body of the request is larger than the server accepts."
+	case 414:
+		return "The address is longer than the server accepts."
+	case 431:
+		return "The header of the request is larger than the server accepts."
+	case 500:
+		return "The server met an error that it could not handle. The error log says more."
+	case 501:
+		return "The server does not support what the request asks for."
+	case 502:
+		return "The application ended its answer too early."
+	case 503:
+		return "The server cannot answer now. Please try again later."
+	case 504:
+		return "The application did not answer in time."
+	}
+	if status >= 500 {
+		return "The server could not answer the request."
+	}
+	return "The request could not be answered."
+}
+
+// dropsConnection lists the statuses after which the connection is closed
+// because its state is not known any more (as in Apache).
+func dropsConnection(status int) bool {
+	switch status {
+	case 400, 408, 411, 413, 414, 431, 500, 501, 503:
+		return true
+	}
+	return false
+}

@@ -1,0 +1,198 @@
+// Sections that select by directory, file name or URL, the order in which they
+// apply, and the cache of merged settings. Order and rules: Apache manual
+// "How sections are merged":
+//
+//	1 <Directory> without regex, shortest path first
+//	2 <DirectoryMatch> and <Directory ~>, in file order
+//	3 <Files> and <FilesMatch>; those inside a Directory after the others
+//	4 <Location> and <LocationMatch>, in file order
+//
+// and within each step the main server's before the virtual host's.
+package httpd
+
+import (
+	"cmp"
+	"encoding/binary"
+	"slices"
+	"strings"
+	"sync"
+
+	"modwsgi/gocore/internal/conf"
+)
+
+type sectionKind uint8
+
+const (
+	kindDirectory sectionKind = iota
+	kindFiles
+	kindLocation
+)
+
+// section is one such container with the settings given in it.
+type section struct {
+	id         uint32 // unique in the snapshot, for cache keys
+	kind       sectionKind
+	arg        string // cleaned literal path or pattern
+	glob       bool
+	re         *Regexp // regex form
+	depth      int     // number of path components of a Directory
+	conf       []any   // per module; nil where the section says nothing
+	files      []*section
+	translates bool // says something about the translate phase (Alias, Redirect)
+	named      bool // exports named groups
+	pos        conf.Pos
+}
+
+// hostSections is a host's sections, main server's first, by step.
+type hostSections struct {
+	dirs, dirMatch, files, locs []*section
+	symlinks                    bool // some settings lack FollowSymLinks: components must be checked
+	htaccess                    bool // AllowOverride is not None somewhere
+}
+
+// newHostSections sorts the sections of main server and host into steps.
+func newHostSections(main, host []*section) *hostSections {
+	s := &hostSections{}
+	for _, list := range [2][]*section{main, host} {
+		for _, x := range list {
+			switch {
+			case x.kind == kindLocation:
+				s.locs = append(s.locs, x)
+			case x.kind == kindFiles:
+				s.files = append(s.files, x)
+			case x.re != nil:
+				s.dirMatch = append(s.dirMatch, x)
+			default:
+				s.dirs = append(s.dirs, x)
+			}
+		}
+	}
+	slices.SortStableFunc(s.dirs, func(a, b *section) int { return cmp.Compare(a.depth, b.depth) })
+	return s
+}
+
+// matchDir reports whether a plain Directory section covers the directory dir
+// (clean, absolute, "/" or without trailing slash).
+func (x *section) matchDir(dir string) bool {
+	if x.depth == 0 {
+		return true
+	}
+	if !x.glob {
+		return strings.HasPrefix(dir, x.arg) && (len(dir) == len(x.arg) || dir[len(x.arg)] == '/')
+	}
+	n := 0
+	for i := 1; i <= len(dir); i++ {
+		if i == len(dir) || dir[i] == '/' {
+			if n++; n == x.depth {
+				return Fnmatch(x.arg, dir[:i], true)
+			}
+		}
+	}
+	return false
+}
+
+// matchLocation reports whether a Location covers a decoded URL path.
+func matchLocation[S string | []byte](x *section, uri S) bool {
+	switch {
+	case x.re != nil:
+		return x.re.Match([]byte(uri)) // no copy when S is []byte
+	case x.glob:
+		return Fnmatch(x.arg, uri, true)
+	}
+	n := len(x.arg)
+	if len(uri) < n || string(uri[:n]) != x.arg {
+		return false
+	}
+	return n == 0 || x.arg[n-1] == '/' || len(uri) == n || uri[n] == '/'
+}
+
+// matchFile reports whether a Files section covers a base name.
+func (x *section) matchFile(base string) bool {
+	if x.re != nil {
+		return x.re.MatchString(base)
+	}
+	if x.glob {
+		return Fnmatch(x.arg, base, false)
+	}
+	return x.arg == base
+}
+
+// merged is the effective settings for one sequence of sections.
+type merged struct {
+	key        string // identifies the sequence within the host
+	conf       []any
+	core       *CoreConfig
+	environ    []EnvVar // constant additions of the modules
+	perRequest bool     // some module's outcome depends on the request
+}
+
+// mergeCache remembers merged settings by sequence of section ids. Sequences
+// are bounded by the configuration except for .htaccess files that change, so
+// the cache is emptied when it grows large.
+type mergeCache struct {
+	mu sync.RWMutex
+	m  map[string]*merged
+}
+
+const mergeCacheMax = 4096
+
+// merge returns the effective settings of the host with the sections applied
+// in order.
+func (v *VirtualHost) merge(list []*section) *merged {
+	if len(list) == 0 {
+		return v.base
+	}
+	var buf [256]byte
+	key := buf[:0]
+	for _, x := range list {
+		key = binary.BigEndian.AppendUint32(key, x.id)
+	}
+	v.merged.mu.RLock()
+	m := v.merged.m[string(key)]
+	v.merged.mu.RUnlock()
+	if m != nil {
+		return m
+	}
+	c := slices.Clone(v.base.conf)
+	for _, x := range list {
+		for i, child := range x.conf {
+			if child != nil {
+				c[i] = v.server.mods[i].mergeConf(c[i], child)
+			}
+		}
+	}
+	m = v.server.newMerged(string(key), c)
+	v.merged.mu.Lock()
+	defer v.merged.mu.Unlock()
+	if old := v.merged.m[string(key)]; old != nil {
+		return old
+	}
+	if v.merged.m == nil || len(v.merged.m) >= mergeCacheMax {
+		v.merged.m = map[string]*merged{}
+	}
+	v.merged.m[m.key] = m
+	return m
+}
+
+// newMerged completes a settings vector with what is derived from it.
+func (s *Server) newMerged(key string, c []any) *merged {
+	m := &merged{key: key, conf: c, core: c[s.coreSlot].(*CoreConfig)}
+	for i := range s.mods {
+		h := &s.hooks[i]
+		if h.environ != nil {
+			m.environ = append(m.environ, h.environ(c[i])...)
+		}
+		if h.perRequest != nil && h.perRequest(c[i]) {
+			m.perRequest = true
+		}
+	}
+	return m
+}
+
+// pathDepth counts the components of a clean absolute path: 0 for "/".
+func pathDepth(p string) int {
+	if p == "/" {
+		return 0
+	}
+	return strings.Count(p, "/")
+}
