@@ -34,10 +34,10 @@ const (
 // [Parser.Parse]. Owner: the connection; valid until its buffer is reused.
 type Head struct {
 	Method        Span
-	Target        Span // as on the request line
-	Path          Span // path of the target, still percent-encoded, without query; for absolute-form the path part ("/" when empty is represented by Len 0)
-	Query         Span // without '?'
-	Host          Span // Host field value, or the authority of an absolute-form target
+	Target        Span   // as on the request line
+	Path          Span   // path of the target, still percent-encoded, without query; for absolute-form the path part ("/" when empty is represented by Len 0)
+	Query         Span   // without '?'
+	Host          Span   // Host field value, or the authority of an absolute-form target
 	HeadLen       uint32 // bytes of the head including the blank line
 	NFields       uint32
 	Flags         uint32

@@ -321,7 +321,7 @@ func (r *Reactor) run(th *thread, c *Conn) step {
 	th.end()
 	if !ok { // this process is being replaced: the successor answers
 		c.routed, c.phase = false, phIdle
-		if q.StreamLeft == 0 && r.h.Handoff(c.FD, q.Input()) {
+		if r.h.Handoff(c.FD, q.Input()) {
 			r.close(c)
 			return gone
 		}

@@ -335,3 +335,10 @@ func (r *Reactor) poll() {
 		r.ready = append(r.ready, readyEvent{r.events[i].Fd, r.events[i].Events})
 	}
 }
+
+// Running is the number of requests that are inside the application or wait for a thread.
+func (r *Reactor) Running() int {
+	r.lead.mu.Lock()
+	defer r.lead.mu.Unlock()
+	return int(r.lead.active.Load()) + len(r.lead.queue)
+}

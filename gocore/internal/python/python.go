@@ -35,12 +35,12 @@ const (
 
 // Config prepares the interpreter of this process.
 type Config struct {
-	ProcessGroup      string
-	ServerSoftware    string
-	Threads           int // Python threads of this process
-	Processes         int // processes of the group
-	RestrictSignal    bool
-	LogFD, LogLevel   int // descriptor and level (0 emerg ... 7 debug) of the error log
+	ProcessGroup    string
+	ServerSoftware  string
+	Threads         int // Python threads of this process
+	Processes       int // processes of the group
+	RestrictSignal  bool
+	LogFD, LogLevel int // descriptor and level (0 emerg ... 7 debug) of the error log
 }
 
 // Route is one WSGI target in the form the C side wants.

@@ -1,0 +1,420 @@
+// The dispatcher gives requests their meaning: it implements listen.Handler
+// over the compiled configuration (package httpd) and the interpreter (package
+// python). The fast route is an immutable lookup and one call; everything else
+// builds an httpd.Request and runs the phases.
+package worker
+
+import (
+	"net/netip"
+	"os"
+	"strconv"
+	"sync"
+	"sync/atomic"
+	"syscall"
+	"time"
+	"unsafe"
+
+	"modwsgi/gocore/internal/http1"
+	"modwsgi/gocore/internal/httpd"
+	"modwsgi/gocore/internal/listen"
+	"modwsgi/gocore/internal/process"
+	"modwsgi/gocore/internal/python"
+)
+
+// staleGap is how old the knowledge about a script's mtime may be. Nobody
+// saves a file and reloads the page faster, and a stat per request is saved.
+const staleGap = 10 * time.Millisecond
+
+// route is a plan that Python knows.
+type route struct {
+	id      uint32
+	plan    *httpd.Plan
+	checked atomic.Int64 // last look at the script, UnixNano
+}
+
+// target is what the connection remembers of its current request.
+type target struct {
+	host  *httpd.VirtualHost
+	route *route
+	req   *httpd.Request // off the fast route
+	out   *httpd.Outcome
+	fixed bool // lives in dispatcher.fast: shared, never written
+}
+
+type dispatcher struct {
+	w         *worker
+	mem       listen.Memory
+	date      http1.DateCache
+	settings  map[*httpd.VirtualHost]*listen.Settings
+	routes    atomic.Pointer[[]*target] // fast route by plan ID
+	mu        sync.Mutex
+	byKey     map[string]*route // plans made for one request
+	replacing atomic.Bool
+	served    atomic.Bool
+	count     atomic.Int64
+	now       atomic.Int64
+}
+
+func newDispatcher(w *worker) *dispatcher {
+	d := &dispatcher{w: w, settings: map[*httpd.VirtualHost]*listen.Settings{}, byKey: map[string]*route{}}
+	for _, v := range append([]*httpd.VirtualHost{w.srv.Main}, w.srv.VirtualHosts...) {
+		d.settings[v] = &listen.Settings{
+			Limits: http1.Limits{Line: v.LimitLine, Fields: v.LimitFields, FieldSize: v.LimitFieldSize},
+			Header: v.HeaderTimeout, Body: v.BodyTimeout, KeepAlive: v.KeepAliveTimeout, IO: v.Timeout,
+			HeaderRate: v.HeaderMinRate, BodyRate: v.BodyMinRate, HeaderMax: v.HeaderTimeoutMax, BodyMax: v.BodyTimeoutMax,
+			Persistent: v.KeepAlive, MaxRequests: v.MaxKeepAliveRequests,
+		}
+	}
+	empty := make([]*target, 0)
+	d.routes.Store(&empty)
+	d.tick(time.Now())
+	return d
+}
+
+func (d *dispatcher) tick(now time.Time) {
+	d.now.Store(now.UnixNano())
+	d.date.Refresh(now)
+	python.SetDate(now.UTC().Format("Mon, 02 Jan 2006 15:04:05 GMT"))
+}
+
+// Open implements listen.Handler.
+func (d *dispatcher) Open(c *listen.Conn) {
+	hosts := d.w.srv.Hosts(c.Local)
+	c.User = hosts
+	c.Settings = d.settings[hosts.Default]
+}
+
+// Route implements listen.Handler.
+func (d *dispatcher) Route(c *listen.Conn, q *listen.Req) listen.Action {
+	hosts := c.User.(*httpd.HostSet)
+	host := hosts.Default
+	if q.Head.Host.Len > 0 {
+		host = hosts.Select(q.Bytes(q.Head.Host))
+	}
+	if q.Head.Flags&http1.FlagPlainPath != 0 {
+		if p, n := host.Fast(q.Bytes(q.Head.Method), q.Bytes(q.Head.Path)); p != nil && p.ID >= 0 && len(p.TrustedHeaders) == 0 {
+			if t := d.fastTarget(p); t != nil {
+				if q.Head.Flags&http1.FlagChunked != 0 && !p.ChunkedRequest {
+					return d.status(c, q, host, nil, 411)
+				}
+				q.Route, q.ScriptLen, q.BodyLimit = t.route.id, uint32(n), p.BodyLimit
+				c.Tag = t
+				return listen.Run
+			}
+		}
+	}
+	return d.phases(c, q, host)
+}
+
+func (d *dispatcher) fastTarget(p *httpd.Plan) *target {
+	if s := *d.routes.Load(); p.ID < len(s) && s[p.ID] != nil {
+		return s[p.ID]
+	}
+	rt := d.register(p, p.ScriptName, p.Environ)
+	if rt == nil {
+		return nil
+	}
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	old := *d.routes.Load()
+	s := make([]*target, max(len(old), p.ID+1))
+	copy(s, old)
+	s[p.ID] = &target{host: p.Host, route: rt, fixed: true}
+	d.routes.Store(&s)
+	return s[p.ID]
+}
+
+func (d *dispatcher) register(p *httpd.Plan, scriptName string, environ []httpd.EnvVar) *route {
+	var env []byte
+	https := false
+	for _, e := range environ {
+		env = python.AppendSet(env, e.Name, e.Value)
+		https = https || e.Name == "HTTPS" && (e.Value == "on" || e.Value == "1")
+	}
+	id, err := python.AddRoute(&python.Route{Script: p.Script, ProcessGroup: p.ProcessGroup, ApplicationGroup: p.ApplicationGroup,
+		Callable: p.CallableObject, Handler: p.Handler, HandlerScript: p.HandlerScript, ScriptName: scriptName, Environ: env,
+		PassAuthorization: p.PassAuthorization, MapHEAD: p.MapHEAD == httpd.MapHEADOn, Multithread: p.Multithread,
+		Multiprocess: p.Multiprocess, HTTPS: https || p.Host != nil && p.Host.TLS})
+	if err != nil {
+		d.w.logf(nil, levelErr, "wsgi", "%v", err)
+		return nil
+	}
+	return &route{id: id, plan: p}
+}
+
+// slowRoute is the route of a plan that a request's phases gave; environ goes with each request.
+func (d *dispatcher) slowRoute(p *httpd.Plan) *route {
+	key := p.Script + "\x00" + p.CallableObject + "\x00" + p.ProcessGroup + "\x00" + p.ApplicationGroup + "\x00" +
+		p.Handler + "\x00" + p.HandlerScript + "\x00" + strconv.FormatBool(p.PassAuthorization) + strconv.Itoa(int(p.MapHEAD))
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	if rt := d.byKey[key]; rt != nil {
+		return rt
+	}
+	rt := d.register(p, "", nil)
+	if rt != nil {
+		d.byKey[key] = rt
+	}
+	return rt
+}
+
+// request builds the version-independent request.
+func (d *dispatcher) request(c *listen.Conn, q *listen.Req, host *httpd.VirtualHost) *httpd.Request {
+	h := &q.Head
+	str := func(s http1.Span) string { return string(q.Bytes(s)) }
+	r := &httpd.Request{Method: str(h.Method), RawTarget: str(h.Target), RawPath: str(h.Path), Query: str(h.Query),
+		Proto: "HTTP/1.0", HostName: str(h.Host), Local: c.Local, Remote: c.Remote, Start: time.Now(), ContentLength: -1, Host: host,
+		Chunked: h.Flags&http1.FlagChunked != 0}
+	if h.Flags&http1.FlagHTTP11 != 0 {
+		r.Proto = "HTTP/1.1"
+	}
+	if h.Flags&http1.FlagContentLength != 0 {
+		r.ContentLength = h.ContentLength
+	}
+	if r.RawPath == "" {
+		r.RawPath = "/"
+	}
+	r.Header = make([]httpd.Field, 0, h.NFields)
+	for _, f := range h.Fields[:h.NFields] {
+		r.Header = append(r.Header, httpd.Field{Name: str(f.Name), Value: str(f.Value)})
+	}
+	return r
+}
+
+func (d *dispatcher) phases(c *listen.Conn, q *listen.Req, host *httpd.VirtualHost) listen.Action {
+	r := d.request(c, q, host)
+	out := host.Handle(r)
+	if out.Plan == nil {
+		return d.respond(c, q, host, r, out)
+	}
+	p := out.Plan
+	if r.Chunked && !p.ChunkedRequest {
+		return d.status(c, q, host, r, 411)
+	}
+	rt := d.slowRoute(p)
+	if rt == nil {
+		return d.status(c, q, host, r, 500)
+	}
+	var x []byte
+	set := func(k, v string) { x = python.AppendSet(x, k, v) }
+	for _, e := range p.Environ {
+		set(e.Name, e.Value)
+	}
+	for _, e := range out.Env {
+		set(e.Name, e.Value)
+	}
+	set("SCRIPT_NAME", out.ScriptName)
+	set("PATH_INFO", out.PathInfo)
+	set("mod_wsgi.script_name", out.ScriptName)
+	set("mod_wsgi.path_info", out.PathInfo)
+	if out.Method != "" { // an internal redirect is a new request
+		set("REQUEST_METHOD", out.Method)
+		set("QUERY_STRING", out.Query)
+	}
+	if len(p.TrustedHeaders) > 0 {
+		x = trustedProxy(x, p, r)
+	}
+	d.mem.SetExtra(q, x)
+	q.Route, q.BodyLimit, q.StatusOverride = rt.id, p.BodyLimit, uint32(out.StatusOverride)
+	c.Tag = &target{host: host, route: rt, req: r, out: out}
+	return listen.Run
+}
+
+// status answers with a status of the server's own.
+func (d *dispatcher) status(c *listen.Conn, q *listen.Req, host *httpd.VirtualHost, r *httpd.Request, code int) listen.Action {
+	out := host.Error(r, code)
+	if out.Plan != nil { // an error document that is an application cannot answer here
+		out = host.Error(nil, code)
+	}
+	return d.respond(c, q, host, r, out)
+}
+
+func noBody(status int) bool { return status == 204 || status == 304 || status/100 == 1 }
+
+// respond appends a finished response; its file, if any, is sent by the reactor.
+func (d *dispatcher) respond(c *listen.Conn, q *listen.Req, host *httpd.VirtualHost, r *httpd.Request, out *httpd.Outcome) listen.Action {
+	c.Tag = &target{host: host, req: r, out: out}
+	q.Status = int32(out.Status)
+	if out.CloseConn {
+		q.KeepAlive = 0
+	}
+	b := http1.AppendStatusLine(make([]byte, 0, 512+len(out.Body)), true, out.Status)
+	b = http1.AppendDate(b, &d.date)
+	b = append(b, "Server: "...)
+	b = append(b, d.w.srv.Software...)
+	b = append(b, "\r\n"...)
+	length := false
+	for _, f := range out.Header {
+		length = length || len(f.Name) == 14 && (f.Name == "Content-Length" || f.Name == "content-length")
+		b = append(b, f.Name...)
+		b = append(b, ": "...)
+		b = append(b, f.Value...)
+		b = append(b, "\r\n"...)
+	}
+	if !length && !noBody(out.Status) {
+		b = append(b, "Content-Length: "...)
+		b = strconv.AppendInt(b, int64(len(out.Body))+out.FileLen, 10)
+		b = append(b, "\r\n"...)
+	}
+	if q.KeepAlive == 0 {
+		b = append(b, "Connection: close\r\n"...)
+	} else if q.Head.Flags&http1.FlagHTTP11 == 0 {
+		b = append(b, "Connection: keep-alive\r\n"...)
+	}
+	b = append(b, "\r\n"...)
+	head := q.Head.Method.Len == 4 && string(q.Bytes(q.Head.Method)) == "HEAD"
+	if !head && !noBody(out.Status) {
+		b = append(b, out.Body...)
+		q.SentBody = int64(len(out.Body))
+		if out.File != nil && out.FileLen > 0 {
+			if fd, err := syscall.Dup(int(out.File.Fd())); err == nil {
+				syscall.CloseOnExec(fd)
+				q.FileFD, q.FileOff, q.FileLeft = int32(fd), out.FileOff, out.FileLen
+				q.SentBody += out.FileLen
+			} else {
+				q.KeepAlive = 0 // the client sees a short body
+			}
+		}
+	}
+	if out.File != nil {
+		out.File.Close()
+	}
+	d.mem.Append(q, b)
+	return listen.Respond
+}
+
+// Bad implements listen.Handler.
+func (d *dispatcher) Bad(c *listen.Conn, q *listen.Req, status int) {
+	hosts := c.User.(*httpd.HostSet)
+	d.status(c, q, hosts.Default, nil, status)
+}
+
+// Run implements listen.Handler.
+func (d *dispatcher) Run(c *listen.Conn, q *listen.Req) bool {
+	t := c.Tag.(*target)
+	p := t.route.plan
+	if p.ScriptReloading {
+		now := d.clock()
+		if last := t.route.checked.Load(); now-last > int64(staleGap) && t.route.checked.CompareAndSwap(last, now) {
+			if python.Stale(t.route.id) {
+				d.w.replace("script changed")
+				t.route.checked.Store(0)
+			}
+		}
+		if d.replacing.Load() && python.Stale(t.route.id) {
+			return false
+		}
+	}
+	python.Run(unsafe.Pointer(q))
+	return true
+}
+
+// Failed implements listen.Handler.
+func (d *dispatcher) Failed(c *listen.Conn, q *listen.Req) {
+	t := c.Tag.(*target)
+	r := t.req
+	if r == nil {
+		r = d.request(c, q, t.host)
+	}
+	q.OutOff, q.OutLen = 0, 0
+	d.status(c, q, t.host, r, int(q.Status))
+}
+
+// Done implements listen.Handler.
+func (d *dispatcher) Done(c *listen.Conn, q *listen.Req) {
+	if !d.served.Load() && !d.served.Swap(true) {
+		d.w.control.Send(&process.Frame{Type: process.FrameServed})
+	}
+	t, _ := c.Tag.(*target)
+	if t == nil {
+		return
+	}
+	if t.host.HasLog {
+		d.log(c, q, t)
+	}
+	if !t.fixed {
+		c.Tag = nil
+	}
+	if g := d.w.group; g != nil && g.MaximumRequests > 0 && t.route != nil && d.count.Add(1) == int64(g.MaximumRequests) {
+		d.w.replace("maximum requests reached")
+	}
+}
+
+// Handoff implements listen.Handler: the connection goes through the supervisor.
+func (d *dispatcher) Handoff(fd int, pending []byte) bool {
+	if len(pending) > process.MaxFramePayload {
+		return false
+	}
+	return d.w.control.Send(&process.Frame{Type: process.FrameHandoff, Payload: pending, FDs: []int{fd}}) == nil
+}
+
+func (d *dispatcher) clock() int64 { return time.Now().UnixNano() }
+
+func (d *dispatcher) log(c *listen.Conn, q *listen.Req, t *target) {
+	e := httpd.LogEntry{Local: c.Local, Remote: c.Remote, Status: int(q.Status), BytesSent: q.SentBody,
+		BytesIn: int64(q.InLen), BytesOut: q.SentBody, Start: time.Now(), KeepAlives: c.Requests - 1, Completed: q.Aborted == 0}
+	if q.Head.Method.Len > 0 && uint64(q.Head.HeadLen) <= q.InLen {
+		e.Method, e.Target, e.Host = q.Bytes(q.Head.Method), q.Bytes(q.Head.Target), q.Bytes(q.Head.Host)
+	}
+	e.Proto = []byte("HTTP/1.0")
+	if q.Head.Flags&http1.FlagHTTP11 != 0 {
+		e.Proto = []byte("HTTP/1.1")
+	}
+	e.HeaderLookup = func(name string) (string, bool) {
+		for _, f := range q.Head.Fields[:q.Head.NFields] {
+			if int(f.Name.Len) == len(name) && equalFold(q.Bytes(f.Name), name) {
+				return string(q.Bytes(f.Value)), true
+			}
+		}
+		return "", false
+	}
+	e.ResponseLookup = func(name string) (string, bool) {
+		if t.out != nil {
+			for _, f := range t.out.Header {
+				if equalFold([]byte(f.Name), name) {
+					return f.Value, true
+				}
+			}
+		}
+		return "", false
+	}
+	e.EnvLookup = func(name string) (string, bool) {
+		if t.route != nil {
+			for _, v := range t.route.plan.Environ {
+				if v.Name == name {
+					return v.Value, true
+				}
+			}
+		}
+		if name == "PID" {
+			return strconv.Itoa(os.Getpid()), true
+		}
+		return "", false
+	}
+	if t.req != nil {
+		e.RemoteUser, e.Start, e.Duration = t.req.User, t.req.Start, time.Since(t.req.Start)
+	} else if q.StartUs > 0 {
+		e.Start = time.UnixMicro(q.StartUs)
+		e.Duration = time.Since(e.Start)
+	}
+	if t.route != nil {
+		e.Script = t.route.plan.Script
+	}
+	t.host.LogAccess(&e)
+}
+
+func equalFold(a []byte, b string) bool {
+	if len(a) != len(b) {
+		return false
+	}
+	for i := range a {
+		x, y := a[i], b[i]
+		if x != y && (x|32 != y|32 || x|32 < 'a' || x|32 > 'z') {
+			return false
+		}
+	}
+	return true
+}
+
+var _ listen.Handler = (*dispatcher)(nil)
+var _ = netip.Addr{}

@@ -1,0 +1,281 @@
+// Package worker is the worker process: it takes the configuration and the
+// sockets that the supervisor passed, prepares Python, serves, and leaves when
+// it is told to. It is apart from package process so that the supervisor can be
+// tested without an interpreter.
+//
+//	worker state | entered by                       | next
+//	starting     | exec                             | serving (frame R sent)
+//	serving      |                                  | replacing, draining, stopping
+//	replacing    | script changed, maximum-requests | draining (frame X sent, then G comes)
+//	draining     | frame G, SIGUSR1                 | stopping (last connection gone)
+//	stopping     | frame T, SIGTERM, supervisor gone| exit
+package worker
+
+import (
+	"fmt"
+	"os"
+	"os/signal"
+	"strings"
+	"syscall"
+	"time"
+
+	"modwsgi/gocore/internal/httpd"
+	"modwsgi/gocore/internal/listen"
+	"modwsgi/gocore/internal/mod"
+	"modwsgi/gocore/internal/process"
+	"modwsgi/gocore/internal/python"
+)
+
+// Bounds of a stop: requests that run longer are cut off.
+const (
+	defaultShutdown = 5 * time.Second // shutdown-timeout's default
+	pythonShutdown  = 3 * time.Second // atexit functions and threads, as Apache gives them
+)
+
+// Main runs a worker process to its end and returns the exit code. It is
+// called once, from Python's main thread with the GIL released.
+func Main() int {
+	signal.Ignore(syscall.SIGINT, syscall.SIGHUP, syscall.SIGWINCH, syscall.SIGPIPE)
+	term := make(chan os.Signal, 4)
+	signal.Notify(term, syscall.SIGTERM, syscall.SIGUSR1)
+	pipe := os.NewFile(process.FDConfig, "configuration")
+	cfg, err := process.ReadWorkerConfig(pipe)
+	pipe.Close()
+	if err != nil {
+		fmt.Fprintln(os.Stderr, "modwsgi-go worker:", err)
+		return 1
+	}
+	w := &worker{cfg: cfg, begun: time.Now(), stop: make(chan string, 8), drain: make(chan struct{}, 8)}
+	if err := w.start(); err != nil {
+		w.logf(nil, levelCrit, "core", "worker cannot start: %v", err)
+		return 1
+	}
+	return w.serve(term)
+}
+
+type worker struct {
+	cfg     *process.WorkerConfig
+	srv     *httpd.Server
+	group   *httpd.DaemonGroup // nil: embedded
+	control *process.Conn
+	reactor *listen.Reactor
+	d       *dispatcher
+	begun   time.Time
+	stop    chan string
+	drain   chan struct{}
+}
+
+func (w *worker) start() error {
+	syscall.CloseOnExec(process.FDLifeline)
+	go func() { // the supervisor never writes: whatever comes is its end
+		var b [1]byte
+		for {
+			n, err := syscall.Read(process.FDLifeline, b[:])
+			if err == syscall.EINTR {
+				continue
+			}
+			if n <= 0 {
+				w.stop <- "supervisor is gone"
+				time.Sleep(defaultShutdown)
+				os.Exit(1)
+			}
+		}
+	}()
+	ctl := os.NewFile(process.FDControl, "control")
+	var err error
+	if w.control, err = process.NewConn(ctl); err != nil {
+		return err
+	}
+	srv, diags := httpd.Compile(w.cfg.Tree, mod.All)
+	for _, d := range diags {
+		if d.Severity == 2 {
+			return fmt.Errorf("compile the configuration: %s", d.String())
+		}
+	}
+	w.srv = srv
+	srv.Logger = func(v *httpd.VirtualHost, r *httpd.Request, level int, module, msg string) {
+		w.logf(r, level, module, "%s", msg)
+	}
+	for i := range srv.Groups {
+		if srv.Groups[i].Name == w.cfg.Group {
+			w.group = &srv.Groups[i]
+		}
+	}
+	fd := process.FDFirstListener
+	var listeners []*os.File
+	for _, l := range w.cfg.Listeners {
+		syscall.CloseOnExec(fd)
+		listeners = append(listeners, os.NewFile(uintptr(fd), l.Addr))
+		fd++
+	}
+	logs := map[string]*os.File{}
+	for _, name := range w.cfg.LogNames {
+		syscall.CloseOnExec(fd)
+		logs[name] = os.NewFile(uintptr(fd), name)
+		fd++
+	}
+	if err := srv.OpenLogs(logs); err != nil {
+		return err
+	}
+	if err := w.environment(); err != nil {
+		return err
+	}
+	threads := max(w.cfg.Threads, 1)
+	group := w.cfg.Group
+	if err := python.Init(python.Config{ProcessGroup: group, ServerSoftware: srv.Software, Threads: threads,
+		Processes: max(w.cfg.Processes, 1), RestrictSignal: srv.Python.RestrictSignal, LogFD: 2, LogLevel: min(srv.Main.LogLevel.Level("wsgi"), 7)}); err != nil {
+		return err
+	}
+	for _, f := range []int{process.FDControl, process.FDLifeline} {
+		python.TrackFD(f, true)
+	}
+	paths := srv.Python.Path
+	if w.group != nil {
+		paths = w.group.PythonPath
+	}
+	if len(paths) > 0 {
+		python.AddPath(strings.Join(paths, ":"))
+	}
+	w.d = newDispatcher(w)
+	w.reactor, err = listen.New(listen.Config{Handler: w.d, Listeners: listeners, Threads: threads, Track: python.TrackFD,
+		Memory:      listen.Memory{Alloc: python.Alloc, Realloc: python.Realloc, Free: python.Free},
+		ThreadStart: w.threadStart})
+	if err != nil {
+		return err
+	}
+	w.d.mem = listen.Memory{Alloc: python.Alloc, Realloc: python.Realloc, Free: python.Free}
+	go w.clock()
+	return w.reactor.Start()
+}
+
+// environment applies the group's working directory, umask and locale variables.
+func (w *worker) environment() error {
+	g := w.group
+	if g == nil {
+		return nil
+	}
+	if g.Umask >= 0 {
+		syscall.Umask(g.Umask)
+	}
+	if g.Home != "" {
+		if err := os.Chdir(g.Home); err != nil {
+			return fmt.Errorf("change to home= of WSGIDaemonProcess %s: %w", g.Name, err)
+		}
+	}
+	return nil
+}
+
+// threadStart runs on each Python thread; the first one loads the scripts that
+// the configuration wants loaded at start.
+func (w *worker) threadStart(id int) error {
+	if err := python.StartThread(id); err != nil {
+		return err
+	}
+	if id != 1 {
+		return nil
+	}
+	scripts := w.srv.Python.EmbeddedImports
+	if w.group != nil {
+		scripts = w.group.Preload
+	}
+	for _, s := range scripts { // a failure is logged and the first request tries again, as in mod_wsgi
+		python.Import(s.Path, s.ApplicationGroup)
+	}
+	return nil
+}
+
+// clock keeps the Date field and flushes access logs.
+func (w *worker) clock() {
+	for range time.Tick(100 * time.Millisecond) {
+		w.d.tick(time.Now())
+		w.srv.FlushLogs()
+	}
+}
+
+func (w *worker) receive() {
+	for {
+		f, err := w.control.Receive()
+		if err != nil {
+			w.stop <- "control channel closed"
+			return
+		}
+		switch f.Type {
+		case process.FrameGraceful:
+			w.drain <- struct{}{}
+		case process.FrameStop:
+			w.stop <- "stop"
+		case process.FrameHandoff:
+			if len(f.FDs) == 1 {
+				if err := w.reactor.Adopt(f.FDs[0], f.Payload); err != nil {
+					w.logf(nil, levelErr, "core", "take over connection: %v", err)
+				}
+				f.FDs = nil
+			}
+			f.CloseFDs()
+		default:
+			f.CloseFDs()
+		}
+	}
+}
+
+func (w *worker) serve(term <-chan os.Signal) int {
+	if err := w.control.Send(&process.Frame{Type: process.FrameReady}); err != nil {
+		w.logf(nil, levelCrit, "core", "report to the supervisor: %v", err)
+		return 1
+	}
+	go w.receive()
+	reason, draining := "", false
+	for reason == "" {
+		select {
+		case s := <-term:
+			if s == syscall.SIGUSR1 {
+				w.drain <- struct{}{}
+				continue
+			}
+			reason = "shutdown_signal"
+		case reason = <-w.stop:
+		case <-w.drain:
+			if !draining {
+				draining = true
+				go w.reactor.Drain(true)
+			}
+		case <-w.reactor.Done():
+			reason = "graceful_stop"
+		}
+	}
+	// let requests that run finish, up to the group's shutdown-timeout
+	limit := defaultShutdown
+	if w.group != nil && w.group.ShutdownTimeout > 0 {
+		limit = w.group.ShutdownTimeout
+	}
+	if reason != "graceful_stop" {
+		w.reactor.Drain(false)
+		deadline := time.After(limit)
+	wait:
+		for w.reactor.Running() > 0 {
+			select {
+			case <-deadline:
+				break wait
+			case <-time.After(5 * time.Millisecond):
+			}
+		}
+	}
+	w.srv.FlushLogs()
+	done := make(chan struct{})
+	go func() { python.Shutdown(reason); close(done) }()
+	select {
+	case <-done:
+	case <-time.After(pythonShutdown):
+	}
+	w.srv.FlushLogs()
+	os.Exit(0) // not through Python's finalisation: threads may still be inside the application
+	return 0
+}
+
+// replace asks the supervisor for a successor, once.
+func (w *worker) replace(reason string) {
+	if !w.d.replacing.Swap(true) {
+		w.logf(nil, levelInfo, "wsgi", "mod_wsgi (pid=%d): %s: replacing the process.", os.Getpid(), reason)
+		w.control.Send(&process.Frame{Type: process.FrameReplace, Payload: []byte(reason)})
+	}
+}
