@@ -62,8 +62,13 @@ def build() -> Path:
     out = WORK / f"binding{EXT_SUFFIX.rsplit('.', 1)[0]}"
     with _locked(WORK / "lock"):
         base = _hash_text(
-            sys.version, EXT_SUFFIX, _output([go, "version"], env), env["CC"], env["CGO_CFLAGS"],
-            env["GOFLAGS"], env.get("CGO_LDFLAGS", ""),
+            sys.version,
+            EXT_SUFFIX,
+            _output([go, "version"], env),
+            env["CC"],
+            env["CGO_CFLAGS"],
+            env["GOFLAGS"],
+            env.get("CGO_LDFLAGS", ""),
         )
         recipe = sorted((ROOT / "build").glob("*.py"))
         api = sorted(p for p in (ROOT / "gocore").glob("*.go") if not p.name.endswith("_test.go"))
@@ -115,9 +120,17 @@ def _generate(go: str, env: dict[str, str], bin_dir: Path, out: Path) -> None:
     # gopy calls `go` and `goimports` by name.
     env = dict(env, PATH=os.pathsep.join([str(bin_dir), os.path.dirname(go), env.get("PATH", os.defpath)]))
     _run(
-        [str(bin_dir / "gopy"), "gen", "-no-make=true", "-name=gocore", f"-output={out}",
-         f"-vm={sys.executable}", "./gocore"],
-        env, ROOT,
+        [
+            str(bin_dir / "gopy"),
+            "gen",
+            "-no-make=true",
+            "-name=gocore",
+            f"-output={out}",
+            f"-vm={sys.executable}",
+            "./gocore",
+        ],
+        env,
+        ROOT,
     )
     binding = out / "gocore.go"
     text = binding.read_text("utf-8")
@@ -127,9 +140,20 @@ def _generate(go: str, env: dict[str, str], bin_dir: Path, out: Path) -> None:
     _run([str(bin_dir / "goimports"), "-w", str(binding)], env, out)
     # The header of the exported functions, without a link for its sake.
     _run(
-        [go, "tool", "cgo", "-objdir", str(out / "obj"), "-exportheader", "gocore_go.h", "--",
-         *shlex.split(env["CGO_CFLAGS"]), "gocore.go"],
-        env, out,
+        [
+            go,
+            "tool",
+            "cgo",
+            "-objdir",
+            str(out / "obj"),
+            "-exportheader",
+            "gocore_go.h",
+            "--",
+            *shlex.split(env["CGO_CFLAGS"]),
+            "gocore.go",
+        ],
+        env,
+        out,
     )
     for leftover in out.glob("obj*"):
         shutil.rmtree(leftover) if leftover.is_dir() else leftover.unlink()
@@ -240,8 +264,14 @@ def _run(command: list[str], env: dict[str, str], cwd: Path) -> None:
     shown = shlex.join([os.path.basename(command[0]), *command[1:]])
     print("+", shown, file=sys.stderr, flush=True)
     result = subprocess.run(
-        command, env=env, cwd=cwd, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
-        text=True, errors="replace",
+        command,
+        env=env,
+        cwd=cwd,
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        errors="replace",
     )
     if result.returncode != 0:
         raise BuildError(f"{shown}\nexited with {result.returncode}:\n{result.stdout}")

@@ -103,9 +103,7 @@ def test_worker_imports_little():
 
 
 def test_gopy_wrapper_leaves_the_working_directory_alone():
-    code = (
-        "import os; os.chdir = None; from modwsgi_go._gocore import gocore; print(gocore.Version(), os.getcwd())"
-    )
+    code = "import os; os.chdir = None; from modwsgi_go._gocore import gocore; print(gocore.Version(), os.getcwd())"
     assert python(code) == f"{modwsgi_go.__version__} /"
 
 

@@ -55,18 +55,18 @@ class ConfigError(ValueError):
 class DirectiveInfo(NamedTuple):
     """One directive that this server knows.
 
-    contexts are the manual's names of the places where it may stand. status is "yes" (has
-    its effect), "ignored" (accepted for the sake of existing files) or "refused".
+    syntax and context are as in the Apache manual. effect is "yes", "ignored" (accepted
+    without effect, for the sake of existing files) or "refused".
     """
 
     name: str
     module: str
-    args: str
-    contexts: tuple[str, ...]
+    syntax: str
+    context: str
     override: str
     default: str
     section: bool
-    status: str
+    effect: str
     doc: str
 
 
@@ -106,8 +106,8 @@ class Config:
         return found
 
     def summary(self) -> dict[str, Any]:
-        """What the file sets up: server_root, pid_file, error_log, listen (list of addresses),
-        hosts, process_groups, files (all that were read). Raises ConfigError."""
+        """What the file sets up: server_root, pid_file, error_log, user, group, listen, hosts
+        (the main server first), process_groups, files (all that were read). Raises ConfigError."""
         answer = json.loads(_gocore.gocore_DescribeConfig(self.file, self.server_root, json.dumps(self.defines)))
         if answer["config"] is None:
             raise ConfigError([Diagnostic(**item) for item in answer["diagnostics"]])
@@ -116,6 +116,5 @@ class Config:
 
 
 def directives() -> list[DirectiveInfo]:
-    """Every directive that this version knows, by name."""
-    rows = json.loads(_gocore.gocore_DirectivesJSON())
-    return [DirectiveInfo(**{**row, "contexts": tuple(row["contexts"])}) for row in rows]
+    """Every directive that this version knows: those that have their effect, then the others."""
+    return [DirectiveInfo(**row) for row in json.loads(_gocore.gocore_DirectivesJSON())]

@@ -79,9 +79,12 @@ class Server:
 
     @property
     def pid_file(self) -> str:
-        """Path of the pid file: as given, else as the configuration says. Raises ConfigError."""
+        """Path of the pid file: as given, else as the configuration says. Raises ConfigError or ValueError."""
         if self._pid_file is None:
-            self._pid_file = str(self.config.summary()["pid_file"])
+            path = str(self.config.summary()["pid_file"])
+            if not path:
+                raise ValueError(f"{self._file} has no PidFile")
+            self._pid_file = path
         return self._pid_file
 
     def run(self, *, foreground: bool = False) -> int:
