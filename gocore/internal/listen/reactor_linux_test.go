@@ -1,0 +1,280 @@
+package listen
+
+import (
+	"bufio"
+	"fmt"
+	"io"
+	"net"
+	"net/http"
+	"os"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"syscall"
+	"testing"
+	"time"
+	"unsafe"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+
+	"modwsgi/gocore/internal/http1"
+)
+
+// goMemory stands in for C memory: slices kept alive by a map.
+func goMemory() Memory {
+	var mu sync.Mutex
+	live := map[unsafe.Pointer][]uint64{}
+	m := Memory{}
+	m.Alloc = func(n uintptr) unsafe.Pointer {
+		b := make([]uint64, n/8+1)
+		p := unsafe.Pointer(&b[0])
+		mu.Lock()
+		live[p] = b
+		mu.Unlock()
+		return p
+	}
+	m.Free = func(p unsafe.Pointer) {
+		mu.Lock()
+		delete(live, p)
+		mu.Unlock()
+	}
+	m.Realloc = func(p unsafe.Pointer, n uintptr) unsafe.Pointer {
+		q := m.Alloc(n)
+		mu.Lock()
+		if p != nil {
+			copy(live[q], live[p])
+			delete(live, p)
+		}
+		mu.Unlock()
+		return q
+	}
+	return m
+}
+
+type fakeApp struct {
+	mem      Memory
+	settings Settings
+	running  atomic.Int32
+	release  chan struct{} // /wait blocks here
+	stale    atomic.Bool
+	handed   chan string
+	done     atomic.Int32
+}
+
+func (f *fakeApp) Open(c *Conn) { c.Settings = &f.settings }
+func (f *fakeApp) answer(q *Req, status int, body string) {
+	conn := ""
+	if q.KeepAlive == 0 {
+		conn = "Connection: close\r\n"
+	}
+	f.mem.Append(q, fmt.Appendf(nil, "HTTP/1.1 %d X\r\n%sContent-Length: %d\r\n\r\n%s", status, conn, len(body), body))
+}
+func (f *fakeApp) Route(c *Conn, q *Req) Action {
+	if strings.HasPrefix(string(q.Bytes(q.Head.Path)), "/static") {
+		f.answer(q, 200, "static")
+		return Respond
+	}
+	return Run
+}
+func (f *fakeApp) Bad(c *Conn, q *Req, status int) { f.answer(q, status, "bad") }
+func (f *fakeApp) Run(c *Conn, q *Req) bool {
+	if f.stale.Load() {
+		return false
+	}
+	f.running.Add(1)
+	defer f.running.Add(-1)
+	atomic.StoreUint32(&q.Phase, phaseApp)
+	path := string(q.Bytes(q.Head.Path))
+	if path == "/wait" {
+		<-f.release
+	}
+	if path == "/error" {
+		q.Result, q.Status = ResultError, 500
+		return true
+	}
+	body := q.Input()[q.BodyOff : q.BodyOff+q.BodyLen]
+	f.answer(q, 200, path+":"+string(body))
+	return true
+}
+func (f *fakeApp) Failed(c *Conn, q *Req) { f.answer(q, int(q.Status), "failed") }
+func (f *fakeApp) Done(c *Conn, q *Req)   { f.done.Add(1) }
+func (f *fakeApp) Handoff(fd int, pending []byte) bool {
+	if f.handed == nil {
+		return false
+	}
+	f.handed <- string(pending)
+	return true
+}
+
+func startReactor(t *testing.T, threads int, change func(*fakeApp)) (*Reactor, *fakeApp, string) {
+	t.Helper()
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	require.NoError(t, err)
+	file, err := l.(*net.TCPListener).File()
+	require.NoError(t, err)
+	addr := l.Addr().String()
+	l.Close()
+	f := &fakeApp{mem: goMemory(), release: make(chan struct{}),
+		settings: Settings{Limits: http1.DefaultLimits, Header: 5 * time.Second, Body: 5 * time.Second, KeepAlive: 5 * time.Second, IO: 5 * time.Second, Persistent: true}}
+	if change != nil {
+		change(f)
+	}
+	r, err := New(Config{Handler: f, Memory: f.mem, Listeners: []*os.File{file}, Threads: threads})
+	require.NoError(t, err)
+	require.NoError(t, r.Start())
+	t.Cleanup(func() { r.Stop(); file.Close() })
+	return r, f, addr
+}
+
+// exchange sends raw bytes and reads to the end of the connection.
+func exchange(t *testing.T, addr, in string) string {
+	t.Helper()
+	c, err := net.Dial("tcp", addr)
+	require.NoError(t, err)
+	defer c.Close()
+	c.SetDeadline(time.Now().Add(10 * time.Second))
+	_, err = io.WriteString(c, in)
+	require.NoError(t, err)
+	b, _ := io.ReadAll(c)
+	return string(b)
+}
+
+func TestRequestsOnOneConnection(t *testing.T) {
+	tests := []struct {
+		name, in string
+		want     []string
+	}{
+		{"close", "GET /a HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n", []string{"200 X", "/a:"}},
+		{"pipelined", "GET /a HTTP/1.1\r\nHost: x\r\n\r\nGET /b HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n", []string{"/a:", "/b:"}},
+		{"body", "POST /p HTTP/1.1\r\nHost: x\r\nContent-Length: 3\r\n\r\nabcGET /q HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n", []string{"/p:abc", "/q:"}},
+		{"http/1.0", "GET /a HTTP/1.0\r\n\r\n", []string{"Connection: close", "/a:"}},
+		{"malformed", "GET /a HTTP/1.1\r\nHost x\r\n\r\n", []string{"400 X", "Connection: close"}},
+		{"malformed second", "GET /a HTTP/1.1\r\nHost: x\r\n\r\nG(T / HTTP/1.1\r\n\r\n", []string{"/a:", "400 X"}},
+		{"static then app", "GET /static HTTP/1.1\r\nHost: x\r\n\r\nGET /b HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n", []string{"static", "/b:"}},
+		{"failed", "GET /error HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n", []string{"500 X", "failed"}},
+	}
+	_, _, addr := startReactor(t, 2, nil)
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			got := exchange(t, addr, tt.in)
+			at := 0
+			for _, w := range tt.want {
+				i := strings.Index(got[at:], w)
+				require.GreaterOrEqual(t, i, 0, "%q not in order in %q", w, got)
+				at += i
+			}
+		})
+	}
+}
+
+func TestHeadByteByByte(t *testing.T) {
+	_, _, addr := startReactor(t, 1, nil)
+	c, err := net.Dial("tcp", addr)
+	require.NoError(t, err)
+	defer c.Close()
+	for _, b := range []byte("POST /x HTTP/1.1\r\nHost: x\r\nContent-Length: 2\r\nConnection: close\r\n\r\nhi") {
+		c.Write([]byte{b})
+		time.Sleep(200 * time.Microsecond)
+	}
+	b, _ := io.ReadAll(c)
+	assert.Contains(t, string(b), "/x:hi")
+}
+
+func TestSaturatedApplicationLeavesServerResponsive(t *testing.T) {
+	_, f, addr := startReactor(t, 2, nil)
+	var wg sync.WaitGroup
+	for range 5 { // two run, three wait in the queue
+		wg.Go(func() {
+			res, err := http.Get("http://" + addr + "/wait")
+			if assert.NoError(t, err) {
+				res.Body.Close()
+			}
+		})
+	}
+	require.Eventually(t, func() bool { return f.running.Load() == 2 }, 5*time.Second, time.Millisecond)
+	got := exchange(t, addr, "GET /static HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n")
+	assert.Contains(t, got, "static", "an error page or a file must not wait for a Python thread")
+	close(f.release)
+	wg.Wait()
+	got = exchange(t, addr, "GET /after HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n")
+	assert.Contains(t, got, "/after:")
+}
+
+func TestSlowHeadIsTimedOut(t *testing.T) {
+	_, _, addr := startReactor(t, 1, func(f *fakeApp) { f.settings.Header = 50 * time.Millisecond })
+	got := exchange(t, addr, "GET /a HTTP/1.1\r\nHo")
+	assert.Contains(t, got, "408 X")
+	assert.Empty(t, exchange(t, addr, ""), "an idle connection is closed without a word")
+}
+
+func TestDrainHandsIdleConnectionsOver(t *testing.T) {
+	r, f, addr := startReactor(t, 1, func(f *fakeApp) { f.handed = make(chan string, 4) })
+	c, err := net.Dial("tcp", addr)
+	require.NoError(t, err)
+	defer c.Close()
+	io.WriteString(c, "GET /a HTTP/1.1\r\nHost: x\r\n\r\n")
+	res, err := http.ReadResponse(bufio.NewReader(c), nil)
+	require.NoError(t, err)
+	io.Copy(io.Discard, res.Body)
+	r.Drain(true)
+	select {
+	case got := <-f.handed:
+		assert.Empty(t, got)
+	case <-time.After(5 * time.Second):
+		t.Fatal("the idle connection was not handed over")
+	}
+	select {
+	case <-r.Done():
+	case <-time.After(5 * time.Second):
+		t.Fatal("the reactor did not finish")
+	}
+}
+
+func TestRequestThatNoticesReplacementIsHandedOver(t *testing.T) {
+	_, f, addr := startReactor(t, 1, func(f *fakeApp) { f.handed = make(chan string, 4) })
+	f.stale.Store(true)
+	in := "POST /a HTTP/1.1\r\nHost: x\r\nContent-Length: 3\r\n\r\nabc"
+	exchange(t, addr, in)
+	select {
+	case got := <-f.handed:
+		assert.Equal(t, in, got, "the successor needs every byte")
+	case <-time.After(5 * time.Second):
+		t.Fatal("not handed over")
+	}
+}
+
+func TestAdoptServesWhatWasRead(t *testing.T) {
+	r, _, _ := startReactor(t, 1, nil)
+	pair, err := syscall.Socketpair(syscall.AF_UNIX, syscall.SOCK_STREAM, 0)
+	require.NoError(t, err)
+	require.NoError(t, r.Adopt(pair[0], []byte("GET /adopted HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n")))
+	f := os.NewFile(uintptr(pair[1]), "client")
+	defer f.Close()
+	b, _ := io.ReadAll(f)
+	assert.Contains(t, string(b), "/adopted:")
+}
+
+func TestManyClientsManyRequests(t *testing.T) {
+	r, f, addr := startReactor(t, 4, nil)
+	client := &http.Client{Transport: &http.Transport{MaxIdleConnsPerHost: 32}}
+	var wg sync.WaitGroup
+	for i := range 32 {
+		wg.Go(func() {
+			for j := range 50 {
+				body := strings.Repeat("x", (i*j)%3000)
+				res, err := client.Post("http://"+addr+"/m", "text/plain", strings.NewReader(body))
+				if !assert.NoError(t, err) {
+					return
+				}
+				b, _ := io.ReadAll(res.Body)
+				res.Body.Close()
+				assert.Equal(t, "/m:"+body, string(b))
+			}
+		})
+	}
+	wg.Wait()
+	client.CloseIdleConnections()
+	assert.EqualValues(t, 32*50, f.done.Load())
+	assert.Eventually(t, func() bool { return r.Connections() == 0 }, 5*time.Second, time.Millisecond)
+}
