@@ -1,0 +1,222 @@
+// A generation: one reading of the configuration with everything that was
+// opened for it and the processes that run with it. A restart builds the next
+// one completely before the present one is touched.
+package process
+
+import (
+	"fmt"
+	"os"
+	"strings"
+
+	"modwsgi/gocore/internal/conf"
+	"modwsgi/gocore/internal/httpd"
+)
+
+// snapshot is a configuration that was read and compiled.
+type snapshot struct {
+	tree *conf.Tree
+	srv  *httpd.Server
+	logs []httpd.LogTarget // to open besides the main error log
+}
+
+// loadConfig reads and compiles; a variable so that tests can do without the
+// real parser. The snapshot is nil when a diagnostic is an Error.
+var loadConfig = readConfig
+
+type generation struct {
+	num       int
+	snap      *snapshot
+	logs      *logSet
+	listeners []*listener
+	groups    []*procGroup
+	alive     int // processes, successors and draining ones included
+}
+
+// procGroup is a running groupPlan.
+type procGroup struct {
+	groupPlan
+	gen   *generation
+	slots []*slot
+	socks []*listener // of listen
+}
+
+// configError is a configuration with errors; its text is for people at a terminal.
+type configError struct{ diags []conf.Diagnostic }
+
+// Error gives all errors the way httpd gives the first.
+func (e *configError) Error() string {
+	var b strings.Builder
+	for _, d := range e.diags {
+		if d.Severity != conf.Error {
+			continue
+		}
+		if b.Len() > 0 {
+			b.WriteByte('\n')
+		}
+		if d.Pos.Line > 0 {
+			fmt.Fprintf(&b, "AH00526: Syntax error on line %d of %s:\n", d.Pos.Line, d.Pos.File)
+		} else if d.Pos.File != "" {
+			fmt.Fprintf(&b, "httpd: %s: ", d.Pos.File)
+		}
+		if d.Directive != "" && !strings.HasPrefix(d.Message, d.Directive) {
+			b.WriteString(d.Directive + ": ")
+		}
+		b.WriteString(d.Message)
+		if d.Suggestion != "" {
+			b.WriteString("\n" + d.Suggestion)
+		}
+	}
+	return b.String()
+}
+
+func hasErrors(diags []conf.Diagnostic) bool {
+	for _, d := range diags {
+		if d.Severity == conf.Error {
+			return true
+		}
+	}
+	return false
+}
+
+// read loads the configuration and computes the groups. Nothing is opened.
+func (s *supervisor) read(num int) (*generation, error) {
+	snap, diags := loadConfig(s.opt)
+	if hasErrors(diags) {
+		return nil, &configError{diags}
+	}
+	s.warnings = diags
+	allow := s.opt.AllowRoot
+	if _, ok := snap.tree.Defines["MOD_WSGI_ALLOW_ROOT"]; ok {
+		allow = true
+	}
+	if v := os.Getenv("MOD_WSGI_ALLOW_ROOT"); v != "" && v != "0" {
+		allow = true
+	}
+	plans, err := layout(snap, num, s.root, allow)
+	if err != nil {
+		return nil, err
+	}
+	g := &generation{num: num, snap: snap}
+	for i := range plans {
+		pg := &procGroup{groupPlan: plans[i], gen: g}
+		for n := range plans[i].processes {
+			pg.slots = append(pg.slots, &slot{num: n, group: pg})
+		}
+		g.groups = append(g.groups, pg)
+	}
+	return g, nil
+}
+
+// open opens the generation's logs and sockets, taking over the sockets of
+// old that are still wanted. On error everything new is closed again.
+func (s *supervisor) open(g, old *generation) error {
+	srv := g.snap.srv
+	logs, err := openLogs(srv.ErrorLog, g.snap.logs, s.log)
+	if err != nil {
+		return err
+	}
+	var specs []httpd.ListenSpec
+	groupOf := map[string]*httpd.DaemonGroup{}
+	front := keepIdentity()
+	for _, pg := range g.groups {
+		specs = append(specs, pg.listen...)
+		if pg.name == "" {
+			front = pg.id
+		}
+		for i := range srv.Groups {
+			if srv.Groups[i].Name == pg.name && len(pg.listen) == 1 && pg.listen[0].Proto == ProtoHop {
+				groupOf[listenKey(pg.listen[0])] = &srv.Groups[i]
+			}
+		}
+	}
+	options := func(spec httpd.ListenSpec) listenOptions {
+		o := listenOptions{backlog: srv.ListenBacklog, sndbuf: srv.SendBuffer, rcvbuf: srv.ReceiveBuffer, mode: unixSocketMode, uid: -1, gid: -1}
+		if dg := groupOf[listenKey(spec)]; dg != nil {
+			o = listenOptions{backlog: dg.ListenBacklog, mode: hopSocketMode, uid: front.uid, gid: -1}
+			if dg.SocketUser != "" && s.root {
+				if owner, err := resolveIdentity(dg.SocketUser, "#0", nil); err == nil {
+					o.uid = owner.uid
+				}
+			}
+		}
+		return o
+	}
+	var have []*listener
+	if old != nil {
+		have = old.listeners
+	}
+	if g.listeners, err = openListeners(specs, have, options); err != nil {
+		logs.close()
+		return err
+	}
+	by := map[string]*listener{}
+	for _, l := range g.listeners {
+		by[listenKey(l.spec)] = l
+	}
+	for _, pg := range g.groups {
+		taken := map[*listener]bool{}
+		for _, spec := range pg.listen {
+			if l := by[listenKey(spec)]; !taken[l] {
+				taken[l] = true
+				pg.socks = append(pg.socks, l)
+			}
+		}
+	}
+	g.logs = logs
+	return nil
+}
+
+// dropListeners closes the sockets of g that keep (may be nil) does not have.
+func (g *generation) dropListeners(keep *generation) {
+	kept := map[*listener]bool{}
+	if keep != nil {
+		for _, l := range keep.listeners {
+			kept[l] = true
+		}
+	}
+	for _, l := range g.listeners {
+		if !kept[l] {
+			l.close()
+		}
+	}
+	g.listeners = nil
+}
+
+// config is what a process of the slot is told.
+func (sl *slot) config(foreground bool) *WorkerConfig {
+	pg := sl.group
+	c := &WorkerConfig{
+		Tree: pg.gen.snap.tree, Group: pg.name, Processes: pg.processes, Threads: pg.threads,
+		ProcessNum: sl.num, Generation: pg.gen.num,
+		LogNames: pg.gen.logs.names, LogStdio: pg.gen.logs.stdio,
+		Uid: pg.id.uid, Gid: pg.id.gid, Groups: pg.id.groups,
+		Hops: pg.hops, SupervisorPID: os.Getpid(), Foreground: foreground,
+	}
+	for _, l := range pg.socks {
+		c.Listeners = append(c.Listeners, l.spec)
+	}
+	return c
+}
+
+// ready says whether every slot of the generation has a process that accepts.
+func (g *generation) ready() bool {
+	for _, pg := range g.groups {
+		for _, sl := range pg.slots {
+			if sl.cur == nil || (sl.cur.state == childStarting && pg.threads > 0) {
+				return false
+			}
+		}
+	}
+	return true
+}
+
+// find gives the slot that continues the work of sl in another generation:
+// the same group as the same user, or nil.
+func (g *generation) find(sl *slot) *slot {
+	for _, pg := range g.groups {
+		if pg.name == sl.group.name && pg.id.same(sl.group.id) {
+			return pg.slots[sl.num%len(pg.slots)]
+		}
+	}
+	return nil
+}

@@ -1,0 +1,173 @@
+// Which processes a configuration asks for: process groups, who of them
+// accepts connections from clients, and who takes requests from front
+// processes over a Unix socket. See docs/architecture.md for the three cases.
+package process
+
+import (
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"strconv"
+	"strings"
+	"time"
+
+	"modwsgi/gocore/internal/conf"
+	"modwsgi/gocore/internal/httpd"
+)
+
+const (
+	defaultStopGrace       = 5 * time.Second // shutdown-timeout's default
+	defaultEmbeddedThreads = 25              // ThreadsPerChild's default
+	// The worker enforces graceful-timeout and shutdown-timeout itself; the
+	// supervisor gives it this much longer before it steps in.
+	drainSlack = 2 * time.Second
+)
+
+// groupPlan is one process group to run.
+type groupPlan struct {
+	name               string // "" = the server's own processes
+	processes, threads int
+	id                 identity
+	listen             []httpd.ListenSpec // what its workers inherit
+	hops               map[string]string
+	stopGrace          time.Duration // from 'T' to SIGKILL
+	drainLimit         time.Duration // from 'G' to 'T'; 0 = none
+}
+
+// title names the group in log lines.
+func (g *groupPlan) title() string {
+	if g.name == "" {
+		return "server process"
+	}
+	return "process '" + g.name + "'"
+}
+
+// layout computes the groups of a configuration. With root, identities are
+// resolved; allowRoot lets them be uid 0.
+func layout(snap *snapshot, generation int, root, allowRoot bool) ([]groupPlan, error) {
+	srv := snap.srv
+	if len(srv.Listen) == 0 {
+		return nil, errors.New("no listening sockets available, shutting down: the configuration has no Listen directive")
+	}
+	resolve := func(user, group string, supplementary []string, pos conf.Pos) (identity, error) {
+		if !root {
+			return keepIdentity(), nil
+		}
+		id, err := resolveIdentity(user, group, supplementary)
+		if err == nil && id.uid == 0 && !allowRoot {
+			err = errRootWorker
+		}
+		if err != nil && pos.Line > 0 {
+			err = fmt.Errorf("%s:%d: %w", pos.File, pos.Line, err)
+		}
+		return id, err
+	}
+	server, err := resolve(srv.User, srv.Group, nil, conf.Pos{})
+	if err != nil {
+		return nil, err
+	}
+	var groups []groupPlan
+	serving := 0 // groups that take requests
+	direct := -1 // the one that can accept from clients itself
+	for i := range srv.Groups {
+		g := &srv.Groups[i]
+		user, group := g.User, g.Group
+		if user == "" {
+			user = srv.User
+		}
+		if group == "" {
+			group = srv.Group
+		}
+		id, err := resolve(user, group, g.SupplementaryGroups, g.Pos)
+		if err != nil {
+			return nil, err
+		}
+		p := groupPlan{name: g.Name, processes: max(g.Processes, 1), threads: g.Threads, id: id, stopGrace: g.ShutdownTimeout}
+		if p.stopGrace <= 0 {
+			p.stopGrace = defaultStopGrace // "for ever" is for the worker's own restarts
+		}
+		if g.GracefulTimeout > 0 {
+			p.drainLimit = g.GracefulTimeout + p.stopGrace + drainSlack
+		}
+		if g.Threads > 0 {
+			serving++
+			if id.same(server) && g.Chroot == "" {
+				direct = len(groups)
+			}
+		}
+		groups = append(groups, p)
+	}
+	if serving == 1 && direct >= 0 {
+		groups[direct].listen = srv.Listen
+		return groups, nil
+	}
+	own := groupPlan{id: server, listen: srv.Listen, stopGrace: defaultStopGrace, hops: map[string]string{}}
+	own.processes, own.threads = embeddedSize(snap.tree)
+	if srv.MaxRequestWorkers > 0 {
+		own.threads = min(own.threads, max(1, srv.MaxRequestWorkers/own.processes))
+	}
+	for i := range groups {
+		if groups[i].threads == 0 {
+			continue
+		}
+		path := hopPath(srv, &srv.Groups[i], generation, server)
+		groups[i].listen = []httpd.ListenSpec{{Network: "unix", Addr: path, Proto: ProtoHop, Pos: srv.Groups[i].Pos}}
+		own.hops[groups[i].name] = path
+	}
+	for i := range groups {
+		groups[i].hops = own.hops
+	}
+	// The front comes last so that the groups behind it start first.
+	return append(groups, own), nil
+}
+
+// hopPath is where a group's request socket lies: named as mod_wsgi names it.
+func hopPath(srv *httpd.Server, g *httpd.DaemonGroup, generation int, server identity) string {
+	prefix := srv.Python.SocketPrefix
+	if prefix == "" {
+		prefix = "wsgi"
+		if srv.DefaultRuntimeDir != "" {
+			prefix = filepath.Join(srv.DefaultRuntimeDir, prefix)
+		}
+	}
+	if !filepath.IsAbs(prefix) {
+		prefix = filepath.Join(srv.ServerRoot, prefix)
+	}
+	uid := server.uid
+	if uid < 0 {
+		uid = os.Getuid()
+	}
+	if srv.Python.SocketRotation {
+		return fmt.Sprintf("%s.%d.%d.%d.sock", prefix, os.Getpid(), generation, g.ID)
+	}
+	return fmt.Sprintf("%s.%d.u%d.%d.sock", prefix, os.Getpid(), uid, g.ID)
+}
+
+// embeddedSize is the number of the server's own processes and of their
+// threads: StartServers (there is no growing and shrinking) and ThreadsPerChild.
+func embeddedSize(tree *conf.Tree) (processes, threads int) {
+	processes, threads = 1, defaultEmbeddedThreads
+	limit := 0
+	number := func(d *conf.Directive, to *int) {
+		if len(d.Args) == 1 {
+			if n, err := strconv.Atoi(d.Args[0]); err == nil && n > 0 {
+				*to = n
+			}
+		}
+	}
+	for _, d := range tree.Root {
+		switch strings.ToLower(d.Name) {
+		case "startservers":
+			number(d, &processes)
+		case "serverlimit":
+			number(d, &limit)
+		case "threadsperchild":
+			number(d, &threads)
+		}
+	}
+	if limit > 0 {
+		processes = min(processes, limit)
+	}
+	return processes, threads
+}

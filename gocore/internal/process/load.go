@@ -1,0 +1,25 @@
+// Reading the configuration for the supervisor: parse and compile with the
+// full list of modules.
+package process
+
+import (
+	"modwsgi/gocore/internal/conf"
+	"modwsgi/gocore/internal/httpd"
+	"modwsgi/gocore/internal/mod"
+)
+
+// readConfig is loadConfig of the real server.
+func readConfig(opt SuperviseOptions) (*snapshot, []conf.Diagnostic) {
+	o := httpd.ConfOptions(mod.All)
+	o.ServerRoot, o.Defines = opt.ServerRoot, opt.Defines
+	tree, diags := conf.Parse(opt.ConfigFile, o)
+	if hasErrors(diags) {
+		return nil, diags
+	}
+	srv, more := httpd.Compile(tree, mod.All)
+	diags = append(diags, more...)
+	if hasErrors(diags) {
+		return nil, diags
+	}
+	return &snapshot{tree: tree, srv: srv, logs: srv.LogFiles()}, diags
+}

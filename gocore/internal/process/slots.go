@@ -1,0 +1,481 @@
+// One worker process as the supervisor sees it, and the slot that it fills.
+// All of this runs on the supervisor's loop; the goroutines here only carry
+// frames and exits to it.
+//
+//	child state | event                       | next     | done
+//	------------+-----------------------------+----------+------------------------------------------
+//	(none)      | start, death, 'X'           | Starting | exec
+//	Starting    | 'R'                         | Ready    | queued connections out; predecessor gets 'G'
+//	Starting    | stop                        | Stopping | 'T', SIGTERM; SIGKILL after the grace
+//	Ready       | 'S'                         | Ready    | failures of the slot forgotten
+//	Ready       | successor ready, reload     | Draining | 'G'; stop after the drain limit
+//	Ready       | stop                        | Stopping | 'T'; SIGTERM a little later; SIGKILL
+//	Draining    | drain limit, stop           | Stopping | as above
+//	any         | exit                        | Dead     | slot refilled unless somebody else fills it
+package process
+
+import (
+	"errors"
+	"io"
+	"os"
+	"sync"
+	"syscall"
+	"time"
+)
+
+type childState int
+
+const (
+	childStarting childState = iota
+	childReady
+	childDraining
+	childStopping
+	childDead
+)
+
+// A worker gets this long to act on 'T' before it gets SIGTERM too.
+const termDelay = time.Second
+
+// child is one worker process.
+type child struct {
+	slot    *slot
+	state   childState
+	served  bool
+	proc    *os.Process
+	conn    *Conn
+	out     *outbox
+	pending []Frame // connections that wait for 'R'
+	started time.Time
+	timers  []*time.Timer
+}
+
+func (c *child) gen() *generation { return c.slot.group.gen }
+
+// slot is a place for one process of a group.
+type slot struct {
+	num     int
+	group   *procGroup
+	cur     *child  // who serves
+	next    *child  // its successor, starting
+	fails   int     // deaths in a row without having been of use
+	pending []Frame // connections that wait for the next start
+	retry   *time.Timer
+}
+
+// outbox is the queue of frames to one child, so that a child that does not
+// read never blocks the supervisor.
+type outbox struct {
+	mu     sync.Mutex
+	wake   *sync.Cond
+	queue  []Frame
+	closed bool
+}
+
+func newOutbox() *outbox {
+	o := &outbox{}
+	o.wake = sync.NewCond(&o.mu)
+	return o
+}
+
+func (o *outbox) push(f Frame) {
+	o.mu.Lock()
+	o.queue = append(o.queue, f)
+	o.mu.Unlock()
+	o.wake.Signal()
+}
+
+func (o *outbox) close() {
+	o.mu.Lock()
+	o.closed = true
+	o.mu.Unlock()
+	o.wake.Signal()
+}
+
+// run sends until the box is closed or the channel fails. What could not be
+// sent stays in the queue.
+func (o *outbox) run(conn *Conn) {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	for {
+		for len(o.queue) == 0 && !o.closed {
+			o.wake.Wait()
+		}
+		if o.closed {
+			return
+		}
+		f := o.queue[0]
+		o.mu.Unlock()
+		err := conn.Send(&f)
+		o.mu.Lock()
+		if err != nil {
+			return
+		}
+		o.queue = o.queue[1:]
+		f.CloseFDs() // the kernel holds its own reference while they travel
+	}
+}
+
+// post runs f on the supervisor's loop.
+func (s *supervisor) post(f func()) {
+	select {
+	case s.events <- f:
+	case <-s.done:
+	}
+}
+
+// after runs f on the loop in d, unless the child has ended by then.
+func (s *supervisor) after(c *child, d time.Duration, f func()) {
+	c.timers = append(c.timers, time.AfterFunc(d, func() {
+		s.post(func() {
+			if c.state != childDead {
+				f()
+			}
+		})
+	}))
+}
+
+// launch starts a process for the slot. It does not enter it into the slot.
+func (s *supervisor) launch(sl *slot) (*child, error) {
+	proc, conn, err := s.launcher.launch(sl.config(s.opt.Foreground), sl.group.id, sl.group.gen.logs, sl.group.socks)
+	if err != nil {
+		return nil, err
+	}
+	c := &child{slot: sl, proc: proc, conn: conn, out: newOutbox(), started: time.Now(), pending: sl.pending}
+	sl.pending = nil
+	s.children[c] = true
+	c.gen().alive++
+	s.log.printf("wsgi", levelInfo, "%s (pid %d) started", sl.group.title(), proc.Pid)
+	writer, reader := make(chan struct{}), make(chan struct{})
+	go func() {
+		defer close(writer)
+		c.out.run(conn)
+	}()
+	go func() {
+		defer close(reader)
+		s.receive(c)
+	}()
+	go func() {
+		state, err := proc.Wait()
+		// Frames that the process sent right before its end are still in the
+		// socket. A child of the application may hold the other end open for
+		// ever, so there is a limit to waiting for the end of file.
+		_ = conn.c.SetReadDeadline(time.Now().Add(200 * time.Millisecond))
+		<-reader
+		c.out.close()
+		_ = conn.Close()
+		<-writer
+		s.post(func() { s.exited(c, state, err) })
+	}()
+	return c, nil
+}
+
+// receive carries frames to the loop.
+func (s *supervisor) receive(c *child) {
+	for {
+		f, err := c.conn.Receive()
+		if errors.Is(err, ErrFrame) {
+			s.post(func() {
+				s.log.printf("mpm", levelError, "%s (pid %d): %s; killing it", c.slot.group.title(), c.proc.Pid, err)
+				s.signal(c, syscall.SIGKILL)
+			})
+			return
+		}
+		if err != nil {
+			if !errors.Is(err, io.EOF) && !errors.Is(err, os.ErrDeadlineExceeded) {
+				s.post(func() {
+					s.log.printf("mpm", levelDebug, "%s (pid %d): control channel: %s", c.slot.group.title(), c.proc.Pid, err)
+				})
+			}
+			return
+		}
+		s.post(func() { s.frame(c, f) })
+	}
+}
+
+func (s *supervisor) signal(c *child, sig syscall.Signal) {
+	if err := c.proc.Signal(sig); err != nil && !errors.Is(err, os.ErrProcessDone) {
+		s.log.printf("mpm", levelError, "could not send %s to %s (pid %d): %s", sig, c.slot.group.title(), c.proc.Pid, err)
+	}
+}
+
+// stop ends a child now, by ever stronger means.
+func (s *supervisor) stop(c *child) {
+	if c.state >= childStopping {
+		return
+	}
+	starting := c.state == childStarting
+	c.state = childStopping
+	c.out.push(Frame{Type: FrameStop})
+	grace := c.slot.group.stopGrace
+	if starting {
+		s.signal(c, syscall.SIGTERM) // it may not read its channel yet
+	} else {
+		s.after(c, min(termDelay, grace/2), func() { s.signal(c, syscall.SIGTERM) })
+	}
+	s.after(c, grace, func() {
+		s.log.printf("mpm", levelWarn, "AH00045: %s (pid %d) still did not exit %s after it was told to stop, sending SIGKILL",
+			c.slot.group.title(), c.proc.Pid, grace)
+		s.signal(c, syscall.SIGKILL)
+	})
+}
+
+// drain lets a child finish what it has. limit 0: for as long as it takes.
+func (s *supervisor) drain(c *child, limit time.Duration) {
+	switch c.state {
+	case childStarting:
+		s.stop(c) // it has nothing yet
+		return
+	case childReady:
+	default:
+		return
+	}
+	c.state = childDraining
+	c.out.push(Frame{Type: FrameGraceful})
+	if limit > 0 {
+		s.after(c, limit, func() {
+			if c.state == childDraining {
+				s.log.printf("mpm", levelNotice, "%s (pid %d) was not done within %s, stopping it", c.slot.group.title(), c.proc.Pid, limit)
+				s.stop(c)
+			}
+		})
+	}
+}
+
+// fill starts a process for an empty slot, or tries again later.
+func (s *supervisor) fill(sl *slot) {
+	sl.retry = nil
+	if sl.cur != nil || !s.wants(sl) {
+		return
+	}
+	c, err := s.launch(sl)
+	if err != nil {
+		s.launchFailed(sl, err)
+		return
+	}
+	sl.cur = c
+}
+
+// succeed starts the successor of the process in the slot.
+func (s *supervisor) succeed(sl *slot) {
+	sl.retry = nil
+	if sl.cur == nil || sl.next != nil || !s.wants(sl) {
+		return
+	}
+	c, err := s.launch(sl)
+	if err != nil {
+		s.launchFailed(sl, err)
+		return
+	}
+	sl.next = c
+}
+
+func (s *supervisor) launchFailed(sl *slot, err error) {
+	s.log.printf("mpm", levelAlert, "WSGI0024: cannot start %s: %s", sl.group.title(), err)
+	sl.fails++
+	s.refill(sl)
+}
+
+// wants says whether the slot's generation is (or is about to be) in service.
+func (s *supervisor) wants(sl *slot) bool {
+	g := sl.group.gen
+	switch s.phase {
+	case phaseServing:
+		return g == s.gen
+	case phaseReloading:
+		return g == s.gen || g == s.next
+	}
+	return false
+}
+
+// backoff is the wait before the next start after n useless deaths.
+func backoff(n int) time.Duration {
+	if n <= 0 {
+		return 0
+	}
+	return min(backoffMin<<min(n-1, 10), backoffMax)
+}
+
+// refill gets the slot a process or a successor, at once or after the back-off.
+func (s *supervisor) refill(sl *slot) {
+	if !s.wants(sl) || sl.retry != nil {
+		return
+	}
+	if sl.group.gen == s.next && sl.fails >= reloadAttempts {
+		s.abandon("its processes do not start")
+		return
+	}
+	start := func() {
+		if sl.cur == nil {
+			s.fill(sl)
+		} else {
+			s.succeed(sl)
+		}
+	}
+	d := backoff(sl.fails)
+	if d == 0 {
+		start()
+		return
+	}
+	sl.retry = time.AfterFunc(d, func() { s.post(start) })
+}
+
+// frame handles a message of a child.
+func (s *supervisor) frame(c *child, f Frame) {
+	sl := c.slot
+	switch f.Type {
+	case FrameReady:
+		if c.state != childStarting {
+			return
+		}
+		c.state = childReady
+		s.log.printf("wsgi", levelInfo, "%s (pid %d) is ready after %s", sl.group.title(), c.proc.Pid, time.Since(c.started).Round(time.Millisecond))
+		for _, h := range c.pending {
+			c.out.push(h)
+		}
+		c.pending = nil
+		if sl.next == c {
+			old := sl.cur
+			sl.cur, sl.next = c, nil
+			s.drain(old, sl.group.drainLimit)
+		}
+		if s.phase == phaseReloading && s.next.ready() {
+			s.promote()
+		}
+	case FrameServed:
+		c.served = true
+		sl.fails = 0
+	case FrameReplace:
+		if c.state != childReady || c != sl.cur || sl.next != nil || sl.retry != nil {
+			return // somebody is coming already
+		}
+		s.log.printf("wsgi", levelInfo, "%s (pid %d) asks to be replaced: %s", sl.group.title(), c.proc.Pid, f.Payload)
+		s.succeed(sl)
+	case FrameHandoff:
+		s.route(c, f)
+	default:
+		f.CloseFDs()
+		s.log.printf("mpm", levelError, "%s (pid %d) sent a frame %q, which is ours to send", sl.group.title(), c.proc.Pid, byte(f.Type))
+	}
+}
+
+// route passes a connection of child c (which may be dead) to whoever
+// continues c's work. It never goes to processes of another user.
+func (s *supervisor) route(c *child, f Frame) {
+	if s.phase == phaseStopping || s.phase == phaseDraining {
+		f.CloseFDs()
+		return
+	}
+	give := func(to *child) bool {
+		switch {
+		case to == nil || to == c || to.state > childReady:
+			return false
+		case to.state == childReady:
+			to.out.push(f)
+		default:
+			to.pending = append(to.pending, f)
+		}
+		return true
+	}
+	home := c.slot
+	heir := s.gen
+	if s.phase == phaseRestarting {
+		heir = s.next
+	}
+	if c.gen() != heir && c.gen() != s.next {
+		home = heir.find(c.slot)
+	}
+	if home != nil {
+		if give(home.next) || give(home.cur) {
+			return
+		}
+		for _, ready := range []bool{true, false} {
+			for _, other := range home.group.slots {
+				if other.cur != nil && (other.cur.state == childReady) == ready && give(other.cur) {
+					return
+				}
+			}
+		}
+		if home.cur == c && c.state == childReady {
+			c.out.push(f) // nobody else is there: it keeps what it has
+			return
+		}
+		if s.wants(home) || s.phase == phaseRestarting {
+			home.pending = append(home.pending, f) // for the next start
+			return
+		}
+	}
+	f.CloseFDs()
+	s.log.printf("wsgi", levelWarn, "%s handed a connection over and nobody can take it; closed", c.slot.group.title())
+}
+
+// exited handles the end of a child. state is nil if waiting failed.
+func (s *supervisor) exited(c *child, state *os.ProcessState, err error) {
+	was := c.state
+	c.state = childDead
+	delete(s.children, c)
+	c.gen().alive--
+	for _, t := range c.timers {
+		t.Stop()
+	}
+	sl := c.slot
+	s.logExit(c, was, state, err)
+	useful := c.served || time.Since(c.started) > backoffReset
+	if useful {
+		sl.fails = 0
+	} else if was <= childReady {
+		sl.fails++
+	}
+	left := append(c.pending, c.out.queue...)
+	c.pending, c.out.queue = nil, nil
+	service := sl.group.threads == 0 // a service script may end and is started again
+	switch {
+	case sl.cur == c && sl.next != nil:
+		sl.cur, sl.next = sl.next, nil
+	case sl.cur == c:
+		sl.cur = nil
+		if service && state != nil && state.Success() {
+			sl.fails = max(sl.fails, 1) // but not in a tight loop
+		}
+		s.refill(sl)
+	case sl.next == c:
+		sl.next = nil
+		s.refill(sl)
+	}
+	for _, f := range left {
+		if f.Type == FrameHandoff {
+			s.route(c, f)
+		}
+	}
+	s.settle(c.gen())
+}
+
+func (s *supervisor) logExit(c *child, was childState, state *os.ProcessState, err error) {
+	how, clean := "vanished", false
+	if err != nil {
+		how += ": " + err.Error()
+	} else {
+		how, clean = exitText(state), state.Success()
+	}
+	served := "without having served a request"
+	if c.served {
+		served = "after having served requests"
+	}
+	expected := was == childStopping || (was == childDraining && clean)
+	level, then := levelNotice, ""
+	switch {
+	case expected:
+		level = levelInfo
+	case s.wants(c.slot) && c.slot.cur == c && c.slot.next == nil, s.wants(c.slot) && c.slot.next == c:
+		fails := c.slot.fails
+		if !c.served && time.Since(c.started) <= backoffReset {
+			fails++
+		} else {
+			fails = 0
+		}
+		then = "; restarting"
+		if d := backoff(fails); d > 0 {
+			then = "; restarting in " + d.String()
+		}
+	}
+	s.log.printf("mpm", level, "%s (pid %d) %s %s%s", c.slot.group.title(), c.proc.Pid, how, served, then)
+}

@@ -1,0 +1,170 @@
+// Starting processes: always exec of a fresh program, never a fork that goes
+// on running (the Go runtime does not survive that).
+package process
+
+import (
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"runtime"
+	"strings"
+	"syscall"
+	"time"
+
+	"golang.org/x/sys/unix"
+)
+
+// Back-off between starts of a process that died before it was of any use.
+const (
+	backoffMin   = 100 * time.Millisecond
+	backoffMax   = 5 * time.Second
+	backoffReset = 30 * time.Second // one that lived this long counts as started
+)
+
+// startProcess execs path with files as descriptors 0, 1, 2 ... It works on
+// plain descriptors because os.File would change the blocking mode of sockets
+// that other processes share.
+func startProcess(path string, argv, env []string, files []int, sys *syscall.SysProcAttr) (*os.Process, error) {
+	attr := &syscall.ProcAttr{Env: env, Sys: sys, Files: make([]uintptr, len(files))}
+	for i, fd := range files {
+		attr.Files[i] = uintptr(fd)
+	}
+	pid, err := syscall.ForkExec(path, argv, attr)
+	if err != nil {
+		return nil, fmt.Errorf("exec %s: %w", path, err)
+	}
+	// The child cannot have been reaped yet, so the handle is certainly its.
+	return os.FindProcess(pid)
+}
+
+// launcher knows how worker processes are made.
+type launcher struct {
+	path     string // absolute
+	argv     []string
+	env      []string
+	null     int // /dev/null
+	lifeline int // read end; the write end is only ever ours
+	lifeW    int
+}
+
+func newLauncher(opt SuperviseOptions) (*launcher, error) {
+	path, err := exec.LookPath(opt.Executable)
+	if err == nil {
+		path, err = filepath.Abs(path)
+	}
+	if err != nil {
+		return nil, fmt.Errorf("cannot start worker processes: %w", err)
+	}
+	l := &launcher{path: path}
+	// Python finds its venv by argv[0], so it stays as the caller has it.
+	l.argv = append([]string{opt.Executable}, opt.WorkerArgs...)
+	env := opt.Environ
+	if env == nil {
+		env = os.Environ()
+	}
+	l.env = lastWins(env)
+	if l.null, err = unix.Open(os.DevNull, unix.O_RDWR|unix.O_CLOEXEC, 0); err != nil {
+		return nil, fmt.Errorf("%s: %w", os.DevNull, err)
+	}
+	if l.lifeline, l.lifeW, err = newPipe(); err != nil {
+		_ = unix.Close(l.null)
+		return nil, os.NewSyscallError("pipe", err)
+	}
+	return l, nil
+}
+
+// lastWins drops all but the last entry of every name: which of several a
+// program would see is not defined.
+func lastWins(env []string) []string {
+	last := make(map[string]int, len(env))
+	for i, kv := range env {
+		name, _, _ := strings.Cut(kv, "=")
+		last[name] = i
+	}
+	out := make([]string, 0, len(last))
+	for i, kv := range env {
+		if name, _, _ := strings.Cut(kv, "="); last[name] == i {
+			out = append(out, kv)
+		}
+	}
+	return out
+}
+
+func (l *launcher) close() {
+	_ = unix.Close(l.lifeW)
+	_ = unix.Close(l.lifeline)
+	_ = unix.Close(l.null)
+}
+
+// launch starts one worker. Must be called on the OS thread that lives as long
+// as the supervisor (see deathSignal). The config is written by a goroutine:
+// a big one does not fit into the pipe before the worker reads.
+func (l *launcher) launch(cfg *WorkerConfig, id identity, logs *logSet, listeners []*listener) (*os.Process, *Conn, error) {
+	var data strings.Builder
+	if err := cfg.Write(&data); err != nil {
+		return nil, nil, err
+	}
+	mine, theirs, err := socketPair()
+	if err != nil {
+		return nil, nil, err
+	}
+	cr, cw, err := newPipe()
+	if err != nil {
+		_, _ = mine.Close(), theirs.Close()
+		return nil, nil, os.NewSyscallError("pipe", err)
+	}
+	files := []int{l.null, logs.stdout, logs.stderr, cr, l.lifeline, int(theirs.Fd())}
+	for _, ls := range listeners {
+		files = append(files, ls.fd)
+	}
+	for _, name := range logs.names {
+		files = append(files, logs.fds[name])
+	}
+	sys := &syscall.SysProcAttr{}
+	deathSignal(sys)
+	if id.uid >= 0 {
+		groups := make([]uint32, len(id.groups))
+		for i, g := range id.groups {
+			groups[i] = uint32(g)
+		}
+		sys.Credential = &syscall.Credential{Uid: uint32(id.uid), Gid: uint32(id.gid), Groups: groups}
+	}
+	proc, err := startProcess(l.path, l.argv, id.environ(l.env), files, sys)
+	runtime.KeepAlive(theirs)
+	_ = unix.Close(cr)
+	_ = theirs.Close()
+	if err != nil {
+		_ = unix.Close(cw)
+		_ = mine.Close()
+		return nil, nil, err
+	}
+	go func() {
+		w := os.NewFile(uintptr(cw), "worker configuration")
+		_, _ = w.WriteString(data.String()) // a worker that died is reported by its exit
+		_ = w.Close()
+	}()
+	conn, err := NewConn(mine)
+	if err != nil {
+		_ = proc.Kill()
+		_, _ = proc.Wait()
+		return nil, nil, err
+	}
+	return proc, conn, nil
+}
+
+// exitText describes how a process ended.
+func exitText(state *os.ProcessState) string {
+	ws, ok := state.Sys().(syscall.WaitStatus)
+	if !ok {
+		return state.String()
+	}
+	if ws.Signaled() {
+		s := fmt.Sprintf("was killed by %s (%d)", unix.SignalName(ws.Signal()), int(ws.Signal()))
+		if ws.CoreDump() {
+			s += ", possible coredump"
+		}
+		return s
+	}
+	return fmt.Sprintf("exited with code %d", ws.ExitStatus())
+}

@@ -1,0 +1,8 @@
+//go:build unix && !linux
+
+// Systems without a parent-death signal rely on the lifeline pipe alone.
+package process
+
+import "syscall"
+
+func deathSignal(*syscall.SysProcAttr) {}
