@@ -13,10 +13,6 @@ import (
 	"modwsgi/gocore/internal/http1"
 )
 
-const reqSize = unsafe.Sizeof(Req{})
-
-func unsafePtr(q *Req) unsafe.Pointer { return unsafe.Pointer(q) }
-
 func (q *Req) inBuf() []byte  { return unsafe.Slice((*byte)(q.In), int(q.InCap)) }
 func (q *Req) outBuf() []byte { return unsafe.Slice((*byte)(q.Out), int(q.OutCap)) }
 
@@ -166,7 +162,7 @@ func (r *Reactor) advance(th *thread, c *Conn) step {
 		c.Requests++
 		q.StartUs = 0
 		q.Status, q.Result, q.SentBody, q.RequestNo = 0, 0, 0, uint64(c.Requests)
-		q.Aborted, q.Streaming, q.StatusOverride, q.ScriptLen = 0, 0, 0, 0
+		q.Aborted, q.StatusOverride, q.ScriptLen = 0, 0, 0
 		q.BodyRead, q.BodyLen, q.StreamLeft, q.ChunkState, q.BodyLimit = 0, 0, 0, 0, 0
 		c.bodyEnd, c.scanned, c.continued = 0, 0, false
 		if st != http1.OK {
@@ -430,8 +426,8 @@ func (r *Reactor) complete(c *Conn) step {
 		q.InCap = max(inStart, left)
 	}
 	if q.OutCap > inKeep {
-		q.Out = r.mem.Realloc(q.Out, 4096)
-		q.OutCap = 4096
+		q.Out = r.mem.Realloc(q.Out, outStart)
+		q.OutCap = outStart
 	}
 	if r.draining.Load() {
 		r.leave(c)

@@ -33,7 +33,8 @@ const (
 
 // Sizes, in bytes.
 const (
-	inStart   = 16 << 10  // first buffer: head limits of Apache fit
+	inStart   = 16 << 10 // first buffer: head limits of Apache fit
+	outStart  = 4 << 10
 	inKeep    = 256 << 10 // a buffer above is returned to the system after use
 	bufferMax = 1 << 20   // bodies up to this are complete before a thread is involved
 	keepReqs  = 512       // up to so many connections keep their buffers while idle
@@ -351,13 +352,12 @@ func (r *Reactor) recycle(q *Req) {
 	if q.Extra != nil {
 		r.mem.SetExtra(q, nil)
 	}
-	if len(r.pool) >= keepReqs || q.InCap > inKeep || q.OutCap > inKeep {
-		r.mem.Free(q.In)
-		r.mem.Free(q.Out)
-		r.mem.Free(unsafePtr(q))
-		return
-	}
+	// The structure itself is never freed: the monitor may still look at it.
 	q.InLen, q.OutLen, q.OutOff = 0, 0, 0
+	if len(r.pool) >= keepReqs || q.InCap > inKeep || q.OutCap > inKeep {
+		q.In, q.InCap = r.mem.Realloc(q.In, inStart), inStart
+		q.Out, q.OutCap = r.mem.Realloc(q.Out, outStart), outStart
+	}
 	r.pool = append(r.pool, q)
 }
 
@@ -374,11 +374,11 @@ func (r *Reactor) need(c *Conn) {
 	}
 	r.mu.Unlock()
 	if q == nil {
-		q = (*Req)(r.mem.Alloc(reqSize))
+		q = (*Req)(r.mem.Alloc(SizeofReq))
 		q.In = r.mem.Alloc(inStart)
 		q.InCap = inStart
-		q.Out = r.mem.Alloc(4096)
-		q.OutCap = 4096
+		q.Out = r.mem.Alloc(outStart)
+		q.OutCap = outStart
 		q.FileFD = -1
 	}
 	c.req = q

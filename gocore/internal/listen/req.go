@@ -47,6 +47,9 @@ type Req struct {
 	Remote, Local          [64]byte
 }
 
+// SizeofReq lets the caller compare with the C structure.
+const SizeofReq = unsafe.Sizeof(Req{})
+
 // Values of Req.Result and Req.Phase, as in mw.h.
 const (
 	ResultOK    = 0

@@ -61,6 +61,7 @@ int mw_send_file(mw_response *s, int fd, int64_t off, int64_t len);
 /* these two want no GIL */
 int mw_out_append(mw_req *r, const char *p, size_t n);
 int mw_out_flush(mw_req *r, int timeout_ms);
+void mw_stream_end(mw_req *r);
 
 /* environ.c */
 typedef struct mw_route {

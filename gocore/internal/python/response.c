@@ -103,6 +103,15 @@ int mw_out_flush(mw_req *r, int timeout_ms) {
     }
 }
 
+/* The application is done: after this the monitor leaves the buffer alone. Waits for a flush
+ * that is under way, else its bytes could be sent twice. */
+void mw_stream_end(mw_req *r) {
+    if (!__atomic_load_n(&r->streaming, __ATOMIC_ACQUIRE)) return;
+    lock(r);
+    __atomic_store_n(&r->streaming, 0, __ATOMIC_RELEASE);
+    unlock(r);
+}
+
 /* ---- start_response ---- */
 
 static int latin1(PyObject *u, const char *what, const char **p, Py_ssize_t *n, PyObject **hold) {

@@ -382,6 +382,6 @@ void mw_run(mw_req *r) {
     }
     Py_CLEAR(t->request_data);
     t->req = NULL;
-    __atomic_store_n(&r->streaming, 0, __ATOMIC_RELEASE);
+    mw_stream_end(r);
     PyEval_SaveThread();
 }

@@ -136,6 +136,9 @@ func (w *worker) start() error {
 	if len(paths) > 0 {
 		python.AddPath(strings.Join(paths, ":"))
 	}
+	if python.SizeofReq() != listen.SizeofReq {
+		return fmt.Errorf("the request structures of Go (%d bytes) and C (%d bytes) differ: a broken build", listen.SizeofReq, python.SizeofReq())
+	}
 	w.d = newDispatcher(w)
 	w.reactor, err = listen.New(listen.Config{Handler: w.d, Listeners: listeners, Threads: threads, Track: python.TrackFD,
 		Memory:      listen.Memory{Alloc: python.Alloc, Realloc: python.Realloc, Free: python.Free},
