@@ -24,7 +24,6 @@ type Config struct {
 	defaultFormat string            // LogFormat with one argument
 	logs          []*customLog      // in force here
 	global        []*customLog      // GlobalLog: also in hosts with logs of their own
-	server        Server
 }
 
 // customLog is one CustomLog, TransferLog or GlobalLog. format and file are
@@ -178,14 +177,8 @@ func parseTarget(k *httpd.Cmd) (httpd.LogTarget, error) {
 	return t, nil
 }
 
-// check resolves nicknames, which may stand after their use, and notes what
-// the lines need to know of the host.
+// check resolves nicknames, which may stand after their use.
 func check(k *httpd.Checker, c *Config) {
-	h := k.Host
-	c.server = Server{Name: h.ServerName, Port: uint16(h.ServerPort)}
-	if h.TLS {
-		c.server.DefaultScheme = "https"
-	}
 	for _, l := range c.logs {
 		if l.format != nil { // of the main server, which was checked first
 			continue
@@ -253,14 +246,18 @@ func (l *customLog) wanted(e *httpd.LogEntry) bool {
 
 // log appends the entry's line to every log of the host. No allocation in
 // steady state; it blocks only when a target is a megabyte behind.
-func log(_ *httpd.VirtualHost, c *Config, e *httpd.LogEntry) {
+func log(v *httpd.VirtualHost, c *Config, e *httpd.LogEntry) {
+	server := Server{Name: v.ServerName, Port: uint16(v.ServerPort)}
+	if v.TLS {
+		server.DefaultScheme = "https"
+	}
 	for _, l := range c.logs {
 		if l.file == nil || !l.wanted(e) {
 			continue
 		}
 		t := l.file
 		t.Mu.Lock()
-		t.Buf = l.format.Append(t.Buf, &c.server, e, &l.clock)
+		t.Buf = l.format.Append(t.Buf, &server, e, &l.clock)
 		full := len(t.Buf) >= holdAt
 		t.Mu.Unlock()
 		if full {

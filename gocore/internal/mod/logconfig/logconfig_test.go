@@ -196,7 +196,7 @@ func TestLogConcurrently(t *testing.T) {
 		go func() {
 			defer g.Done()
 			for i := range 5000 {
-				log(nil, c, entry())
+				log(&httpd.VirtualHost{}, c, entry())
 				if i%1000 == 0 {
 					flushAll(c)
 				}

@@ -1,0 +1,258 @@
+// Package authzcore is mod_authz_core: Require, its containers, and the
+// decision whether a request may pass. Providers of other modules (ip, host,
+// user ...) are handed to New; an unknown one makes the configuration
+// unusable, never open.
+//
+// This file has the settings, the directives and the hooks; eval.go has the
+// truth table.
+package authzcore
+
+import (
+	"errors"
+	"fmt"
+	"strings"
+
+	"modwsgi/gocore/internal/httpd"
+)
+
+// merging is AuthMerging.
+type merging int
+
+const (
+	mergeUnset merging = iota
+	mergeOff
+	mergeAnd
+	mergeOr
+)
+
+// Config is the module's settings of one scope.
+type Config struct {
+	root      *node // nil: no Require in force
+	merging   merging
+	forbidden httpd.Opt[bool] // AuthzSendForbiddenOnFailure
+}
+
+// Required says whether any Require is in force.
+func (c *Config) Required() bool { return c.root != nil }
+
+// New makes the module with the built-in providers and those given.
+func New(providers ...Provider) *httpd.Module[Config] {
+	m := &module{providers: map[string]Provider{}}
+	for _, p := range append(builtin, providers...) {
+		m.providers[strings.ToLower(p.Name)] = p
+		m.names = append(m.names, p.Name)
+	}
+	in := httpd.InSection | httpd.InHtaccess | httpd.InLimit
+	group := func(op operator, negate bool) func(k *httpd.Cmd, c *Config) error {
+		return func(k *httpd.Cmd, c *Config) error {
+			n, err := m.group(k, op, negate)
+			if err == nil {
+				c.add(n)
+			}
+			return err
+		}
+	}
+	return &httpd.Module[Config]{
+		Name: "authzcore", ID: "authz_core_module", File: "mod_authz_core.c",
+		Directives: []httpd.Directive[Config]{
+			{Name: "Require", Args: "[not] provider [argument ...]", Min: 1, Max: -1, In: in, Override: httpd.OverrideAuthConfig, Set: m.require,
+				Doc: "Says who may use the resource; one of several such lines suffices."},
+			{Name: "RequireAll", Section: true, Min: 0, Max: 0, In: in, Override: httpd.OverrideAuthConfig, Set: group(allOf, false),
+				Doc: "Groups Require lines of which none may fail and at least one must succeed."},
+			{Name: "RequireAny", Section: true, Min: 0, Max: 0, In: in, Override: httpd.OverrideAuthConfig, Set: group(anyOf, false),
+				Doc: "Groups Require lines of which one must succeed."},
+			{Name: "RequireNone", Section: true, Min: 0, Max: 0, In: in, Override: httpd.OverrideAuthConfig, Set: group(anyOf, true),
+				Doc: "Groups Require lines of which none may succeed."},
+			{Name: "AuthMerging", Args: "Off|And|Or", Min: 1, Max: 1, In: in, Override: httpd.OverrideAuthConfig, Default: "Off", Set: setMerging,
+				Doc: "Combines the section's Require lines with those of the enclosing sections instead of replacing them."},
+			{Name: "AuthzSendForbiddenOnFailure", Args: "On|Off", Min: 1, Max: 1, In: httpd.InSection | httpd.InHtaccess, Override: httpd.OverrideAuthConfig,
+				Default: "Off", Set: setForbidden, Doc: "Answers 403 instead of 401 when an authenticated user is refused."},
+		},
+		Merge:      merge,
+		PerRequest: func(c *Config) bool { return !c.root.alwaysGranted() },
+		AuthzFirst: withoutUser,
+		Authz:      withUser,
+	}
+}
+
+type module struct {
+	providers map[string]Provider
+	names     []string
+}
+
+func (c *Config) add(n *node) {
+	if c.root == nil {
+		c.root = &node{}
+	}
+	c.root.children = append(c.root.children, n)
+}
+
+// merge: a section's Require lines replace the enclosing ones, unless its own
+// AuthMerging says otherwise. AuthMerging itself is not inherited.
+func merge(parent, child *Config) *Config {
+	c := &Config{root: child.root, merging: child.merging, forbidden: parent.forbidden.Over(child.forbidden)}
+	switch {
+	case child.root == nil:
+		c.root = parent.root
+	case parent.root == nil:
+	case child.merging == mergeAnd:
+		c.root = &node{op: allOf, children: []*node{parent.root, child.root}}
+	case child.merging == mergeOr:
+		c.root = &node{op: anyOf, children: []*node{parent.root, child.root}}
+	}
+	return c
+}
+
+func setMerging(k *httpd.Cmd, c *Config) error {
+	switch strings.ToLower(k.Arg(0)) {
+	case "off":
+		c.merging = mergeOff
+	case "and":
+		c.merging = mergeAnd
+	case "or":
+		c.merging = mergeOr
+	default:
+		return fmt.Errorf("must be Off, And or Or, not %q", k.Arg(0))
+	}
+	return nil
+}
+
+func setForbidden(k *httpd.Cmd, c *Config) error {
+	on, err := k.Flag(0)
+	c.forbidden = httpd.Some(on)
+	return err
+}
+
+func (m *module) require(k *httpd.Cmd, c *Config) error {
+	n, err := m.line(k)
+	if err != nil {
+		return err
+	}
+	if n.negate {
+		return errors.New(`"Require not" can only refuse, so it has no effect outside of <RequireAll>`)
+	}
+	c.add(n)
+	return nil
+}
+
+// line reads the words of one Require.
+func (m *module) line(k *httpd.Cmd) (*node, error) {
+	n := &node{limit: k.Limit}
+	args := k.Args
+	if strings.EqualFold(args[0], "not") {
+		n.negate = true
+		args = args[1:]
+		if len(args) == 0 {
+			return nil, errors.New("needs a provider after not")
+		}
+	}
+	name := strings.ToLower(args[0])
+	p, ok := m.providers[name]
+	if !ok {
+		return nil, &httpd.Coded{Code: "AUTHZ-UNKNOWN-PROVIDER", Message: fmt.Sprintf("unknown authorization provider %q", args[0]),
+			Suggestion: "known are: " + strings.Join(m.names, ", ")}
+	}
+	check, err := p.Parse(k, args[1:])
+	if err != nil {
+		return nil, fmt.Errorf("%s: %w", p.Name, err)
+	}
+	n.check = check
+	n.constant = name == "all"
+	return n, nil
+}
+
+// group reads a container and what is in it.
+func (m *module) group(k *httpd.Cmd, op operator, negate bool) (*node, error) {
+	g := &node{op: op, negate: negate, limit: k.Limit}
+	onlyNegative := true
+	for _, d := range k.Children {
+		inner := *k
+		inner.Directive = d
+		var n *node
+		var err error
+		switch name := strings.ToLower(d.Name); {
+		case name == "require" && !d.Section && len(d.Args) > 0:
+			n, err = m.line(&inner)
+		case name == "requireall" && d.Section:
+			n, err = m.group(&inner, allOf, false)
+		case name == "requireany" && d.Section:
+			n, err = m.group(&inner, anyOf, false)
+		case name == "requirenone" && d.Section:
+			n, err = m.group(&inner, anyOf, true)
+		default:
+			err = fmt.Errorf("%s is not allowed in <%s>", d.Name, k.Name)
+		}
+		if err != nil {
+			var c *httpd.Coded
+			if errors.As(err, &c) {
+				return nil, &httpd.Coded{Code: c.Code, Message: fmt.Sprintf("line %d: %s", d.Pos.Line, c.Message), Suggestion: c.Suggestion}
+			}
+			return nil, fmt.Errorf("line %d: %w", d.Pos.Line, err)
+		}
+		if n.negate && op == anyOf {
+			return nil, fmt.Errorf("line %d: a negative %s has no effect in <%s>", d.Pos.Line, d.Name, k.Name)
+		}
+		onlyNegative = onlyNegative && n.negate
+		g.children = append(g.children, n)
+	}
+	if op == allOf && onlyNegative && len(g.children) > 0 {
+		return nil, fmt.Errorf("<%s> has only negative lines and never grants anything; add \"Require all granted\"", k.Name)
+	}
+	return g, nil
+}
+
+// withoutUser decides what can be decided before authentication.
+func withoutUser(r *httpd.Request, c *Config) httpd.Status {
+	if c.root == nil {
+		return httpd.OK
+	}
+	switch c.root.eval(r, allOf) {
+	case Granted:
+		return httpd.OK
+	case DeniedNoUser:
+		return httpd.Declined
+	case Failed:
+		return 500
+	}
+	logf(r, "AH01630: client denied by server configuration: %s", resource(r))
+	return 403
+}
+
+// withUser decides after authentication.
+func withUser(r *httpd.Request, c *Config) httpd.Status {
+	if c.root == nil {
+		return httpd.OK
+	}
+	switch result := c.root.eval(r, allOf); {
+	case result == Granted:
+		return httpd.OK
+	case result == Failed:
+		return 500
+	case result == DeniedNoUser:
+		logf(r, "AH01629: authorization failure (no authenticated user): %s", resource(r))
+		return 401
+	case r.AuthType == "" && r.User == "":
+		logf(r, "AH01630: client denied by server configuration: %s", resource(r))
+		return 403
+	}
+	logf(r, "AH01631: user %s: authorization failure for %q", r.User, r.URI)
+	if c.forbidden.Or(false) {
+		return 403
+	}
+	return 401
+}
+
+// resource names what was asked for: the file if it is known already.
+func resource(r *httpd.Request) string {
+	if r.Filename != "" {
+		return r.Filename + r.PathInfo
+	}
+	return r.URI
+}
+
+// logf writes to the error log, in Apache's words: people search for them.
+func logf(r *httpd.Request, format string, a ...any) {
+	if r.Host != nil {
+		r.Logf(httpd.LevelError, "authz_core", format, a...)
+	}
+}

@@ -1,0 +1,72 @@
+// This file has the providers that mod_authz_core itself brings: all, env and
+// method.
+
+package authzcore
+
+import (
+	"errors"
+	"fmt"
+	"strings"
+
+	"modwsgi/gocore/internal/httpd"
+)
+
+var builtin = []Provider{
+	{Name: "all", Parse: parseAll},
+	{Name: "env", Parse: parseEnv},
+	{Name: "method", Parse: parseMethod},
+}
+
+func parseAll(_ *httpd.Cmd, args []string) (Check, error) {
+	if len(args) == 1 {
+		switch strings.ToLower(args[0]) {
+		case "granted":
+			return func(*httpd.Request) Result { return Granted }, nil
+		case "denied":
+			return func(*httpd.Request) Result { return Denied }, nil
+		}
+	}
+	return nil, errors.New("needs granted or denied")
+}
+
+// parseEnv: granted if one of the variables is set at this time, by SetEnvIf or
+// RewriteRule; SetEnv comes later.
+func parseEnv(_ *httpd.Cmd, args []string) (Check, error) {
+	if len(args) == 0 {
+		return nil, errors.New("needs the name of a variable")
+	}
+	return func(r *httpd.Request) Result {
+		for _, name := range args {
+			if _, ok := r.Env(name); ok {
+				return Granted
+			}
+		}
+		return Denied
+	}, nil
+}
+
+func parseMethod(_ *httpd.Cmd, args []string) (Check, error) {
+	if len(args) == 0 {
+		return nil, errors.New("needs the name of a method")
+	}
+	for _, m := range args {
+		if m != strings.ToUpper(m) {
+			return nil, fmt.Errorf("method names are upper case: %q", m)
+		}
+		if m == "TRACE" {
+			return nil, errors.New("TRACE cannot be controlled here; use TraceEnable")
+		}
+	}
+	return func(r *httpd.Request) Result {
+		method := r.Method
+		if method == "HEAD" {
+			method = "GET"
+		}
+		for _, m := range args {
+			if m == method || m == r.Method {
+				return Granted
+			}
+		}
+		return Denied
+	}, nil
+}
