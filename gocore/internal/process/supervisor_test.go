@@ -315,6 +315,29 @@ func TestHandOverSurvivesSuccessorDeath(t *testing.T) {
 	assert.Regexp(t, `^handed again \d+ v1`, string(b))
 }
 
+func TestSeveralGroups(t *testing.T) {
+	t.Parallel()
+	groups := append(oneGroup(1), httpd.DaemonGroup{Name: "other", ID: 2, Processes: 2, Threads: 3, ShutdownTimeout: time.Second})
+	s := newServer(t, testConf{Groups: groups}).start()
+	// The server's own process accepts from clients; the name of its group is empty.
+	w := s.up("v1")
+	assert.Equal(t, strconv.Itoa(os.Getuid()), w[3])
+	sockets := func() []string {
+		list, err := filepath.Glob(filepath.Join(s.dir, "wsgi.*.sock"))
+		require.NoError(t, err)
+		return list
+	}
+	require.Len(t, sockets(), 2)
+	other := newServer(t, testConf{Listen: []httpd.ListenSpec{{Network: "unix", Addr: sockets()[1]}}})
+	assert.Equal(t, "other", other.up("v1")[3])
+	st, err := os.Stat(sockets()[0])
+	require.NoError(t, err)
+	assert.Equal(t, os.FileMode(0o600), st.Mode().Perm())
+	s.signal(syscall.SIGTERM)
+	assert.Equal(t, 0, s.wait())
+	assert.Empty(t, sockets())
+}
+
 func TestServiceGroup(t *testing.T) {
 	t.Parallel()
 	// A group without request threads never reports ready; it must not hold a
@@ -384,7 +407,7 @@ func TestRootDropsPrivileges(t *testing.T) {
 	s := newServer(t, testConf{User: "nobody", Groups: g, Executable: bin}).start("X=1")
 	w := s.up("v1")
 	assert.Equal(t, []string{u.Uid, u.Gid}, w[4:6])
-	assert.Equal(t, "["+u.Gid+" 4242 4343]", strings.Join(w[6:], " "))
+	assert.ElementsMatch(t, []string{u.Gid, "4242", "4343"}, strings.Fields(strings.Trim(strings.Join(w[6:], " "), "[]")))
 	assert.Equal(t, u.HomeDir, s.ask("env HOME"))
 }
 
