@@ -68,7 +68,7 @@ def build() -> Path:
             env["CC"],
             env["CGO_CFLAGS"],
             env["GOFLAGS"],
-            env.get("CGO_LDFLAGS", ""),
+            env["CGO_LDFLAGS"],
         )
         recipe = sorted((ROOT / "build").glob("*.py"))
         api = sorted(p for p in (ROOT / "gocore").glob("*.go") if not p.name.endswith("_test.go"))
@@ -278,16 +278,10 @@ def _run(command: list[str], env: dict[str, str], cwd: Path) -> None:
 
 
 def _print_environment() -> None:
-    """Shell exports for go vet and go test of the packages with C code.
-
-    Their test programs hold no interpreter, so Python's symbols may stay unresolved.
-    """
-    env = toolchain.compile_environment(str(ROOT))
-    if sys.platform != "darwin":
-        env["CGO_LDFLAGS"] = (env.get("CGO_LDFLAGS", "") + " -Wl,--unresolved-symbols=ignore-all").strip()
+    """Shell exports for go vet and go test of the packages with C code."""
+    env = toolchain.compile_environment(str(ROOT), tests=True)
     for key in ("CC", "CGO_ENABLED", "CGO_CFLAGS", "CGO_LDFLAGS"):
-        if key in env:
-            print(f"export {key}={shlex.quote(env[key])}")
+        print(f"export {key}={shlex.quote(env[key])}")
 
 
 if __name__ == "__main__":

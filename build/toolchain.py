@@ -129,11 +129,13 @@ def python_include() -> list[str]:
     return paths
 
 
-def compile_environment(root: str) -> dict[str, str]:
+def compile_environment(root: str, *, tests: bool = False) -> dict[str, str]:
     """Environment for every go command of the build. root is the project's folder.
 
     One set of flags for all steps, so that they share Go's build cache. NDEBUG and -g0
-    keep assertions, and with them the paths of the headers, out of the library.
+    keep assertions, and with them the paths of the headers, out of the library. With
+    tests, programs instead of the library are linked: they hold no interpreter, so
+    Python's symbols may stay unresolved.
     """
     env = dict(os.environ)
     env["CC"] = require_cc()
@@ -148,8 +150,14 @@ def compile_environment(root: str) -> dict[str, str]:
     env["CGO_CFLAGS"] = " ".join([env.get("CGO_CFLAGS", ""), *cflags]).strip()
     if sys.platform == "darwin":
         # Python's symbols come from the interpreter that loads the library.
-        env["CGO_LDFLAGS"] = (env.get("CGO_LDFLAGS", "") + " -Wl,-undefined,dynamic_lookup").strip()
+        ldflags = "-Wl,-undefined,dynamic_lookup"
         target = sysconfig.get_config_var("MACOSX_DEPLOYMENT_TARGET")
         if target:
             env.setdefault("MACOSX_DEPLOYMENT_TARGET", str(target))
+    elif tests:
+        ldflags = "-Wl,--unresolved-symbols=ignore-all"
+    else:
+        # Go asks for this with -s, which zig's linker driver does not understand.
+        ldflags = "-Wl,--strip-all"
+    env["CGO_LDFLAGS"] = f"{env.get('CGO_LDFLAGS', '')} {ldflags}".strip()
     return env
