@@ -6,6 +6,7 @@ mod_wsgi-express, for instance); tests of behaviour that only this project promi
 carry the mark `ours` and are skipped then.
 """
 
+import contextlib
 import os
 import re
 import shlex
@@ -183,7 +184,7 @@ class Server:
         self.error_log = self.root / "error_log"
         self.access_log = self.root / "access_log"
         self.output_path = self.root / "test-output.txt"
-        self.output_file = open(self.output_path, "wb")
+        self.output_file = open(self.output_path, "wb")  # noqa: SIM115
         self.process = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=self.output_file, cwd=cwd,
                                         stderr=subprocess.STDOUT, env=env, start_new_session=True)
         import httpx  # here, so that tests without a server do not need it
@@ -242,7 +243,8 @@ class Server:
 
     def wait_log(self, pattern, limit=5.0):
         """Waits for a match of the regular expression in the error log and returns it."""
-        return wait_for(lambda: re.search(pattern, self.log(), re.M), limit, f"{pattern!r} in the error log:\n{self.log()[-2000:]}")
+        return wait_for(lambda: re.search(pattern, self.log(), re.M), limit,
+                        f"{pattern!r} in the error log:\n{self.log()[-2000:]}")
 
     def report(self):
         return f"--- output\n{self.output()[-4000:]}\n--- error log\n{self.log()[-6000:]}"
@@ -265,14 +267,10 @@ class Server:
         """Ends the whole tree without mercy (cleaning up after a failed test)."""
         pids = [self.process.pid, *descendants(self.process.pid)]
         for pid in pids:
-            try:
+            with contextlib.suppress(ProcessLookupError):
                 os.kill(pid, signal.SIGKILL)
-            except ProcessLookupError:
-                pass
-        try:
+        with contextlib.suppress(subprocess.TimeoutExpired):
             self.process.wait(5)
-        except subprocess.TimeoutExpired:
-            pass
 
     def finish(self):
         """End of the test: SIGTERM must give exit 0 and leave no process behind, unless the test stopped it itself."""

@@ -1,6 +1,7 @@
 """Application errors: what the client gets, what the log says, and that the process lives on."""
 
 import pytest
+
 from harness import SINK, parse
 
 CLOSE = b" HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n"

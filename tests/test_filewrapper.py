@@ -1,6 +1,7 @@
 """wsgi.file_wrapper: whole files, parts of files, and things that are no files."""
 
 import pytest
+
 from harness import parse
 
 PATTERN = bytes(range(256)) * 8192

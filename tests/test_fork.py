@@ -6,6 +6,7 @@ import signal
 import socket
 
 import pytest
+
 from harness import SINK, alive, wait_for
 
 

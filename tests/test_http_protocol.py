@@ -3,6 +3,7 @@
 import time
 
 import pytest
+
 from harness import SINK, finish_all, parse, start
 
 HOST = b"Host: x\r\n"
@@ -105,7 +106,8 @@ def test_chunked_requests(chunky, body):
 
 def test_chunked_in_pieces(chunky):
     with chunky.conn() as conn:
-        for byte in b"POST /echo HTTP/1.1\r\n" + HOST + b"Transfer-Encoding: Chunked\r\n\r\nA\r\n0123456789\r\n0\r\n\r\n":
+        head = b"POST /echo HTTP/1.1\r\n" + HOST + b"Transfer-Encoding: Chunked\r\n\r\n"
+        for byte in head + b"A\r\n0123456789\r\n0\r\n\r\n":
             conn.send(bytes([byte]))
         assert conn.response()[2] == b'["0123456789"]'
 
@@ -138,8 +140,8 @@ def test_expect_and_too_large_body(server):
 
 
 def test_unknown_expectation(sink):
-    answer = sink.raw(b"POST /echo HTTP/1.1\r\n" + HOST + b"Content-Length: 0\r\nExpect: miracles\r\nConnection: close\r\n\r\n")
-    assert parse(answer)[0] == 417
+    head = b"POST /echo HTTP/1.1\r\n" + HOST + b"Content-Length: 0\r\nExpect: miracles\r\nConnection: close\r\n\r\n"
+    assert parse(sink.raw(head))[0] == 417
 
 
 def test_absolute_form(sink):

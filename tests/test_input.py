@@ -4,6 +4,7 @@ import hashlib
 import threading
 
 import pytest
+
 from harness import SINK, finish_all, start, wait_for
 
 BODY = b"alpha\nbeta\n\ngamma\ndelta"

@@ -11,6 +11,7 @@ import time
 
 import httpx
 import pytest
+
 from harness import COMMAND, REFERENCE, SINK, alive, descendants, free_port, start, wait_for
 
 HELLO = """\
@@ -281,7 +282,8 @@ def test_user_and_group(open_folder):
     """Started as root with --user nobody: the worker has nobody's uid, gid and groups, and nothing of root's."""
     account = pwd.getpwnam("nobody")
     probe = subprocess.run([sys.executable, "-c", "import modwsgi_go"], user="nobody", group=account.pw_gid,
-                           extra_groups=[], capture_output=True, text=True, timeout=20, cwd="/", env={"PATH": "/usr/bin"})
+                           extra_groups=[], capture_output=True, text=True, timeout=20, cwd="/",
+                           env={"PATH": "/usr/bin"})
     if probe.returncode:
         pytest.skip("user nobody cannot run this interpreter: " + probe.stderr.strip()[-200:])
     for name in ("kitchen_sink.py", "kitchen_sink.wsgi", "sink"):

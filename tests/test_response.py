@@ -3,6 +3,7 @@
 import time
 
 import pytest
+
 from harness import SINK, finish_all, parse, start
 
 CLOSE = b" HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n"

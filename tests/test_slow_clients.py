@@ -3,6 +3,7 @@
 import time
 
 import pytest
+
 from harness import SINK
 
 pytestmark = pytest.mark.ours

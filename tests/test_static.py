@@ -4,6 +4,7 @@ import email.utils
 import os
 
 import pytest
+
 from harness import SINK, finish_all, parse, start
 
 DATA = bytes(range(256)) * 400

@@ -17,7 +17,7 @@ def file(environ, start_response, query):
     if kind == "bytesio":
         handle = io.BytesIO(data)
     else:
-        handle = tempfile.TemporaryFile(buffering=0 if kind == "raw" else -1)
+        handle = tempfile.TemporaryFile(buffering=0 if kind == "raw" else -1)  # noqa: SIM115 (the server closes it)
         handle.write(data)
         handle.flush()
     handle.seek(offset)

@@ -1,0 +1,58 @@
+"""No memory grows with the number of requests, failed ones and broken-off ones included."""
+
+import socket
+import struct
+
+import pytest
+
+from harness import SINK
+
+GOOD = [b"GET / HTTP/1.1\r\nHost: x\r\nX-Unique-%d: %d\r\n\r\n",
+        b"GET /generator?count=5&n=%d-%d HTTP/1.1\r\nHost: x\r\n\r\n",
+        b"GET /raise?at=first&mark=%d-%d HTTP/1.1\r\nHost: x\r\n\r\n",
+        b"GET /file?size=3000&n=%d-%d HTTP/1.1\r\nHost: x\r\n\r\n",
+        b"GET /write?n=%d HTTP/1.1\r\nHost: h%d.test\r\n\r\n",
+        b"GET /environ?n=%d-%d HTTP/1.1\r\nHost: x\r\nCookie: c=" + b"v" * 500 + b"\r\n\r\n",
+        b"POST /echo?n=%d-%d HTTP/1.1\r\nHost: x\r\nContent-Length: 20\r\n\r\n" + b"b" * 20]
+BROKEN = [b"GET / HTTP/1.1\r\nHost", b"POST /length HTTP/1.1\r\nHost: x\r\nContent-Length: 50000\r\n\r\nabc",
+          b"GET /big?size=3000000 HTTP/1.1\r\nHost: x\r\n\r\n", b"GET / HTTP/9.9\r\n\r\n",
+          b"GET /generator?count=2000&size=200 HTTP/1.1\r\nHost: x\r\n\r\n"]
+
+
+def requests(running, count):
+    """Sends about `count` requests: batches over keep-alive connections, and one broken-off connection in ten."""
+    sent = 0
+    while sent < count:
+        with running.conn(timeout=15) as conn:
+            for i in range(9):
+                conn.send(GOOD[(sent + i) % len(GOOD)] % (sent, i))
+                _, headers, _ = conn.response()
+                sent += 1
+                if headers.get("connection") == "close":
+                    break
+        with running.conn() as conn:
+            conn.send(BROKEN[sent // 10 % len(BROKEN)])
+            # a reset instead of an orderly end, every second time
+            if sent % 2:
+                conn.sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+            sent += 1
+
+
+def resident(pid):
+    with open(f"/proc/{pid}/status") as status:
+        return next(int(line.split()[1]) for line in status if line.startswith("VmRSS")) // 1024
+
+
+@pytest.mark.timeout(150)
+def test_memory_after_10000_requests(server):
+    running = server(SINK)
+    worker = running.worker()
+    requests(running, 2_000)
+    running.events()
+    before, fds = resident(worker), running.json("/process")["fds"]
+    requests(running, 10_000)
+    running.events()
+    after = resident(worker)
+    assert running.worker() == worker, "the worker was replaced"
+    assert after - before <= 6, f"{before} MiB after 2,000 requests, {after} MiB after 12,000"
+    assert running.json("/process")["fds"] <= fds + 5
