@@ -1,0 +1,293 @@
+// Package static is Apache's default handler: it serves the file that the
+// request was mapped to. It stands last in the list of modules.
+//
+// This file has the settings and the handler; conditions.go evaluates If-*
+// fields, ranges.go the Range field. The body is not read here: the sender gets
+// the open file and copies it with sendfile.
+package static
+
+import (
+	"errors"
+	"fmt"
+	"io/fs"
+	"net/http"
+	"os"
+	"strconv"
+	"strings"
+	"time"
+
+	"modwsgi/gocore/internal/httpd"
+)
+
+// Config is the settings that only the default handler looks at. The others
+// (FileETag, MaxRanges, AcceptPathInfo ...) are the core's.
+type Config struct {
+	overlaps, reversals httpd.Opt[int]
+}
+
+// Module is the default handler.
+var Module = &httpd.Module[Config]{
+	Name: "static", ID: "core_static", File: "core_static.c",
+	Directives: []httpd.Directive[Config]{
+		{Name: "MaxRangeOverlaps", Args: "default|unlimited|none|number", Min: 1, Max: 1, In: httpd.Anywhere, Override: httpd.OverrideAll, Default: "20",
+			Set: setOverlaps, Doc: "Limits how many ranges of a request may overlap; beyond it the whole file is sent."},
+		{Name: "MaxRangeReversals", Args: "default|unlimited|none|number", Min: 1, Max: 1, In: httpd.Anywhere, Override: httpd.OverrideAll, Default: "20",
+			Set: setReversals, Doc: "Limits how often the ranges of a request may go backwards; beyond it the whole file is sent."},
+	},
+	Merge: func(parent, child *Config) *Config {
+		return &Config{overlaps: parent.overlaps.Over(child.overlaps), reversals: parent.reversals.Over(child.reversals)}
+	},
+	Handler: handle,
+}
+
+func setOverlaps(k *httpd.Cmd, c *Config) error {
+	return setLimit(k, &c.overlaps, defaultLimits.overlaps)
+}
+func setReversals(k *httpd.Cmd, c *Config) error {
+	return setLimit(k, &c.reversals, defaultLimits.reversals)
+}
+
+func setLimit(k *httpd.Cmd, to *httpd.Opt[int], def int) error {
+	switch strings.ToLower(k.Arg(0)) {
+	case "default":
+		*to = httpd.Some(def)
+	case "unlimited":
+		*to = httpd.Some(-1)
+	case "none":
+		*to = httpd.Some(0)
+	default:
+		n, err := httpd.ParseInt(k.Arg(0), 0, 1<<30)
+		if err != nil {
+			return err
+		}
+		*to = httpd.Some(int(n))
+	}
+	return nil
+}
+
+// now is the clock; tests set it.
+var now = time.Now
+
+// handle serves the file. It declines handlers with a name of their own: what
+// nobody serves must not be sent as a file, it may be a script's source.
+func handle(r *httpd.Request, c *Config) *httpd.Outcome {
+	if r.Handler != "" && r.Handler != "default-handler" {
+		return nil
+	}
+	switch r.Method {
+	case "GET", "HEAD", "POST": // Apache serves a file for POST too
+	case "OPTIONS":
+		return &httpd.Outcome{Status: 200, Header: []httpd.Field{{Name: "Allow", Value: "GET,HEAD,POST,OPTIONS"}}}
+	default:
+		if !knownMethod(r.Method) {
+			return r.Fail(http.StatusNotImplemented)
+		}
+		return r.Fail(http.StatusMethodNotAllowed)
+	}
+	switch {
+	case r.Info == nil:
+		r.Logf(httpd.LevelInfo, "core", "AH00128: File does not exist: %s", r.Filename+r.PathInfo)
+		return r.Fail(http.StatusNotFound)
+	case r.Info.IsDir():
+		return directory(r)
+	case r.PathInfo != "" && !strings.EqualFold(r.Core().AcceptPathInfo.V, "on"):
+		r.Logf(httpd.LevelInfo, "core", "AH00128: File does not exist: %s", r.Filename+r.PathInfo)
+		return r.Fail(http.StatusNotFound)
+	}
+	f, info, err := open(r)
+	if err != nil {
+		r.Logf(httpd.LevelError, "core", "AH00132: file permissions deny server access: %s: %v", r.Filename, err)
+		if errors.Is(err, fs.ErrNotExist) { // it went away meanwhile
+			return r.Fail(http.StatusNotFound)
+		}
+		return r.Fail(http.StatusForbidden)
+	}
+	out, send := respond(r, c, f, info)
+	if !send {
+		_ = f.Close() // read only: nothing can be lost
+	}
+	return out
+}
+
+// directory refuses a directory that has no index: mod_dir found none, and
+// nobody lists it.
+func directory(r *httpd.Request) *httpd.Outcome {
+	if r.Core().OptionsValue()&httpd.OptIndexes != 0 {
+		r.Logf(httpd.LevelInfo, "core", "AH00129: Attempt to serve directory: %s", r.Filename)
+		return r.Fail(http.StatusNotFound)
+	}
+	r.Logf(httpd.LevelError, "core", "AH01276: Cannot serve directory %s: No matching DirectoryIndex found, and server-generated directory index forbidden by Options directive", r.Filename)
+	return r.Fail(http.StatusForbidden)
+}
+
+// open opens the file that the walk found, and no other: it may have been
+// replaced by a link, a device or a FIFO since. O_NONBLOCK keeps a FIFO from
+// blocking the thread.
+func open(r *httpd.Request) (*os.File, os.FileInfo, error) {
+	flags := os.O_RDONLY | nonBlock
+	if r.Core().OptionsValue()&(httpd.OptFollowSymLinks|httpd.OptSymLinksIfOwnerMatch) == 0 {
+		flags |= noFollow
+	}
+	f, err := os.OpenFile(r.Filename, flags, 0)
+	if err != nil {
+		return nil, nil, err
+	}
+	info, err := f.Stat()
+	switch {
+	case err != nil:
+	case !info.Mode().IsRegular():
+		err = errors.New("not a regular file")
+	case r.Core().OptionsValue()&httpd.OptFollowSymLinks == 0 && !os.SameFile(info, r.Info):
+		err = errors.New("replaced while the request was checked")
+	default:
+		return f, info, nil
+	}
+	_ = f.Close()
+	return nil, nil, err
+}
+
+// respond makes the outcome for an open file. send says that the outcome holds
+// the file.
+func respond(r *httpd.Request, c *Config, f *os.File, info os.FileInfo) (out *httpd.Outcome, send bool) {
+	core := r.Core()
+	size, modified := info.Size(), info.ModTime()
+	at := now()
+	v := validators{modified: modified.Truncate(time.Second), strong: at.Sub(modified) >= time.Minute}
+	if v.modified.After(at) { // a date in the future is no Last-Modified (RFC 9110 section 8.8.2.1)
+		v.modified = at.Truncate(time.Second)
+	}
+	v.etag = makeETag(etagOf(core.FileETag), inodeOf(info), size, modified, at)
+	h := make([]httpd.Field, 0, 8)
+	h = append(h, httpd.Field{Name: "Last-Modified", Value: v.modified.UTC().Format(http.TimeFormat)})
+	if v.etag != "" {
+		h = append(h, httpd.Field{Name: "ETag", Value: v.etag})
+	}
+	safe := r.Method != "POST"
+	switch evaluate(r.Get, v, safe) {
+	case notModified:
+		return &httpd.Outcome{Status: http.StatusNotModified, Header: h}, false
+	case preconditionFailed:
+		return r.Fail(http.StatusPreconditionFailed), false
+	}
+	limit := rangeLimits{core.MaxRanges.Or(defaultLimits.count), c.overlaps.Or(defaultLimits.overlaps), c.reversals.Or(defaultLimits.reversals)}
+	if limit.count == 0 {
+		h = append(h, httpd.Field{Name: "Accept-Ranges", Value: "none"})
+	} else {
+		h = append(h, httpd.Field{Name: "Accept-Ranges", Value: "bytes"})
+	}
+	kind := contentType(r)
+	if r.Encoding != "" {
+		h = append(h, httpd.Field{Name: "Content-Encoding", Value: r.Encoding})
+	}
+	if len(r.Language) > 0 {
+		h = append(h, httpd.Field{Name: "Content-Language", Value: strings.Join(r.Language, ", ")})
+	}
+	length := func(n int64) { h = append(h, httpd.Field{Name: "Content-Length", Value: strconv.FormatInt(n, 10)}) }
+	typed := func(t string) {
+		if t != "" {
+			h = append(h, httpd.Field{Name: "Content-Type", Value: t})
+		}
+	}
+	if value, ok := r.Get("Range"); ok && r.Method == "GET" && r.Status == 0 && rangeApplies(r.Get, v) {
+		spans, verdict := parseRanges(value, size, limit)
+		switch {
+		case verdict == unsatisfiable:
+			out = r.Fail(http.StatusRequestedRangeNotSatisfiable)
+			out.Header = httpd.SetField(out.Header, "Content-Range", "bytes */"+strconv.FormatInt(size, 10))
+			return out, false
+		case verdict == someRanges && len(spans) == 1:
+			h = append(h, httpd.Field{Name: "Content-Range", Value: contentRange(spans[0], size)})
+			length(spans[0].len)
+			typed(kind)
+			return &httpd.Outcome{Status: http.StatusPartialContent, Header: h, File: f, FileOff: spans[0].off, FileLen: spans[0].len}, true
+		case verdict == someRanges && total(spans) <= bufferedMax:
+			mark := boundary()
+			body, err := multipart(f, spans, size, kind, mark)
+			if err != nil {
+				r.Logf(httpd.LevelError, "core", "reading %s: %v", r.Filename, err)
+				return r.Fail(http.StatusInternalServerError), false
+			}
+			length(int64(len(body)))
+			typed("multipart/byteranges; boundary=" + mark)
+			return &httpd.Outcome{Status: http.StatusPartialContent, Header: h, Body: body}, false
+		}
+	}
+	length(size)
+	typed(kind)
+	out = &httpd.Outcome{Status: http.StatusOK, Header: h}
+	if r.Method == "HEAD" || size == 0 {
+		return out, false
+	}
+	out.File, out.FileLen = f, size
+	return out, true
+}
+
+func total(spans []span) (n int64) {
+	for _, s := range spans {
+		n += s.len
+	}
+	return n
+}
+
+// etagOf reads FileETag as mod/core stores it: a list of words, "none" or
+// "all" in any case. "Digest" would read the whole file for every request and
+// stands for the default parts.
+func etagOf(o httpd.Opt[string]) etagParts {
+	if !o.Set {
+		return etagDefault
+	}
+	parts := etagParts(0)
+	for _, w := range strings.Fields(strings.ToLower(o.V)) {
+		sign := byte('+')
+		if w[0] == '+' || w[0] == '-' {
+			if parts == 0 {
+				parts = etagDefault
+			}
+			sign, w = w[0], w[1:]
+		}
+		bit := map[string]etagParts{"inode": etagINode, "mtime": etagMTime, "size": etagSize, "all": etagINode | etagDefault, "digest": etagDefault}[w]
+		switch {
+		case w == "none":
+			return 0
+		case sign == '-':
+			parts &^= bit
+		default:
+			parts |= bit
+		}
+	}
+	return parts
+}
+
+// contentType is the file's type with its charset. AddDefaultCharset is for
+// text/plain and text/html only.
+func contentType(r *httpd.Request) string {
+	t, charset := r.ContentType, r.Charset
+	if t == "" || strings.Contains(strings.ToLower(t), "charset=") {
+		return t
+	}
+	if charset == "" && (t == "text/plain" || t == "text/html") {
+		switch d := r.Core().AddDefaultCharset; strings.ToLower(d.V) {
+		case "", "off":
+		case "on":
+			charset = "iso-8859-1"
+		default:
+			charset = d.V
+		}
+	}
+	if charset == "" {
+		return t
+	}
+	return fmt.Sprintf("%s;charset=%s", t, charset)
+}
+
+// knownMethod lists the methods that Apache knows: 405 for them, 501 for what
+// it never heard of.
+func knownMethod(m string) bool {
+	switch m {
+	case "PUT", "DELETE", "CONNECT", "PATCH", "TRACE", "PROPFIND", "PROPPATCH", "MKCOL", "COPY", "MOVE", "LOCK", "UNLOCK",
+		"VERSION-CONTROL", "CHECKOUT", "UNCHECKOUT", "CHECKIN", "UPDATE", "LABEL", "REPORT", "MKWORKSPACE", "MKACTIVITY",
+		"BASELINE-CONTROL", "MERGE", "PRI":
+		return true
+	}
+	return false
+}
