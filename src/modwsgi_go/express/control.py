@@ -122,8 +122,8 @@ def read_pid(path: str) -> int | None:
 
 
 def is_running(pid: int) -> bool:
-    """Whether a process of that number exists, and is not this one: in a container
-    the numbers of the last run come back."""
+    """Whether a process of that number lives, and is not this one: in a container the
+    numbers of the last run come back, and often nobody reaps the dead."""
     if pid <= 0 or pid == os.getpid():
         return False
     try:
@@ -131,8 +131,13 @@ def is_running(pid: int) -> bool:
     except ProcessLookupError:
         return False
     except PermissionError:
-        return True
-    return True
+        pass  # it lives, under another user
+    try:
+        with open(f"/proc/{pid}/stat", "rb") as file:
+            # The name in brackets may hold anything; the state follows it.
+            return file.read().rpartition(b")")[2].split()[0] != b"Z"
+    except OSError:
+        return True  # no /proc on this system
 
 
 def send(arguments: Arguments) -> int:
@@ -174,13 +179,11 @@ def start(arguments: Arguments) -> int:
 def _serve(arguments: Arguments, *, foreground: bool) -> int:
     from . import serve
 
-    names = ("MOD_WSGI_USER", "MOD_WSGI_GROUP")
-    variables = {name: os.environ[name] for name in names if name in os.environ}
     return serve.run(
         arguments.config_file,
         arguments.server_root,
         arguments.working_directory,
-        variables,
+        {},
         foreground=foreground,
         words=tuple(word for word in arguments.defines if word != "FOREGROUND"),
     )
@@ -245,33 +248,17 @@ def _show_tail(log: str, start: int) -> None:
 
 def check(arguments: Arguments) -> int:
     """Checks the configuration: its problems, or "Syntax OK", on stderr."""
-    import json
+    from .._config import Config
+    from . import scripts
 
-    from .._run import check_config
-
-    defines = dict.fromkeys(arguments.defines, "")
-    for name in ("MOD_WSGI_USER", "MOD_WSGI_GROUP"):
-        if name in os.environ:
-            defines[name] = os.environ[name]
-    failed = False
-    for problem in json.loads(check_config(arguments.config_file, arguments.server_root, defines) or "[]"):
-        fields = {key.lower(): value for key, value in problem.items()}
-        failed = failed or str(fields.get("severity", "error")).lower() in ("error", "2")
-        print(describe(fields), file=sys.stderr)
-    if not failed:
-        print("Syntax OK", file=sys.stderr)
-    return 1 if failed else 0
-
-
-def describe(fields: dict[str, object]) -> str:
-    """One diagnostic of the core as a line: file:line: Directive: message (suggestion)."""
-    text = f"{fields.get('file', '')}:{fields.get('line', 0)}: "
-    if fields.get("directive"):
-        text += f"{fields['directive']}: "
-    text += str(fields.get("message", ""))
-    if fields.get("suggestion"):
-        text += f" ({fields['suggestion']})"
-    return text
+    defines = dict.fromkeys(arguments.defines, "") | scripts.passed_on()
+    found = Config(arguments.config_file, arguments.server_root, defines).check()
+    for diagnostic in found:
+        print(diagnostic, file=sys.stderr)
+    if any(diagnostic.severity == "error" for diagnostic in found):
+        return 1
+    print("Syntax OK", file=sys.stderr)
+    return 0
 
 
 if __name__ == "__main__":

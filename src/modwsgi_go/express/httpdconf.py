@@ -11,7 +11,6 @@ else, whatever it contains.
 from __future__ import annotations
 
 import os
-import sys
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -50,6 +49,12 @@ DAEMON_NUMBERS = (
 def quote(text: str) -> str:
     """A word in double quotes, as the configuration's lexer takes them apart."""
     return '"' + text.replace("\\", "\\\\").replace('"', '\\"') + '"'
+
+
+def value(text: str) -> str:
+    """The value of a key=value parameter, quoted when it has to be."""
+    plain = text and all(char.isalnum() or char in "_./:,+@%{}-" for char in text)
+    return text if plain else quote(text)
 
 
 def name_or_quote(text: str) -> str:
@@ -141,7 +146,7 @@ def _python(s: Settings) -> str:
 def _daemon(s: Settings) -> str:
     """The process group of the application. processes= is written only when it was
     given: its presence alone makes wsgi.multiprocess true."""
-    words = ["display-name=%{GROUP}", "home=" + quote(s.working_directory)]
+    words = ["display-name=%{GROUP}", "home=" + value(s.working_directory)]
     if s.processes is not None:
         words.append(f"processes={s.processes}")
     words.append(f"threads={s.threads}")
@@ -151,9 +156,9 @@ def _daemon(s: Settings) -> str:
     if s.switch_interval is not None:
         words.append(f"switch-interval={s.switch_interval:g}")
     if s.python_path:
-        words.append("python-path=" + quote(":".join(s.python_path)))
-    words.append("python-eggs=" + quote(s.python_eggs))
-    words += ["lang=" + quote(s.locale), "locale=" + quote(s.locale)]
+        words.append("python-path=" + value(":".join(s.python_path)))
+    words.append("python-eggs=" + value(s.python_eggs))
+    words += ["lang=" + value(s.locale), "locale=" + value(s.locale)]
     group = quote(s.process_group)
     parameters = " \\\n    ".join([f"WSGIDaemonProcess {group}", *words])
     return f"WSGIRestrictEmbedded On\n{parameters}\nWSGIProcessGroup {group}"
@@ -279,8 +284,8 @@ def _application(s: Settings) -> str:
             f"WSGIFileOrApplication {mode}",
         ]
     # Both groups on the line make the server load the application at its start.
-    group = "%{GLOBAL}" if s.embedded_mode else quote(s.process_group)
-    options = f"process-group={group} application-group={name_or_quote(s.application_group)}"
+    group = "%{GLOBAL}" if s.embedded_mode else value(s.process_group)
+    options = f"process-group={group} application-group={value(s.application_group)}"
     lines.append(f"WSGIScriptAlias {quote(s.mount_point)} {quote(script)} {options}")
     return "\n".join(lines + _grant_file(script))
 
@@ -309,7 +314,3 @@ PARTS: tuple[Callable[[Settings], str], ...] = (
     _hosts,
     _includes,
 )
-
-# The interpreter of the command is the one that the workers run, so there is no
-# WSGIPythonHome to write; module-config prints it for configurations made by hand.
-PYTHON_HOME = sys.prefix

@@ -78,6 +78,9 @@ def setup(command: str, argv: Sequence[str]) -> Settings | None:
     except settings.Unavailable as error:
         print(f"{PROG}: error: {error}", file=sys.stderr)
         return None
+    except OSError as error:  # an unreadable rewrite.conf, a working directory that is gone
+        print(f"{PROG}: error: {error.filename or os.curdir}: {error.strerror}", file=sys.stderr)
+        return None
     for line in settings.notices(given):
         print(f"{PROG}: notice: {line}", file=sys.stderr)
     try:

@@ -16,7 +16,7 @@ from . import table
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Sequence
-    from optparse import Option, OptionParser, OptionValueError
+    from optparse import Option, OptionParser
     from typing import Any, NoReturn
 
 PROG = "mod_wsgi-express"
@@ -143,8 +143,9 @@ def build(command: str) -> OptionParser:
 def _store_fraction(option: Option, name: str, value: float, parser: OptionParser) -> None:
     """Callback of optparse: a value within 0 to 1."""
     if not 0 <= value <= 1:
-        error: type[OptionValueError] = __import__("optparse").OptionValueError
-        raise error(f"option {name}: value {value} needs to be within the range 0 to 1")
+        from optparse import OptionValueError
+
+        raise OptionValueError(f"option {name}: value {value} needs to be within the range 0 to 1")
     assert parser.values is not None and option.dest is not None
     setattr(parser.values, option.dest, value)
 

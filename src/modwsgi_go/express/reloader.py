@@ -11,6 +11,7 @@ such as templates, with track_changes().
 
 from __future__ import annotations
 
+import atexit
 import os
 import signal
 import sys
@@ -44,7 +45,7 @@ def start_reloader(interval: float = INTERVAL_SECONDS) -> None:
         _thread.start()
     # threading joins nothing here, but a monitor that acts while the interpreter is
     # being taken down could end a process that is already stopping.
-    __import__("atexit").register(_stop.set)
+    atexit.register(_stop.set)
 
 
 def _monitor() -> None:

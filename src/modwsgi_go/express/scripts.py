@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 def environment(s: Settings) -> dict[str, str]:
     """Variables that the server, and through it the application, finds in os.environ.
 
-    The user and group are not among them, see defines().
+    User and group are not among them, see identity().
     """
     names = {
         "MOD_WSGI_EXPRESS": "true",
@@ -41,10 +41,17 @@ def identity(s: Settings) -> tuple[str, str]:
     )
 
 
+def passed_on() -> dict[str, str]:
+    """Defines that the server gets from the environment: the variables that httpd.conf
+    uses, and the permission to run applications as root."""
+    names = ("MOD_WSGI_USER", "MOD_WSGI_GROUP", "MOD_WSGI_ALLOW_ROOT")
+    return {name: os.environ[name] for name in names if os.environ.get(name)}
+
+
 ROOT_WARNING = """
 WARNING: mod_wsgi-express was started as root, and the application would run as
 WARNING: root too: the server refuses that. Give another user and group with
-WARNING: the options --user and --group.
+WARNING: the options --user and --group (or set MOD_WSGI_ALLOW_ROOT=1).
 
 """
 
@@ -119,6 +126,7 @@ def apachectl(s: Settings) -> str:
 #!{s.shell_executable}
 # Control script of this server; the next run of mod_wsgi-express overwrites it.
 # {[s.command, *s.argv]!r}
+# shellcheck disable=SC2089,SC2090 # quotes in exported values are meant literally
 
 PYTHON={shell_quote(sys.executable)}
 CONTROL=modwsgi_go.express.control
@@ -131,7 +139,7 @@ CONTROL=modwsgi_go.express.control
 [ -n "$MOD_WSGI_GROUP" ] || MOD_WSGI_GROUP="$WSGI_RUN_GROUP"
 export WSGI_RUN_USER WSGI_RUN_GROUP MOD_WSGI_USER MOD_WSGI_GROUP
 
-if [ "$(id -u)" = 0 ] && [ "$MOD_WSGI_USER" = root ]; then
+if [ "$(id -u)" = 0 ] && [ "$MOD_WSGI_USER" = root ] && [ -z "$MOD_WSGI_ALLOW_ROOT" ]; then
     cat <<'END_OF_WARNING'
 {ROOT_WARNING.rstrip()}
 

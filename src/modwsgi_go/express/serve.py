@@ -24,7 +24,7 @@ def start(s: Settings) -> int:
         control = s.server_root + "/apachectl"
         os.execv(control, [control, "start", "-DFOREGROUND"])
     user, group = scripts.identity(s)
-    if user == "root" and os.getuid() == 0:
+    if user == "root" and os.getuid() == 0 and not os.environ.get("MOD_WSGI_ALLOW_ROOT"):
         print(scripts.ROOT_WARNING, end="", flush=True)
     variables = scripts.environment(s)
     variables["MOD_WSGI_USER"], variables["MOD_WSGI_GROUP"] = user, group
@@ -50,12 +50,10 @@ def run(
     from .._run import run_server
 
     defines = dict.fromkeys(words, "")
-    for name in ("MOD_WSGI_USER", "MOD_WSGI_GROUP"):
-        if name in variables:
-            defines[name] = variables[name]
+    os.environ.update(variables)
+    defines.update(scripts.passed_on())
     if foreground:
         defines["FOREGROUND"] = ""
-    os.environ.update(variables)
     try:
         os.chdir(working_directory)
     except OSError as error:

@@ -263,7 +263,7 @@ def has_rules(path: str) -> bool:
     try:
         with open(path, encoding="utf-8", errors="replace") as file:
             return any(line.strip() and not line.lstrip().startswith("#") for line in file)
-    except FileNotFoundError:
+    except (FileNotFoundError, NotADirectoryError):
         return False
 
 
