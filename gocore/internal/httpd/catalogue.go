@@ -34,7 +34,7 @@ var catalogue = []catalogueRow{
 	{module: "core", names: "HttpProtocolOptions LimitXMLRequestBody Mutex NameVirtualHost QualifyRedirectURL SeeRequestTail ServerPath EnableExceptionHook " +
 		"CoreDumpDirectory ScoreBoardFile ListenCoresBucketsRatio ContentDigest FlushMaxThreshold FlushMaxPipelined CGIMapExtension RegisterHttpMethod " +
 		"RegexDefaultOptions UnsafeAllow3F ReadBufferSize CGIVar MaxRangeOverlaps MaxRangeReversals KeptBodySize", why: "it tunes Apache's own machinery"},
-	{module: "mpm", names: "StartServers ServerLimit ThreadLimit ThreadsPerChild MinSpareThreads MaxSpareThreads MinSpareServers MaxSpareServers " +
+	{module: "mpm", names: "ThreadLimit MinSpareThreads MaxSpareThreads MinSpareServers MaxSpareServers " +
 		"AsyncRequestWorkerFactor MaxMemFree", why: "processes and threads are set with WSGIDaemonProcess"},
 	{module: "core", names: "If ElseIf Else", refuse: true, section: true, why: "the settings inside would be lost"},
 	{module: "privileges", names: "PrivilegesMode VHostUser VHostGroup VHostSecure VHostPrivs DTracePrivileges VHostCGIMode VHostCGIPrivs", refuse: true,

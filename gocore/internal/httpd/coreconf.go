@@ -4,7 +4,6 @@
 package httpd
 
 import (
-	"net/netip"
 	"time"
 )
 
@@ -87,6 +86,8 @@ type CoreConfig struct {
 	ListenBacklog, SendBuffer, RecvBuffer   int
 	MaxRequestWorkers, MaxConnPerChild      int
 	ThreadStackSize                         int
+	StartServers, ServerLimit               int // 0 = not given
+	ThreadsPerChild                         int
 	GracefulShutdownTimeout                 time.Duration
 	ServerTokens                            Opt[string]
 
@@ -130,7 +131,6 @@ type CoreConfig struct {
 	CGIPassAuth                     Opt[bool]
 	MaxRanges                       Opt[int] // -1 = unlimited, 0 = none
 	SetInputFilter, SetOutputFilter Opt[string]
-	TrustedForHostname              []netip.Prefix
 }
 
 // ServerNameSpec is a ServerName: [scheme://]host[:port].

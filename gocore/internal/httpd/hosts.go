@@ -38,6 +38,7 @@ func (b *builder) mainSettings() {
 	s.SendBuffer, s.ReceiveBuffer = c.SendBuffer, c.RecvBuffer
 	s.MaxRequestWorkers, s.MaxConnectionsPerChild = c.MaxRequestWorkers, c.MaxConnPerChild
 	s.ThreadStackSize = c.ThreadStackSize
+	s.StartServers, s.ServerLimit, s.ThreadsPerChild = c.StartServers, c.ServerLimit, c.ThreadsPerChild
 	s.GracefulShutdownTimeout = c.GracefulShutdownTimeout
 	s.ErrorLog = c.ErrorLog.V
 	s.Software = software(c.ServerTokens.Or("Full"))

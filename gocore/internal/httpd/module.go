@@ -221,6 +221,15 @@ func (k *Cmd) File(p string) string {
 	return filepath.Join(k.ServerRoot, p)
 }
 
+// PathRegexp is the pattern of the enclosing Match section (or "~" form), nil
+// if the section is a plain one.
+func (k *Cmd) PathRegexp() (*Regexp, error) {
+	if k.at.sec == nil {
+		return nil, nil
+	}
+	return k.at.sec.re, nil
+}
+
 // Flag reads On or Off in any case.
 func (k *Cmd) Flag(i int) (bool, error) { return ParseFlag(k.Arg(i)) }
 
@@ -245,6 +254,9 @@ func (e *Coded) Error() string { return e.Message }
 // Apply works through the directives inside a section that the module reads
 // itself, as if they stood where the section stands.
 func (k *Cmd) Apply(list []*conf.Directive) { k.b.apply(list, k.at) }
+
+// Diagnostic is conf.Diagnostic, for modules that need nothing else of conf.
+type Diagnostic = conf.Diagnostic
 
 // Checker is what a module's Check sees.
 type Checker struct {

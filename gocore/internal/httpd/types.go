@@ -24,6 +24,8 @@ type Server struct {
 	SendBuffer, ReceiveBuffer int
 	MaxRequestWorkers         int // 0 = not given
 	MaxConnectionsPerChild    int
+	StartServers, ServerLimit int // processes of embedded mode; 0 = not given
+	ThreadsPerChild           int // threads of embedded mode; 0 = not given
 	ThreadStackSize           int
 	GracefulShutdownTimeout   time.Duration // 0 = no limit
 	ErrorLog                  LogTarget     // of the main server

@@ -1,0 +1,297 @@
+// Readers of the core's directives that stand in sections too.
+package core
+
+import (
+	"fmt"
+	"maps"
+	"slices"
+	"strconv"
+	"strings"
+
+	"modwsgi/gocore/internal/httpd"
+)
+
+// flag makes a reader for an On|Off directive.
+func flag(field func(*config) *httpd.Opt[bool]) func(*httpd.Cmd, *config) error {
+	return func(k *httpd.Cmd, c *config) error {
+		v, err := k.Flag(0)
+		*field(c) = httpd.Some(v)
+		return err
+	}
+}
+
+// choice makes a reader for one of several words, stored in lower case.
+func choice(field func(*config) *httpd.Opt[string], allowed ...string) func(*httpd.Cmd, *config) error {
+	return func(k *httpd.Cmd, c *config) error {
+		for _, a := range allowed {
+			if strings.EqualFold(a, k.Arg(0)) {
+				*field(c) = httpd.Some(strings.ToLower(a))
+				return nil
+			}
+		}
+		return fmt.Errorf("must be one of %s, not %q", strings.Join(allowed, ", "), k.Arg(0))
+	}
+}
+
+// words makes a reader that keeps the words, separated by blanks.
+func words(field func(*config) *httpd.Opt[string]) func(*httpd.Cmd, *config) error {
+	return func(k *httpd.Cmd, c *config) error {
+		*field(c) = httpd.Some(strings.Join(k.Args, " "))
+		return nil
+	}
+}
+
+// number makes a reader for a number in a range.
+func number(field func(*config) *httpd.Opt[int], min, max int64) func(*httpd.Cmd, *config) error {
+	return func(k *httpd.Cmd, c *config) error {
+		n, err := httpd.ParseInt(k.Arg(0), min, max)
+		*field(c) = httpd.Some(int(n))
+		return err
+	}
+}
+
+// readAlready is for what package conf has dealt with while reading.
+func readAlready(*httpd.Cmd, *config) error { return nil }
+
+func ignoredFlag(k *httpd.Cmd, c *config) error {
+	_, err := k.Flag(0)
+	k.Notice(httpd.CodeIgnored, "accepted without effect")
+	return err
+}
+
+func setAcceptPathInfo(k *httpd.Cmd, c *config) error {
+	return choice(func(c *config) *httpd.Opt[string] { return &c.AcceptPathInfo }, "On", "Off", "Default")(k, c)
+}
+
+func setDefaultCharset(k *httpd.Cmd, c *config) error {
+	switch v := k.Arg(0); {
+	case strings.EqualFold(v, "off"):
+		c.AddDefaultCharset = httpd.Some("")
+	case strings.EqualFold(v, "on"):
+		c.AddDefaultCharset = httpd.Some("iso-8859-1")
+	default:
+		c.AddDefaultCharset = httpd.Some(v)
+	}
+	return nil
+}
+
+// setAllowOverride reads the classes of AllowOverride. Nonfatal is refused:
+// what it would let pass is what a .htaccess file may rely on.
+func setAllowOverride(k *httpd.Cmd, c *config) error {
+	if strings.HasPrefix(k.Path, "~") {
+		return fmt.Errorf("not allowed here")
+	}
+	var o httpd.Override
+	for _, w := range k.Args {
+		name, list, has := strings.Cut(w, "=")
+		switch strings.ToLower(name) {
+		case "none":
+			if len(k.Args) > 1 {
+				return fmt.Errorf("None must stand alone")
+			}
+		case "all":
+			o |= httpd.OverrideAll
+		case "authconfig":
+			o |= httpd.OverrideAuthConfig
+		case "fileinfo":
+			o |= httpd.OverrideFileInfo
+		case "indexes":
+			o |= httpd.OverrideIndexes
+		case "limit":
+			o |= httpd.OverrideLimit
+		case "options":
+			if has {
+				return &httpd.Coded{Code: httpd.CodeUnavailable, Message: fmt.Sprintf("Options=%s is not available yet: .htaccess files could set other options as well", list)}
+			}
+			o |= httpd.OverrideOptions
+		case "nonfatal":
+			return &httpd.Coded{Code: httpd.CodeUnavailable, Message: "Nonfatal is not available: a line that is not allowed may be one that restricts access"}
+		default:
+			return fmt.Errorf("unknown class %q", w)
+		}
+	}
+	c.AllowOverride = httpd.Some(o)
+	return nil
+}
+
+func setAllowOverrideList(k *httpd.Cmd, c *config) error {
+	if len(k.Args) == 1 && strings.EqualFold(k.Args[0], "none") {
+		c.AllowOverrideList = httpd.Some([]string(nil))
+		return nil
+	}
+	c.AllowOverrideList = httpd.Some(k.Args)
+	return nil
+}
+
+// setErrorDocument reads what to show for a status. A word that begins with a
+// slash is a path, one with a scheme a URL, all else is text; a leading quote
+// is Apache 1.3's way to mark a text.
+func setErrorDocument(k *httpd.Cmd, c *config) error {
+	status, err := strconv.Atoi(k.Arg(0))
+	if err != nil || status < 400 || status > 599 {
+		return fmt.Errorf("%q is not an error status", k.Arg(0))
+	}
+	doc := httpd.ErrorDoc{Kind: httpd.ErrorDocText, Text: k.Arg(1)}
+	lower := strings.ToLower(doc.Text)
+	quoted := strings.HasPrefix(strings.TrimSpace(strings.TrimPrefix(strings.TrimSpace(k.Raw), k.Arg(0))), `"`)
+	switch {
+	case strings.EqualFold(doc.Text, "default"):
+		doc = httpd.ErrorDoc{Kind: httpd.ErrorDocDefault}
+	case strings.HasPrefix(doc.Text, "/") && !strings.Contains(doc.Text, " "):
+		doc.Kind = httpd.ErrorDocLocal
+	case (strings.HasPrefix(lower, "http://") || strings.HasPrefix(lower, "https://")) && !strings.Contains(doc.Text, " "):
+		doc.Kind = httpd.ErrorDocExternal
+		if status == 401 {
+			k.Warn("CORE-ERROR-DOCUMENT-401", "a URL cannot be the document for 401, because the browser would not ask for a password; ignored")
+			return nil
+		}
+	case !quoted && strings.HasPrefix(doc.Text, `"`):
+		doc.Text = doc.Text[1:]
+	}
+	if strings.Contains(doc.Text, "%{") && doc.Kind != httpd.ErrorDocDefault {
+		k.Warn("CORE-EXPRESSION", "expressions are not evaluated yet: the text is used as it is")
+	}
+	m := maps.Clone(c.ErrorDocument)
+	if m == nil {
+		m = map[int]httpd.ErrorDoc{}
+	}
+	m[status] = doc
+	c.ErrorDocument = m
+	return nil
+}
+
+func setForceType(k *httpd.Cmd, c *config) error {
+	v := k.Arg(0)
+	if strings.EqualFold(v, "none") {
+		v = ""
+	}
+	c.ForceType = httpd.Some(v)
+	return nil
+}
+
+func setLookups(k *httpd.Cmd, c *config) error {
+	if err := choice(func(c *config) *httpd.Opt[string] { return &c.HostnameLookups }, "On", "Off", "Double")(k, c); err != nil {
+		return err
+	}
+	if c.HostnameLookups.V != "off" {
+		k.Notice(httpd.CodeIgnored, "accepted without effect: names of clients are not looked up; Require host does its own lookups")
+	}
+	return nil
+}
+
+func setLimitBody(k *httpd.Cmd, c *config) error {
+	n, err := httpd.ParseInt(k.Arg(0), 0, 1<<62)
+	c.LimitRequestBody = httpd.Some(n)
+	return err
+}
+
+// setLogLevel reads levels; a bare level resets all modules.
+func setLogLevel(k *httpd.Cmd, c *config) error {
+	l := httpd.LogLevels{Default: httpd.LevelWarn, Module: map[string]int{}}
+	if c.LogLevel.Set {
+		l.Default = c.LogLevel.V.Default
+		maps.Copy(l.Module, c.LogLevel.V.Module)
+	}
+	for _, w := range k.Args {
+		module, level, has := strings.Cut(w, ":")
+		if !has {
+			module, level = "", w
+		}
+		if strings.EqualFold(level, "trace") {
+			level = "trace1"
+		}
+		n := slices.Index(httpd.LevelNames, strings.ToLower(level))
+		if n < 0 {
+			return fmt.Errorf("unknown level %q; known are %s", level, strings.Join(httpd.LevelNames, ", "))
+		}
+		if !has {
+			l = httpd.LogLevels{Default: n, Module: map[string]int{}}
+			continue
+		}
+		module = strings.TrimSuffix(strings.TrimPrefix(strings.TrimSuffix(strings.ToLower(module), ".c"), "mod_"), "_module")
+		l.Module[module] = n
+	}
+	c.LogLevel = httpd.Some(l)
+	return nil
+}
+
+func setMaxRanges(k *httpd.Cmd, c *config) error {
+	switch strings.ToLower(k.Arg(0)) {
+	case "default":
+		c.MaxRanges = httpd.Some(200)
+	case "unlimited":
+		c.MaxRanges = httpd.Some(-1)
+	case "none":
+		c.MaxRanges = httpd.Some(0)
+	default:
+		n, err := httpd.ParseInt(k.Arg(0), 0, 1<<31-1)
+		c.MaxRanges = httpd.Some(int(n))
+		return err
+	}
+	return nil
+}
+
+var optionNames = map[string]httpd.Options{
+	"none": 0, "all": httpd.OptAll, "execcgi": httpd.OptExecCGI, "followsymlinks": httpd.OptFollowSymLinks,
+	"symlinksifownermatch": httpd.OptSymLinksIfOwnerMatch, "includes": httpd.OptIncludes, "includesnoexec": httpd.OptIncludesNoExec,
+	"indexes": httpd.OptIndexes, "multiviews": httpd.OptMultiViews, "runscripts": 0,
+}
+
+// setOptions reads options: bare words replace, words with a sign adjust.
+func setOptions(k *httpd.Cmd, c *config) error {
+	first := true
+	for _, w := range k.Args {
+		name, sign := w, byte(0)
+		if w != "" && (w[0] == '+' || w[0] == '-') {
+			name, sign = w[1:], w[0]
+		}
+		bit, ok := optionNames[strings.ToLower(name)]
+		switch {
+		case !ok:
+			return fmt.Errorf("unknown option %q", w)
+		case (sign == 0) != (k.Args[0] != "" && k.Args[0][0] != '+' && k.Args[0][0] != '-'):
+			return fmt.Errorf("options must all have a sign or none")
+		case sign == 0:
+			if first {
+				c.OptGiven, c.OptSet, c.OptAdd, c.OptRemove, first = true, 0, 0, 0, false
+			}
+			c.OptSet |= bit
+		case sign == '+':
+			c.OptSet |= bit
+			c.OptAdd |= bit
+			c.OptRemove &^= bit
+		default:
+			c.OptSet &^= bit
+			c.OptRemove |= bit
+			c.OptAdd &^= bit
+		}
+	}
+	return nil
+}
+
+func setHandler(k *httpd.Cmd, c *config) error {
+	h := k.Arg(0)
+	switch {
+	case strings.EqualFold(h, "none"):
+		h = ""
+	case strings.HasPrefix(h, "proxy:"):
+		return &httpd.Coded{Code: httpd.CodeUnavailable, Message: "mod_proxy is not available yet"}
+	case strings.Contains(h, "%{"):
+		return &httpd.Coded{Code: httpd.CodeUnavailable, Message: "expressions are not available yet"}
+	}
+	c.SetHandler = httpd.Some(h)
+	return nil
+}
+
+// setFilter accepts filters that change only the form of a response.
+func setFilter(k *httpd.Cmd, c *config) error {
+	for _, f := range strings.Split(k.Arg(0), ";") {
+		switch strings.ToUpper(strings.TrimSpace(f)) {
+		case "", "DEFLATE", "INFLATE", "BROTLI_COMPRESS", "RATE_LIMIT", "CACHE", "NONE", "CONTENT_LENGTH":
+		default:
+			return &httpd.Coded{Code: httpd.CodeUnavailable, Message: fmt.Sprintf("filter %q is not available yet", f)}
+		}
+	}
+	k.Notice(httpd.CodeIgnored, "accepted without effect: there are no filters yet")
+	return nil
+}

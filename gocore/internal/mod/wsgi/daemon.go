@@ -1,0 +1,291 @@
+// WSGIDaemonProcess: the 44 options, their checks and defaults.
+package wsgi
+
+import (
+	"fmt"
+	"os/user"
+	"sort"
+	"strconv"
+	"strings"
+	"time"
+
+	"modwsgi/gocore/internal/conf"
+	"modwsgi/gocore/internal/httpd"
+)
+
+type group = httpd.DaemonGroup
+
+// effect says what becomes of an option.
+type effect int
+
+const (
+	works   effect = iota
+	pending        // read and checked, without effect yet
+	moot           // there is nothing like it here: processes accept connections themselves
+	refused        // its loss would weaken the site
+)
+
+// option is one option of WSGIDaemonProcess.
+type option struct {
+	effect effect
+	set    func(g *group, v string) error
+}
+
+func str(field func(*group) *string) func(*group, string) error {
+	return func(g *group, v string) error { *field(g) = v; return nil }
+}
+
+// num reads a number as atoi does, at least min.
+func num(field func(*group) *int, min int) func(*group, string) error {
+	return func(g *group, v string) error {
+		if v == "" {
+			return fmt.Errorf("needs a number")
+		}
+		n := atoi(v)
+		if n < min {
+			return fmt.Errorf("must be at least %d", min)
+		}
+		*field(g) = n
+		return nil
+	}
+}
+
+// size is 0 or at least min.
+func size(field func(*group) *int, min int) func(*group, string) error {
+	return func(g *group, v string) error {
+		n := atoi(v)
+		if v == "" || n != 0 && n < min {
+			return fmt.Errorf("must be 0 or at least %d", min)
+		}
+		*field(g) = n
+		return nil
+	}
+}
+
+func bytes64(field func(*group) *int64) func(*group, string) error {
+	return func(g *group, v string) error {
+		end := 0
+		for end < len(v) && v[end] >= '0' && v[end] <= '9' {
+			end++
+		}
+		n, err := strconv.ParseInt(v[:end], 10, 64)
+		if v == "" || err != nil && end > 0 || strings.HasPrefix(v, "-") {
+			return fmt.Errorf("must be a number of bytes")
+		}
+		*field(g) = n
+		return nil
+	}
+}
+
+// secs reads whole seconds.
+func secs(field func(*group) *time.Duration, unit time.Duration) func(*group, string) error {
+	return func(g *group, v string) error {
+		n := atoi(v)
+		if v == "" || n < 0 {
+			return fmt.Errorf("must be 0 or more")
+		}
+		*field(g) = time.Duration(n) * unit
+		return nil
+	}
+}
+
+func absolute(field func(*group) *string) func(*group, string) error {
+	return func(g *group, v string) error {
+		if !strings.HasPrefix(v, "/") {
+			return fmt.Errorf("must be an absolute path")
+		}
+		*field(g) = v
+		return nil
+	}
+}
+
+// account reads a user's or group's name or #id.
+func account(field func(*group) *string) func(*group, string) error {
+	return func(g *group, v string) error {
+		if id, ok := strings.CutPrefix(v, "#"); ok {
+			if _, err := strconv.ParseUint(id, 10, 32); err != nil {
+				return fmt.Errorf("%q is not an id", v)
+			}
+		} else if v == "" {
+			return fmt.Errorf("needs a name or #id")
+		}
+		*field(g) = v
+		return nil
+	}
+}
+
+func setUser(g *group, v string) error {
+	if err := account(func(g *group) *string { return &g.User })(g, v); err != nil {
+		return err
+	}
+	id := strings.TrimPrefix(v, "#")
+	if id == v {
+		u, err := user.Lookup(v)
+		if err != nil {
+			return nil // asked again when the processes start
+		}
+		id = u.Uid
+	} else if _, err := user.LookupId(id); err != nil {
+		return fmt.Errorf("there is no user with the id %s", id)
+	}
+	if id == "0" {
+		return fmt.Errorf("applications must not run as root")
+	}
+	return nil
+}
+
+var options = map[string]option{
+	"user":                 {works, setUser},
+	"group":                {works, account(func(g *group) *string { return &g.Group })},
+	"supplementary-groups": {works, func(g *group, v string) error { g.SupplementaryGroups = strings.Split(v, ","); return nil }},
+	"processes": {works, func(g *group, v string) error {
+		g.Multiprocess = true
+		return num(func(g *group) *int { return &g.Processes }, 1)(g, v)
+	}},
+	"threads":                 {works, setThreads},
+	"umask":                   {works, setUmask},
+	"chroot":                  {refused, absolute(func(g *group) *string { return &g.Chroot })},
+	"home":                    {works, absolute(func(g *group) *string { return &g.Home })},
+	"lang":                    {works, str(func(g *group) *string { return &g.Lang })},
+	"locale":                  {works, str(func(g *group) *string { return &g.Locale })},
+	"python-home":             {works, str(func(g *group) *string { return &g.PythonHome })},
+	"python-path":             {works, func(g *group, v string) error { g.PythonPath = splitPath(v); return nil }},
+	"python-eggs":             {works, str(func(g *group) *string { return &g.PythonEggs })},
+	"switch-interval":         {works, setGroupInterval},
+	"stack-size":              {pending, num(func(g *group) *int { return &g.StackSize }, 1)},
+	"maximum-requests":        {works, num(func(g *group) *int { return &g.MaximumRequests }, 0)},
+	"startup-timeout":         {pending, secs(func(g *group) *time.Duration { return &g.StartupTimeout }, time.Second)},
+	"shutdown-timeout":        {works, secs(func(g *group) *time.Duration { return &g.ShutdownTimeout }, time.Second)},
+	"deadlock-timeout":        {pending, secs(func(g *group) *time.Duration { return &g.DeadlockTimeout }, time.Second)},
+	"inactivity-timeout":      {pending, secs(func(g *group) *time.Duration { return &g.InactivityTimeout }, time.Second)},
+	"request-timeout":         {pending, secs(func(g *group) *time.Duration { return &g.RequestTimeout }, time.Second)},
+	"interrupt-timeout":       {pending, secs(func(g *group) *time.Duration { return &g.InterruptTimeout }, time.Second)},
+	"graceful-timeout":        {works, secs(func(g *group) *time.Duration { return &g.GracefulTimeout }, time.Second)},
+	"eviction-timeout":        {pending, secs(func(g *group) *time.Duration { return &g.EvictionTimeout }, time.Second)},
+	"restart-interval":        {pending, secs(func(g *group) *time.Duration { return &g.RestartInterval }, time.Second)},
+	"connect-timeout":         {moot, secs(func(g *group) *time.Duration { return &g.ConnectTimeout }, time.Second)},
+	"socket-timeout":          {moot, secs(func(g *group) *time.Duration { return &g.SocketTimeout }, time.Second)},
+	"queue-timeout":           {pending, secs(func(g *group) *time.Duration { return &g.QueueTimeout }, time.Second)},
+	"listen-backlog":          {moot, num(func(g *group) *int { return &g.ListenBacklog }, 0)},
+	"socket-user":             {moot, account(func(g *group) *string { return &g.SocketUser })},
+	"display-name":            {pending, str(func(g *group) *string { return &g.DisplayName })},
+	"send-buffer-size":        {moot, size(func(g *group) *int { return &g.SendBufferSize }, 512)},
+	"receive-buffer-size":     {moot, size(func(g *group) *int { return &g.ReceiveBufferSize }, 512)},
+	"header-buffer-size":      {moot, size(func(g *group) *int { return &g.HeaderBufferSize }, 8192)},
+	"response-buffer-size":    {moot, size(func(g *group) *int { return &g.ResponseBufferSize }, 65536)},
+	"response-socket-timeout": {moot, secs(func(g *group) *time.Duration { return &g.ResponseSocketTimeout }, time.Second)},
+	"response-flush-delay":    {moot, secs(func(g *group) *time.Duration { return &g.ResponseFlushDelay }, time.Millisecond)},
+	"script-user":             {works, account(func(g *group) *string { return &g.ScriptUser })},
+	"script-group":            {works, account(func(g *group) *string { return &g.ScriptGroup })},
+	"cpu-time-limit":          {pending, num(func(g *group) *int { return &g.CPUTimeLimit }, 0)},
+	"cpu-priority":            {pending, num(func(g *group) *int { return &g.CPUPriority }, -1<<31)},
+	"memory-limit":            {pending, bytes64(func(g *group) *int64 { return &g.MemoryLimit })},
+	"virtual-memory-limit":    {pending, bytes64(func(g *group) *int64 { return &g.VirtualMemoryLimit })},
+	"server-metrics": {pending, func(g *group, v string) error {
+		on, err := httpd.ParseFlag(v)
+		g.ServerMetrics = on
+		return err
+	}},
+}
+
+func setThreads(g *group, v string) error {
+	n := atoi(v)
+	if v == "" || n < 0 || n > 65533 {
+		return fmt.Errorf("must be from 0 to 65533")
+	}
+	g.Threads = n
+	return nil
+}
+
+func setUmask(g *group, v string) error {
+	n, err := strconv.ParseUint(v, 8, 16)
+	if err != nil || n > 0o777 {
+		return fmt.Errorf("%q is not an octal mask", v)
+	}
+	g.Umask = int(n)
+	return nil
+}
+
+func setGroupInterval(g *group, v string) error {
+	n, err := seconds(v)
+	if err == nil && n <= 0 {
+		err = fmt.Errorf("must be a positive number of seconds")
+	}
+	g.SwitchInterval = n
+	return err
+}
+
+// newGroup has the defaults of mod_wsgi.
+func newGroup(name string) *group {
+	return &group{Name: name, Processes: 1, Threads: 15, Umask: -1, ShutdownTimeout: 5 * time.Second, DeadlockTimeout: 300 * time.Second,
+		GracefulTimeout: 15 * time.Second, ConnectTimeout: 15 * time.Second, ListenBacklog: 100, ResponseFlushDelay: 5 * time.Millisecond}
+}
+
+func setDaemonProcess(k *httpd.Cmd, c *config) error {
+	m := mainOf(k, c)
+	name := k.Arg(0)
+	if name == "" {
+		return fmt.Errorf("needs a name")
+	}
+	if strings.Contains(name, "=") {
+		k.Warn("WSGI-GROUP-NAME", "%q is taken as the name of the group; is the name missing?", name)
+	}
+	for _, g := range m.groups {
+		if g.Name == name {
+			return fmt.Errorf("the process group %q is defined already (%s)", name, g.Pos)
+		}
+	}
+	g := newGroup(name)
+	g.ID, g.Pos, g.HostIndex = len(m.groups)+1, k.Pos, k.HostIndex
+	without := map[effect][]string{}
+	for _, w := range k.Args[1:] {
+		key, value, err := keyValue(w)
+		if err != nil {
+			return err
+		}
+		o, ok := options[key]
+		if !ok {
+			return unknownOption(key)
+		}
+		before := *g
+		if err := o.set(g, value); err != nil {
+			return fmt.Errorf("option %s: %v", key, err)
+		}
+		switch {
+		case o.effect == refused:
+			return &httpd.Coded{Code: httpd.CodeUnavailable, Message: fmt.Sprintf("option %s is not available yet; ignoring it would not be safe", key)}
+		case o.effect != works && fmt.Sprint(before) != fmt.Sprint(*g):
+			without[o.effect] = append(without[o.effect], key)
+		}
+	}
+	if g.ScriptUser != "" && g.ScriptGroup != "" {
+		return fmt.Errorf("script-user and script-group cannot be given both")
+	}
+	if g.Threads == 0 {
+		k.Notice(httpd.CodeIgnored, "threads=0 is accepted, but processes without request threads are not available yet")
+	}
+	if l := without[pending]; len(l) > 0 {
+		k.Notice(httpd.CodeIgnored, "accepted without effect yet: %s", strings.Join(l, ", "))
+	}
+	if l := without[moot]; len(l) > 0 {
+		k.Notice(httpd.CodeIgnored, "accepted without effect, because the processes of a group accept connections themselves: %s", strings.Join(l, ", "))
+	}
+	m.groups = append(m.groups, g)
+	return nil
+}
+
+func unknownOption(key string) error {
+	names := make([]string, 0, len(options))
+	for n := range options {
+		names = append(names, n)
+	}
+	sort.Strings(names)
+	hint := ""
+	if n := conf.Suggest(key, names); n != "" {
+		hint = "did you mean " + n + "?"
+	}
+	if key == "working-directory" {
+		hint = "use home"
+	}
+	return &httpd.Coded{Code: "WSGI-OPTION", Message: fmt.Sprintf("unknown option %q", key), Suggestion: hint}
+}
