@@ -1,0 +1,179 @@
+"""One running server, wrk against it, and what /proc says about its process tree."""
+
+import contextlib
+import http.client
+import os
+import re
+import signal
+import socket
+import subprocess
+import tempfile
+import time
+from dataclasses import dataclass
+from pathlib import Path
+
+from .servers import APPS
+
+TICK = os.sysconf("SC_CLK_TCK")
+
+
+class Failed(Exception):
+    """A server that does not start or does not answer rightly; the text says why."""
+
+
+@dataclass
+class Round:
+    """One run of wrk."""
+
+    rate: float
+    cpu: float  # microseconds of user + system time per request
+    p99: float  # milliseconds
+    errors: int  # socket errors and time-outs
+    refused: int  # answers that are not 2xx or 3xx
+    rss: float  # MiB of the process tree
+
+
+def free_port():
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return probe.getsockname()[1]
+
+
+def tree(pid):
+    """pid and all its living descendants."""
+    children = {}
+    for entry in os.listdir("/proc"):
+        if entry.isdigit():
+            try:
+                parent = int(Path(f"/proc/{entry}/stat").read_text().rpartition(")")[2].split()[1])
+            except (OSError, IndexError):
+                continue
+            children.setdefault(parent, []).append(int(entry))
+    found = [pid]
+    for one in found:
+        found += children.get(one, [])
+    return found
+
+
+def cpu_seconds(pid):
+    """User and system time of the tree, with that of children already reaped."""
+    ticks = 0
+    for one in tree(pid):
+        try:
+            fields = Path(f"/proc/{one}/stat").read_text().rpartition(")")[2].split()
+        except OSError:
+            continue
+        ticks += sum(map(int, fields[11:15]))
+    return ticks / TICK
+
+
+def rss_mib(pid):
+    total = 0
+    for one in tree(pid):
+        try:
+            found = re.search(r"VmRSS:\s+(\d+)", Path(f"/proc/{one}/status").read_text())
+        except OSError:
+            continue
+        total += int(found.group(1)) if found else 0
+    return total / 1024
+
+
+class Running:
+    """A started server; use as a context manager."""
+
+    def __init__(self, peer, scenario):
+        self.peer, self.scenario, self.port = peer, scenario, free_port()
+        self.folder = tempfile.TemporaryDirectory(prefix="bench-")
+        os.chmod(self.folder.name, 0o755)
+        data = Path(self.folder.name)
+        (data / "bench-1m.bin").write_bytes(b"0123456789abcdef" * 65536)
+        module, _, call = scenario.app.partition(":")
+        command = peer.command(module, call, self.port, scenario.threads, scenario.processes, data / "root")
+        self.log = data / "output.txt"
+        env = {**os.environ, "BENCH_DATA": str(data), "PYTHONPATH": str(APPS), "PYTHONDONTWRITEBYTECODE": "1"}
+        with open(self.log, "wb") as output:
+            self.began = time.perf_counter()
+            self.process = subprocess.Popen(command, stdout=output, stderr=output, stdin=subprocess.DEVNULL, env=env,
+                                            cwd=APPS, start_new_session=True)
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *_):
+        self.stop()
+
+    def tail(self):
+        text = self.log.read_text(errors="replace").strip().splitlines()
+        return " / ".join(text[-3:])[-300:]
+
+    def first_answer(self, limit=20):
+        """Polls until a right answer comes; returns the seconds since the command was started."""
+        while True:
+            if self.process.poll() is not None:
+                raise Failed(f"ended with {self.process.returncode}: {self.tail()}")
+            try:
+                self.check()
+                return time.perf_counter() - self.began
+            except (OSError, http.client.HTTPException):
+                if time.perf_counter() - self.began > limit:
+                    raise Failed(f"no answer within {limit} s: {self.tail()}") from None
+                time.sleep(0.002)
+
+    def check(self):
+        """One request by hand: 200, and a body of the right length."""
+        conn = http.client.HTTPConnection("127.0.0.1", self.port, timeout=5)
+        try:
+            body = b"p" * self.scenario.post
+            conn.request("POST" if body else "GET", "/", body or None, {"Connection": "close"})
+            answer = conn.getresponse()
+            got = len(answer.read())
+        finally:
+            conn.close()
+        if answer.status != 200 or got != self.scenario.length:
+            raise Failed(f"status {answer.status}, {got} bytes instead of {self.scenario.length}: {self.tail()}")
+
+    def load(self, seconds):
+        """One run of wrk; returns a Round."""
+        command = ["wrk", "-t1", f"-c{self.scenario.connections}", f"-d{seconds}s", "--latency", "--timeout", "5s"]
+        for name, value in self.scenario.headers.items():
+            command += ["-H", f"{name}: {value}"]
+        if self.scenario.post:
+            lua = Path(self.folder.name) / "post.lua"
+            lua.write_text(f'wrk.method = "POST"\nwrk.body = string.rep("p", {self.scenario.post})\n')
+            command += ["-s", str(lua)]
+        before = cpu_seconds(self.process.pid)
+        done = subprocess.run([*command, f"http://127.0.0.1:{self.port}/"], capture_output=True, text=True,
+                              timeout=seconds + 30)
+        spent = cpu_seconds(self.process.pid) - before
+        return self.parse(done.stdout + done.stderr, spent)
+
+    def parse(self, text, spent):
+        total = re.search(r"(\d+) requests in", text)
+        rate = re.search(r"Requests/sec:\s+([\d.]+)", text)
+        if not total or not rate:
+            raise Failed(f"wrk said: {text.strip()[-200:]}")
+        p99 = re.search(r"99%\s+([\d.]+)(us|ms|s|m)", text)
+        scale = {"us": 0.001, "ms": 1, "s": 1000, "m": 60_000}
+        errors = re.search(r"Socket errors: connect (\d+), read (\d+), write (\d+), timeout (\d+)", text)
+        refused = re.search(r"Non-2xx or 3xx responses: (\d+)", text)
+        return Round(
+            rate=float(rate.group(1)),
+            cpu=spent * 1e6 / max(int(total.group(1)), 1),
+            p99=float(p99.group(1)) * scale[p99.group(2)] if p99 else 0,
+            errors=sum(map(int, errors.groups())) if errors else 0,
+            refused=int(refused.group(1)) if refused else 0,
+            rss=rss_mib(self.process.pid))
+
+    def stop(self):
+        """SIGTERM, then SIGKILL for the processes of this server that are left."""
+        pids = tree(self.process.pid)
+        if self.process.poll() is None:
+            self.process.terminate()
+            with contextlib.suppress(subprocess.TimeoutExpired):
+                self.process.wait(6)
+        for pid in pids:
+            with contextlib.suppress(ProcessLookupError):
+                if os.getsid(pid) == self.process.pid:  # still one of ours, not a number used again
+                    os.kill(pid, signal.SIGKILL)
+        self.process.wait(5)
+        self.folder.cleanup()
