@@ -1,0 +1,37 @@
+// Running the server: the two functions that take over their process, one for
+// the supervisor and one for each worker.
+package gocore
+
+import (
+	"encoding/json"
+	"fmt"
+	"os"
+
+	"modwsgi/gocore/internal/process"
+)
+
+// defineForeground is the switch that keeps standard output and error, as in
+// `httpd -DFOREGROUND`.
+const defineForeground = "FOREGROUND"
+
+// RunServer supervises the server of a configuration file until a signal stops
+// it, and returns the exit status. executable and workerArgs (a JSON array)
+// are the command that makes a worker call RunWorker; defines is as for
+// CheckConfig. Call it from the main thread, GIL released; it handles the
+// signals of the process from then on. Problems are printed on standard error
+// until the error log is open.
+func RunServer(configFile, serverRoot, executable, workerArgs, defines string) int {
+	opt := process.SuperviseOptions{ConfigFile: configFile, ServerRoot: serverRoot, Executable: executable}
+	err := json.Unmarshal([]byte(workerArgs), &opt.WorkerArgs)
+	if err != nil {
+		err = fmt.Errorf("the worker's arguments are not a JSON array of strings: %w", err)
+	} else {
+		opt.Defines, err = parseDefines(defines)
+	}
+	if err != nil {
+		fmt.Fprintln(os.Stderr, "modwsgi:", err)
+		return 1
+	}
+	_, opt.Foreground = opt.Defines[defineForeground]
+	return process.Supervise(opt)
+}
