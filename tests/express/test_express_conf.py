@@ -42,12 +42,15 @@ CASES = {
     "terminal": "app.wsgi --log-to-terminal --access-log --access-log-format combined",
     "log-format": 'app.wsgi --access-log --access-log-name a.log --access-log-format %h@"%r"',
     "virtual-host": "app.wsgi --server-name example.com --server-alias *.example.com --server-alias example.org",
+    "allow-localhost": "app.wsgi --server-name example.com --allow-localhost",
     "www": "app.wsgi --server-name www.example.com --port 80",
     "errors": "app.wsgi --error-document 404 /missing.html --error-document 500 /it's.html --error-override",
     "environment": "app.wsgi --setenv A 1 --setenv B 2 --passenv HOME --passenv LANG",
     "trusted-proxies": "app.wsgi --trust-proxy 10.0.0.0/8 --trust-proxy 127.0.0.1 --trust-proxy-header X-Forwarded-For"
     " --trust-proxy-header X-Forwarded-Proto",
     "reload-on-changes": "app.wsgi --reload-on-changes",
+    "small-things": "app.wsgi --ignore-activity /status --ignore-activity /ping --mime-types types"
+    " --python-warnings error --python-warnings ignore::UserWarning",
     "disable-reloading": "app.wsgi --disable-reloading --reload-on-changes",
     "includes": "app.wsgi --include-file one.conf --include-file two.conf",
     "wsgi": "app.wsgi --map-head-to-get OFF --chunked-request --limit-request-body 100 --callable-object app"

@@ -167,7 +167,8 @@ def _daemon(s: Settings) -> str:
 def _wsgi(s: Settings) -> str:
     # handler.wsgi always calls it application, whatever its name in the user's file is.
     callable_object = "application" if s.handler_needed else s.callable_object
-    lines = [
+    lines = [f"WSGIPythonWarnings {quote(spec)}" for spec in s.python_warnings]
+    lines += [
         f"WSGIApplicationGroup {name_or_quote(s.application_group)}",
         f"WSGICallableObject {quote(callable_object)}",
         "WSGIPassAuthorization On",
@@ -211,12 +212,13 @@ def _hosts(s: Settings) -> str:
     alias = ""
     if s.server_alias:
         alias = "\n    ServerAlias " + " ".join(map(quote, s.server_alias))
+    others = "local" if s.allow_localhost else "all denied"
     text = f"""\
 # The first host answers for all names that no other host has.
 <VirtualHost _default_:{s.port}>
     ServerName _wsgi_
     <Location />
-        Require all denied
+        Require {others}
     </Location>
 </VirtualHost>
 
@@ -250,6 +252,8 @@ def _documents(s: Settings) -> str:
     if s.directory_index is not None:
         lines.append(f"    DirectoryIndex {quote(s.directory_index)}")
     lines.append("</Directory>")
+    if s.mime_types:
+        lines.append(f"TypesConfig {quote(s.mime_types)}")
     for url, target in s.url_alias:
         lines += ["", f"Alias {quote(url)} {quote(target)}"]
         if os.path.isfile(target):
@@ -291,7 +295,10 @@ def _application(s: Settings) -> str:
 
 
 def _extras(s: Settings) -> str:
-    lines = [f"ErrorDocument {quote(status)} {quote(url)}" for status, url in s.error_document]
+    lines = []
+    for url in s.ignore_activity:
+        lines += [f"<Location {quote(url)}>", "    WSGIIgnoreActivity On", "</Location>"]
+    lines += [f"ErrorDocument {quote(status)} {quote(url)}" for status, url in s.error_document]
     lines += [f"SetEnv {quote(key)} {quote(value)}" for key, value in s.setenv]
     lines += [f"PassEnv {quote(key)}" for key in s.passenv]
     return "\n".join(lines)

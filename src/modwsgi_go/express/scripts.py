@@ -45,7 +45,12 @@ def passed_on() -> dict[str, str]:
     """Defines that the server gets from the environment: the variables that httpd.conf
     uses, and the permission to run applications as root."""
     names = ("MOD_WSGI_USER", "MOD_WSGI_GROUP", "MOD_WSGI_ALLOW_ROOT")
-    return {name: os.environ[name] for name in names if os.environ.get(name)}
+    return {name: os.environ[name] for name in names if os.environ.get(name, "0") not in ("", "0")}
+
+
+def root_is_refused(user: str) -> bool:
+    """Whether the server will not start because the application would run as root."""
+    return user == "root" and os.getuid() == 0 and "MOD_WSGI_ALLOW_ROOT" not in passed_on()
 
 
 ROOT_WARNING = """
@@ -139,7 +144,7 @@ CONTROL=modwsgi_go.express.control
 [ -n "$MOD_WSGI_GROUP" ] || MOD_WSGI_GROUP="$WSGI_RUN_GROUP"
 export WSGI_RUN_USER WSGI_RUN_GROUP MOD_WSGI_USER MOD_WSGI_GROUP
 
-if [ "$(id -u)" = 0 ] && [ "$MOD_WSGI_USER" = root ] && [ -z "$MOD_WSGI_ALLOW_ROOT" ]; then
+if [ "$(id -u)" = 0 ] && [ "$MOD_WSGI_USER" = root ] && [ "${{MOD_WSGI_ALLOW_ROOT:-0}}" = 0 ]; then
     cat <<'END_OF_WARNING'
 {ROOT_WARNING.rstrip()}
 

@@ -24,7 +24,7 @@ def start(s: Settings) -> int:
         control = s.server_root + "/apachectl"
         os.execv(control, [control, "start", "-DFOREGROUND"])
     user, group = scripts.identity(s)
-    if user == "root" and os.getuid() == 0 and not os.environ.get("MOD_WSGI_ALLOW_ROOT"):
+    if scripts.root_is_refused(user):
         print(scripts.ROOT_WARNING, end="", flush=True)
     variables = scripts.environment(s)
     variables["MOD_WSGI_USER"], variables["MOD_WSGI_GROUP"] = user, group

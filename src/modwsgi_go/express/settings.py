@@ -46,6 +46,7 @@ class Settings:
     keep_alive_timeout: int
     server_name: str | None
     server_alias: list[str]
+    allow_localhost: bool
     processes: int | None
     threads: int
     max_clients: int | None
@@ -64,6 +65,7 @@ class Settings:
     inactivity_timeout: int
     request_timeout: int
     interrupt_timeout: int
+    ignore_activity: list[str]
     connect_timeout: int
     socket_timeout: int
     queue_timeout: int
@@ -85,6 +87,7 @@ class Settings:
     url_alias: list[tuple[str, str]]
     error_document: list[tuple[str, str]]
     error_override: bool
+    mime_types: str | None
     trust_proxy_header: list[str]
     trust_proxy: list[str]
     log_directory: str
@@ -101,6 +104,7 @@ class Settings:
     working_directory: str
     python_path: list[str]
     python_eggs: str
+    python_warnings: list[str]
     locale: str
     lang: str | None
     setenv: list[tuple[str, str]]
@@ -157,6 +161,8 @@ def complete(command: str, argv: Sequence[str], given: dict[str, Any], positiona
     s.python_eggs = os.path.abspath(given.get("python_eggs") or s.server_root + "/python-eggs")
     s.include_file = [os.path.abspath(path) for path in s.include_file]
     s.shell_executable = given.get("shell_executable") or _find_shell()
+    if s.mime_types:
+        s.mime_types = os.path.abspath(s.mime_types)
     if s.envvars_script:
         s.envvars_script = os.path.abspath(s.envvars_script)
     _complete_identity(s, given)
@@ -190,6 +196,8 @@ def notices(given: dict[str, Any]) -> list[str]:
                 lines.append(f"option {row.name} has no effect: it steers Apache itself")
     if "server_alias" in given and "server_name" not in given:
         lines.append("option --server-alias has no effect without --server-name")
+    if "allow_localhost" in given and "server_name" not in given:
+        lines.append("option --allow-localhost has no effect without --server-name")
     return lines
 
 
