@@ -25,6 +25,8 @@ SINK = APPS / "kitchen_sink.wsgi"
 COMMAND = shlex.split(os.environ.get("MODWSGI_TEST_COMMAND", "")) or [sys.executable, "-m", "modwsgi_go"]
 REFERENCE = "MODWSGI_TEST_COMMAND" in os.environ
 START_LIMIT = 15.0
+# Containers run the tests as root; the server asks for this word before it serves as root.
+ENVIRON = {**os.environ, "MOD_WSGI_ALLOW_ROOT": "1"}
 
 
 def wait_for(condition, limit=10.0, what="condition", every=0.02):
@@ -186,7 +188,7 @@ class Server:
         self.output_path = self.root / "test-output.txt"
         self.output_file = open(self.output_path, "wb")  # noqa: SIM115
         self.process = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=self.output_file, cwd=cwd,
-                                        stderr=subprocess.STDOUT, env=env, start_new_session=True)
+                                        stderr=subprocess.STDOUT, env=env or ENVIRON, start_new_session=True)
         import httpx  # here, so that tests without a server do not need it
 
         self.client = httpx.Client(base_url=self.url, timeout=10, trust_env=False)
@@ -299,7 +301,8 @@ def start(app, *args, root, config=None, cwd=None, env=None, port=None, ready=Tr
         extra = root / "test-include.conf"
         extra.write_text(config.replace("@PORT@", str(port)).replace("@ROOT@", str(root)))
         command += ["--include-file", str(extra)]
-    server = Server([*command, *map(str, args)], root, port, cwd or str(root), env and {**os.environ, **env})
+    server = Server([*command, *map(str, args)], root, port, cwd or str(root),
+                    {**ENVIRON, **(env or {})})
     if ready:
         try:
             server.wait_ready()

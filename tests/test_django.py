@@ -9,7 +9,7 @@ import threading
 import httpx
 import pytest
 
-from harness import HERE, Server, finish_all, free_port, start
+from harness import ENVIRON, HERE, Server, finish_all, free_port, start
 
 pytest.importorskip("django", reason="Django is not installed (tests/requirements.txt)")
 SITE = HERE / "projects" / "django_site"
@@ -120,7 +120,7 @@ def test_runmodwsgi(data, tmp_path):
         "STATIC_ROOT = DATA / 'collected'\n")
     (data / "collected").mkdir()
     (data / "collected" / "site.css").write_text("p { color: teal }")
-    env = {**os.environ, "DJANGO_SITE_DATA": str(data), "DJANGO_SETTINGS_MODULE": "with_command",
+    env = {**ENVIRON, "DJANGO_SITE_DATA": str(data), "DJANGO_SETTINGS_MODULE": "with_command",
            "PYTHONPATH": str(tmp_path)}
     running = Server([sys.executable, str(SITE / "manage.py"), "runmodwsgi", "--host", "127.0.0.1", "--port", str(port),
                       "--server-root", str(root)], root=_made(root), port=port, cwd=str(SITE), env=env)

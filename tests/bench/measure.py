@@ -90,7 +90,8 @@ class Running:
         module, _, call = scenario.app.partition(":")
         command = peer.command(module, call, self.port, scenario.threads, scenario.processes, data / "root")
         self.log = data / "output.txt"
-        env = {**os.environ, "BENCH_DATA": str(data), "PYTHONPATH": str(APPS), "PYTHONDONTWRITEBYTECODE": "1"}
+        env = {**os.environ, "BENCH_DATA": str(data), "PYTHONPATH": str(APPS), "PYTHONDONTWRITEBYTECODE": "1",
+               "MOD_WSGI_ALLOW_ROOT": "1"}
         with open(self.log, "wb") as output:
             self.began = time.perf_counter()
             self.process = subprocess.Popen(command, stdout=output, stderr=output, stdin=subprocess.DEVNULL, env=env,
