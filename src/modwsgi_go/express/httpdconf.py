@@ -21,29 +21,31 @@ if TYPE_CHECKING:
 COMMON_FORMAT = '%h %l %u %t "%r" %>s %b'
 COMBINED_FORMAT = COMMON_FORMAT + ' "%{Referer}i" "%{User-agent}i"'
 
-# Options that are parameters of WSGIDaemonProcess under the same name.
-DAEMON_NUMBERS = (
-    "maximum-requests",
-    "startup-timeout",
-    "shutdown-timeout",
-    "restart-interval",
-    "cpu-time-limit",
-    "graceful-timeout",
-    "eviction-timeout",
-    "deadlock-timeout",
-    "inactivity-timeout",
-    "request-timeout",
-    "interrupt-timeout",
-    "connect-timeout",
-    "socket-timeout",
-    "queue-timeout",
-    "response-socket-timeout",
-    "send-buffer-size",
-    "receive-buffer-size",
-    "header-buffer-size",
-    "response-buffer-size",
-    "response-flush-delay",
-)
+# Options that are parameters of WSGIDaemonProcess, under the same name but for the
+# backlog, with the directive's own defaults: those need no words. socket-timeout is not
+# among them because it falls back to Timeout, which is written anyway.
+DAEMON_NUMBERS = {
+    "maximum-requests": 0,
+    "startup-timeout": 0,
+    "shutdown-timeout": 5,
+    "restart-interval": 0,
+    "cpu-time-limit": 0,
+    "graceful-timeout": 15,
+    "eviction-timeout": 0,
+    "deadlock-timeout": 300,
+    "inactivity-timeout": 0,
+    "request-timeout": 0,
+    "interrupt-timeout": 0,
+    "connect-timeout": 15,
+    "queue-timeout": 0,
+    "response-socket-timeout": 0,
+    "listen-backlog": 100,
+    "send-buffer-size": 0,
+    "receive-buffer-size": 0,
+    "header-buffer-size": 0,
+    "response-buffer-size": 0,
+    "response-flush-delay": 5,
+}
 
 
 def quote(text: str) -> str:
@@ -150,9 +152,11 @@ def _daemon(s: Settings) -> str:
     if s.processes is not None:
         words.append(f"processes={s.processes}")
     words.append(f"threads={s.threads}")
-    for name in DAEMON_NUMBERS:
-        words.append(f"{name}={getattr(s, name.replace('-', '_'))}")
-    words.append(f"listen-backlog={s.daemon_backlog}")
+    for name, default in DAEMON_NUMBERS.items():
+        option = "daemon_backlog" if name == "listen-backlog" else name.replace("-", "_")
+        number = getattr(s, option)
+        if number != default:
+            words.append(f"{name}={number}")
     if s.switch_interval is not None:
         words.append(f"switch-interval={s.switch_interval:g}")
     if s.python_path:

@@ -369,7 +369,8 @@ def _complete_documents(s: Settings, given: dict[str, Any]) -> None:
     aliases = []
     for url, target in s.url_alias:
         path = os.path.abspath(target)
-        if target.endswith("/") and not os.path.isfile(path) and path != "/":
+        # Alias replaces the prefix as it is written: both sides end with a slash or none.
+        if url.endswith("/") and not os.path.isfile(path) and path != "/":
             path += "/"
         aliases.append((url, path))
     s.url_alias = sorted(aliases, reverse=True)
