@@ -1,0 +1,2 @@
+// Package worker is the worker process; see worker_linux.go.
+package worker
