@@ -288,12 +288,12 @@ class Server:
             self.output_file.close()
 
 
-def start(app, *args, root, config=None, cwd=None, env=None, port=None, ready=True):
+def start(app, *args, root, config=None, cwd=None, env=None, port=None, ready=True, base=COMMAND):
     """Starts `start-server` for a script (None: no script) and waits until the port is open."""
     port = port or free_port()
     root = Path(root)
     root.mkdir(parents=True, exist_ok=True)
-    command = [*COMMAND, "start-server"]
+    command = [*base, "start-server"]
     if app is not None:
         command.append(str(app))
     command += ["--host", "127.0.0.1", "--port", str(port), "--server-root", str(root)]

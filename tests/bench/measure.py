@@ -104,7 +104,8 @@ class Running:
         self.stop()
 
     def tail(self):
-        text = self.log.read_text(errors="replace").strip().splitlines()
+        errors = Path(self.folder.name) / "root" / "error_log"
+        text = (errors if errors.exists() else self.log).read_text(errors="replace").strip().splitlines()
         return " / ".join(text[-3:])[-300:]
 
     def first_answer(self, limit=20):
@@ -153,6 +154,8 @@ class Running:
         rate = re.search(r"Requests/sec:\s+([\d.]+)", text)
         if not total or not rate:
             raise Failed(f"wrk said: {text.strip()[-200:]}")
+        if int(total.group(1)) == 0:
+            raise Failed("no answer over keep-alive connections")
         p99 = re.search(r"99%\s+([\d.]+)(us|ms|s|m)", text)
         scale = {"us": 0.001, "ms": 1, "s": 1000, "m": 60_000}
         errors = re.search(r"Socket errors: connect (\d+), read (\d+), write (\d+), timeout (\d+)", text)

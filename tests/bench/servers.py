@@ -114,7 +114,7 @@ def readable_by_nobody(executable):
     if os.geteuid() != 0:
         return True
     try:
-        done = subprocess.run([executable, "-c", "import sys; sys.exit(sys.base_prefix != sys.argv[1])",
+        done = subprocess.run([executable, "-c", "import math, sys; sys.exit(sys.base_prefix != sys.argv[1])",
                                sys.base_prefix], user="nobody", group="nogroup", extra_groups=[], cwd="/",
                               capture_output=True, timeout=20)
     except (OSError, KeyError, LookupError):
@@ -162,8 +162,9 @@ def pip(venv, *packages, say):
     if not lack:
         return ""
     say(f"installing {' '.join(lack)} into {venv.name}")
+    # No cache: a wheel of mod_wsgi made for another interpreter of the same version names that one's libpython.
     done = subprocess.run([str(venv / "bin" / "python"), "-m", "pip", "install", "-q", "--disable-pip-version-check",
-                           *lack], capture_output=True, text=True)
+                           "--no-cache-dir", *lack], capture_output=True, text=True)
     return last_line(done) if done.returncode else ""
 
 

@@ -50,4 +50,11 @@ def post(environ, start_response):
 def file(environ, start_response):
     handle = open(FILE, "rb")  # noqa: SIM115 (the server closes it)
     start_response("200 OK", [("Content-Type", "application/octet-stream"), ("Content-Length", str(len(BODY_1M)))])
-    return environ["wsgi.file_wrapper"](handle, 65536)
+    if "wsgi.file_wrapper" in environ:
+        return environ["wsgi.file_wrapper"](handle, 65536)
+    return pieces(handle)
+
+
+def pieces(handle):
+    with handle:
+        yield from iter(lambda: handle.read(65536), b"")
