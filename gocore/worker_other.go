@@ -1,16 +1,16 @@
 //go:build !linux
 
-// Systems without the epoll reactor: the configuration can be read and
-// checked, a server cannot run.
+// The entry of a worker process on systems without epoll.
 package gocore
 
 import (
 	"fmt"
 	"os"
+	"runtime"
 )
 
-// RunWorker says that this system cannot run a worker and returns 1.
+// RunWorker says that workers need Linux, and returns 1.
 func RunWorker() int {
-	fmt.Fprintln(os.Stderr, "modwsgi: the server runs on Linux only; here configurations can be read and checked")
+	fmt.Fprintf(os.Stderr, "modwsgi: serving requests needs Linux; this is %s\n", runtime.GOOS)
 	return 1
 }
