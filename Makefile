@@ -31,7 +31,8 @@ ext: $(VENV)/.ready
 
 run: dev ## Serves examples/hello.wsgi on http://localhost:$(PORT)/
 	@echo "Serving http://localhost:$(PORT)/ (Ctrl-C stops)"
-	$(BIN)/mod_wsgi-express start-server examples/hello.wsgi --port $(PORT)
+	@# In a container the developer is root: fine for the example, and only for it.
+	$(if $(filter 0,$(shell id -u)),MOD_WSGI_ALLOW_ROOT=1) $(BIN)/mod_wsgi-express start-server examples/hello.wsgi --port $(PORT)
 
 test: ## Everything: installs what is missing, builds, vets, runs Go and Python tests
 	@.ci/packages
