@@ -33,7 +33,7 @@ var catalogue = []catalogueRow{
 	// core and MPMs: the process model is different here
 	{module: "core", names: "HttpProtocolOptions LimitXMLRequestBody Mutex NameVirtualHost QualifyRedirectURL SeeRequestTail ServerPath EnableExceptionHook " +
 		"CoreDumpDirectory ScoreBoardFile ListenCoresBucketsRatio ContentDigest FlushMaxThreshold FlushMaxPipelined CGIMapExtension RegisterHttpMethod " +
-		"RegexDefaultOptions UnsafeAllow3F ReadBufferSize CGIVar MaxRangeOverlaps MaxRangeReversals KeptBodySize", why: "it tunes Apache's own machinery"},
+		"RegexDefaultOptions UnsafeAllow3F ReadBufferSize CGIVar MaxRangeOverlaps MaxRangeReversals KeptBodySize", why: "there is nothing here that it could tune"},
 	{module: "mpm", names: "ThreadLimit MinSpareThreads MaxSpareThreads MinSpareServers MaxSpareServers " +
 		"AsyncRequestWorkerFactor MaxMemFree", why: "processes and threads are set with WSGIDaemonProcess"},
 	{module: "core", names: "If ElseIf Else", refuse: true, section: true, why: "the settings inside would be lost"},
@@ -184,12 +184,23 @@ func (b *builder) notOurs(d *conf.Directive) {
 		case d.Section != c.section:
 			break
 		case c.refuse && (c.harmless == nil || !c.harmless(d.Args)):
-			b.report(d, conf.Error, CodeUnavailable, "", "mod_%s is not available yet; ignoring this would not be safe: %s", c.module, c.why)
+			what := "mod_" + c.module + " is "
+			if c.module == "core" {
+				what = ""
+			}
+			b.report(d, conf.Error, CodeUnavailable, "", "%snot available yet; ignoring this would not be safe: %s", what, c.why)
 			return
 		default:
 			if !b.seen[name] {
 				b.seen[name] = true
-				b.report(d, conf.Notice, CodeIgnored, "", "accepted without effect: mod_%s is not available; %s", c.module, c.why)
+				switch {
+				case c.module == "core" || c.module == "mpm":
+					b.report(d, conf.Notice, CodeIgnored, "", "accepted without effect: %s", c.why)
+				case c.refuse:
+					b.report(d, conf.Notice, CodeIgnored, "", "accepted without effect: mod_%s is not available", c.module)
+				default:
+					b.report(d, conf.Notice, CodeIgnored, "", "accepted without effect: mod_%s is not available; %s", c.module, c.why)
+				}
 			}
 			return
 		}

@@ -5,6 +5,7 @@
 package httpd
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"path"
@@ -84,6 +85,13 @@ func Compile(tree *conf.Tree, mods []AnyModule) (*Server, []conf.Diagnostic) {
 	b.main = b.newHost(nil)
 	b.apply(tree.Root, &place{host: b.main, conf: b.main.conf, in: InServer})
 	b.finish()
+	// What was found after reading goes to where it was written.
+	slices.SortStableFunc(b.diags, func(x, y conf.Diagnostic) int {
+		if x.Pos.File != y.Pos.File {
+			return cmp.Compare(slices.Index(tree.Files, x.Pos.File), slices.Index(tree.Files, y.Pos.File))
+		}
+		return cmp.Compare(x.Pos.Line, y.Pos.Line)
+	})
 	return s, b.diags
 }
 

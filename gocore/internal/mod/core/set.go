@@ -78,8 +78,8 @@ func setDefaultCharset(k *httpd.Cmd, c *config) error {
 // setAllowOverride reads the classes of AllowOverride. Nonfatal is refused:
 // what it would let pass is what a .htaccess file may rely on.
 func setAllowOverride(k *httpd.Cmd, c *config) error {
-	if strings.HasPrefix(k.Path, "~") {
-		return fmt.Errorf("not allowed here")
+	if re, _ := k.PathRegexp(); re != nil {
+		return fmt.Errorf("has no effect in a section with a regular expression; use <Directory> with a path")
 	}
 	var o httpd.Override
 	for _, w := range k.Args {
