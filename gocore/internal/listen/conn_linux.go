@@ -17,7 +17,10 @@ func (q *Req) inBuf() []byte  { return unsafe.Slice((*byte)(q.In), int(q.InCap))
 func (q *Req) outBuf() []byte { return unsafe.Slice((*byte)(q.Out), int(q.OutCap)) }
 
 // event is an epoll event for a connection. It takes ownership or leaves a note for the owner.
-func (r *Reactor) event(th *thread, c *Conn) {
+func (r *Reactor) event(th *thread, c *Conn, ev uint32) {
+	if ev&(syscall.EPOLLRDHUP|syscall.EPOLLHUP|syscall.EPOLLERR) != 0 {
+		c.hup.Store(true) // may come with the last bytes, and no event follows it
+	}
 	for {
 		if c.state.CompareAndSwap(stIdle, stBusy) {
 			break
@@ -124,7 +127,7 @@ func (r *Reactor) read(c *Conn) bool {
 		return true
 	}
 	q.InLen += uint64(n)
-	c.drained = uint64(n) < room
+	c.drained = uint64(n) < room && !c.hup.Load()
 	if c.phase == phBody && c.Settings.BodyRate > 0 {
 		if d := c.deadline.Load(); d != 0 { // RequestReadTimeout: bytes earn time
 			c.deadline.Store(d + int64(n)*int64(time.Second)/int64(c.Settings.BodyRate))

@@ -309,12 +309,14 @@ func (th *thread) loop() {
 		switch fd := int(e.fd); {
 		case r.lfds[fd]:
 			r.accept(fd)
+		case r.watches[fd] != nil:
+			r.watches[fd]()
 		case fd == r.evfd:
 			var b [8]byte
 			syscall.Read(fd, b[:])
 		default:
 			if c := r.conns[fd].Load(); c != nil {
-				r.event(th, c)
+				r.event(th, c, e.ev)
 			}
 		}
 	}

@@ -74,6 +74,7 @@ type Conn struct {
 	state     atomic.Uint32
 	deadline  atomic.Int64 // reactor clock; 0 none
 	expired   atomic.Bool
+	hup       atomic.Bool // the peer's end of data is known: read until it shows
 	req       *Req
 	phase     phase
 	drained   bool // the socket had no more bytes at the last read
@@ -97,6 +98,7 @@ type Reactor struct {
 	ep       int
 	evfd     int
 	lfds     map[int]bool
+	watches  map[int]func() // set before Start
 	track    func(fd int, open bool)
 	events   []syscall.EpollEvent
 	ready    []readyEvent
@@ -134,7 +136,7 @@ type Config struct {
 
 // New prepares the epoll set. Nothing is accepted before Start.
 func New(c Config) (*Reactor, error) {
-	r := &Reactor{h: c.Handler, mem: c.Memory, lfds: map[int]bool{}, track: c.Track, events: make([]syscall.EpollEvent, 256),
+	r := &Reactor{h: c.Handler, mem: c.Memory, lfds: map[int]bool{}, watches: map[int]func(){}, track: c.Track, events: make([]syscall.EpollEvent, 256),
 		conns: make([]atomic.Pointer[Conn], maxFD), start: time.Now(), done: make(chan struct{}), onStart: c.ThreadStart}
 	if r.track == nil {
 		r.track = func(int, bool) {}
@@ -172,6 +174,16 @@ const epollExclusive = 1 << 28 // wakes one of the processes that share a listen
 func (r *Reactor) add(fd int, ev uint32) error {
 	err := syscall.EpollCtl(r.ep, syscall.EPOLL_CTL_ADD, fd, &syscall.EpollEvent{Events: ev, Fd: int32(fd)})
 	return os.NewSyscallError("epoll_ctl", err)
+}
+
+// Watch calls fn on the leader when the non-blocking descriptor becomes
+// readable, in order with the connections' events: what was written before a
+// request was sent is seen before that request. Before Start only; fn must
+// read the descriptor empty.
+func (r *Reactor) Watch(fd int, fn func()) error {
+	r.watches[fd] = fn
+	r.track(fd, true)
+	return r.add(fd, syscall.EPOLLIN)
 }
 
 // Start begins to accept. It returns when every thread is ready.

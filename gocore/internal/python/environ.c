@@ -34,14 +34,15 @@ static PyMutex cache_mutex;
     X(REMOTE_ADDR, "REMOTE_ADDR") X(REMOTE_PORT, "REMOTE_PORT") X(INPUT, "wsgi.input") \
     X(REQUEST_ID, "mod_wsgi.request_id") X(CONNECTION_ID, "mod_wsgi.connection_id") \
     X(THREAD_ID, "mod_wsgi.thread_id") X(REQUEST_START, "mod_wsgi.request_start") \
-    X(APPLICATION_START, "mod_wsgi.application_start") X(SN, "mod_wsgi.script_name") X(PI, "mod_wsgi.path_info")
+    X(APPLICATION_START, "mod_wsgi.application_start") X(SN, "mod_wsgi.script_name") X(PI, "mod_wsgi.path_info") X(LISTENER_PORT, "mod_wsgi.listener_port")
 enum {
 #define X(a, b) K_##a,
     KEYS(X)
 #undef X
     K_COUNT
 };
-static PyObject *keys[K_COUNT];
+static PyObject *keys[K_COUNT + 1];
+#define K_HTTP_HOST K_COUNT /* not in the template: only if sent */
 static PyObject *k_scheme, *v_http, *v_https, *v_get, *v_post, *v_head, *v_http11, *v_http10, *v_empty, *v_slash;
 
 /* ---- header names ---- */
@@ -171,6 +172,8 @@ static int fill_fields(PyObject *env, mw_route *rt, mw_req *r) {
     CACHE_UNLOCK();
     if (!rc && r->head.host.len)
         rc = set_new(env, keys[K_SERVER_NAME], server_name(in + r->head.host.off, r->head.host.len));
+    if (!rc && r->head.host.len && (!nf || r->head.host.off < r->head.fields[0].name.off)) /* absolute-form, RFC 9112 3.2.2 */
+        rc = set_new(env, keys[K_HTTP_HOST], str(in + r->head.host.off, r->head.host.len));
     return rc;
 }
 
@@ -241,16 +244,12 @@ static PyObject *cached(last_str *c, const char *s) { /* borrowed until the next
     }
     return c->o;
 }
+/* The str of a port; one for each of the 65536, made on first use and kept. Borrowed. */
 static PyObject *cached_port(uint32_t port) {
-    static struct { uint32_t port; PyObject *o; } c[256];
-    uint32_t i = port & 255;
-    if (!c[i].o || c[i].port != port) {
-        PyObject *o = PyUnicode_FromFormat("%u", (unsigned)port);
-        if (!o) return NULL;
-        Py_XSETREF(c[i].o, o);
-        c[i].port = port;
-    }
-    return c[i].o;
+    static PyObject *all[65536];
+    PyObject **o = &all[port & 65535];
+    if (!*o) *o = PyUnicode_FromFormat("%u", (unsigned)(port & 65535));
+    return *o;
 }
 
 static int apply_extra(PyObject *env, const char *p, size_t n) {
@@ -315,10 +314,10 @@ PyObject *mw_environ(mw_state *st, mw_route *rt, mw_req *r, mw_thread *th) {
         }
     }
     CACHE_LOCK();
-    PyObject *vals[4] = {cached(&la, r->local), cached_port(port), cached(&ra, r->remote), cached_port(r->remote_port)};
-    static const int at[4] = {K_SERVER_ADDR, K_SERVER_PORT, K_REMOTE_ADDR, K_REMOTE_PORT};
+    PyObject *vals[5] = {cached(&la, r->local), cached_port(port), cached(&ra, r->remote), cached_port(r->remote_port), cached_port(r->local_port)};
+    static const int at[5] = {K_SERVER_ADDR, K_SERVER_PORT, K_REMOTE_ADDR, K_REMOTE_PORT, K_LISTENER_PORT};
     int bad = 0;
-    for (int i = 0; i < 4; i++) bad |= !vals[i] || PyDict_SetItem(env, keys[at[i]], vals[i]) < 0;
+    for (int i = 0; i < 5; i++) bad |= !vals[i] || PyDict_SetItem(env, keys[at[i]], vals[i]) < 0;
     CACHE_UNLOCK();
     if (bad) goto fail;
     SETB(INPUT, (PyObject *)th->input);
@@ -350,6 +349,7 @@ int mw_environ_init(mw_state *st) {
     KEYS(X)
 #undef X
     k_scheme = PyUnicode_InternFromString("wsgi.url_scheme");
+    keys[K_HTTP_HOST] = PyUnicode_InternFromString("HTTP_HOST");
     v_http = PyUnicode_InternFromString("http");
     v_https = PyUnicode_InternFromString("https");
     v_get = PyUnicode_InternFromString("GET");
@@ -399,7 +399,7 @@ int mw_route_add(const mw_route_conf *c) {
         put_str(d, "mod_wsgi.callable_object", c->callable) < 0 ||
         put_str(d, "mod_wsgi.request_handler", c->handler) < 0 ||
         put_str(d, "mod_wsgi.handler_script", c->handler_script) < 0 ||
-        put_str(d, "mod_wsgi.listener_host", "") < 0 || put_str(d, "mod_wsgi.listener_port", "") < 0)
+        put_str(d, "mod_wsgi.listener_host", "") < 0)
         goto fail;
     char pid[24];
     snprintf(pid, sizeof pid, "%ld", (long)getpid());

@@ -138,6 +138,9 @@ static int route_load(mw_route *rt, const mw_req *r) {
         const char *c = PyUnicode_AsUTF8(rt->callable);
         mw_logf(MW_ERR, r, "mod_wsgi (pid=%ld): Target WSGI script '%s' does not contain WSGI application '%s'.",
                 (long)getpid(), rt->script_c, c ? c : "?");
+        PyObject *n = PyModule_GetNameObject(mod); /* the next request tries again */
+        if (!n || PyDict_DelItem(PyImport_GetModuleDict(), n) < 0) PyErr_Clear();
+        Py_XDECREF(n);
     } else if (!PyCallable_Check(app)) {
         mw_logf(MW_ERR, r, "mod_wsgi (pid=%ld): WSGI application object in '%s' is not callable.", (long)getpid(), rt->script_c);
         Py_DECREF(app);

@@ -21,15 +21,11 @@ import (
 	"modwsgi/gocore/internal/python"
 )
 
-// staleGap is how old the knowledge about a script's mtime may be. Nobody
-// saves a file and reloads the page faster, and a stat per request is saved.
-const staleGap = 10 * time.Millisecond
-
 // route is a plan that Python knows.
 type route struct {
 	id      uint32
 	plan    *httpd.Plan
-	checked atomic.Int64 // last look at the script, UnixNano
+	checked atomic.Int64 // dispatcher.changes at the last look at the script
 }
 
 // target is what the connection remembers of its current request.
@@ -50,9 +46,12 @@ type dispatcher struct {
 	mu        sync.Mutex
 	byKey     map[string]*route // plans made for one request
 	replacing atomic.Bool
+	changes   atomic.Int64 // grows when a directory of a script changed, and once a second
+	watching  bool         // inotify works
+	inotify   int
 	served    atomic.Bool
 	count     atomic.Int64
-	now       atomic.Int64
+	second    int64 // of the last tick
 }
 
 func newDispatcher(w *worker) *dispatcher {
@@ -72,8 +71,11 @@ func newDispatcher(w *worker) *dispatcher {
 }
 
 func (d *dispatcher) tick(now time.Time) {
-	d.now.Store(now.UnixNano())
 	d.date.Refresh(now)
+	if now.Unix() != d.second {
+		d.second = now.Unix()
+		d.changes.Add(1) // network file systems give no inotify events
+	}
 	python.SetDate(now.UTC().Format("Mon, 02 Jan 2006 15:04:05 GMT"))
 }
 
@@ -139,7 +141,10 @@ func (d *dispatcher) register(p *httpd.Plan, scriptName string, environ []httpd.
 		d.w.logf(nil, levelErr, "wsgi", "%v", err)
 		return nil
 	}
-	return &route{id: id, plan: p}
+	d.watchScript(p.Script)
+	rt := &route{id: id, plan: p}
+	rt.checked.Store(-1)
+	return rt
 }
 
 // slowRoute is the route of a plan that a request's phases gave; environ goes with each request.
@@ -294,15 +299,12 @@ func (d *dispatcher) Run(c *listen.Conn, q *listen.Req) bool {
 	t := c.Tag.(*target)
 	p := t.route.plan
 	if p.ScriptReloading {
-		now := d.clock()
-		if last := t.route.checked.Load(); now-last > int64(staleGap) && t.route.checked.CompareAndSwap(last, now) {
+		if n := d.changes.Load(); n != t.route.checked.Load() || !d.watching {
 			if python.Stale(t.route.id) {
 				d.w.replace("script changed")
-				t.route.checked.Store(0)
+				return false
 			}
-		}
-		if d.replacing.Load() && python.Stale(t.route.id) {
-			return false
+			t.route.checked.Store(n)
 		}
 	}
 	python.Run(unsafe.Pointer(q))
@@ -317,6 +319,10 @@ func (d *dispatcher) Failed(c *listen.Conn, q *listen.Req) {
 		r = d.request(c, q, t.host)
 	}
 	q.OutOff, q.OutLen = 0, 0
+	if q.Status == 504 { // RequestTimeout: nothing more to say, as in mod_wsgi
+		d.respond(c, q, t.host, r, &httpd.Outcome{Status: 504})
+		return
+	}
 	d.status(c, q, t.host, r, int(q.Status))
 }
 
@@ -347,8 +353,6 @@ func (d *dispatcher) Handoff(fd int, pending []byte) bool {
 	}
 	return d.w.control.Send(&process.Frame{Type: process.FrameHandoff, Payload: pending, FDs: []int{fd}}) == nil
 }
-
-func (d *dispatcher) clock() int64 { return time.Now().UnixNano() }
 
 func (d *dispatcher) log(c *listen.Conn, q *listen.Req, t *target) {
 	e := httpd.LogEntry{Local: c.Local, Remote: c.Remote, Status: int(q.Status), BytesSent: q.SentBody,

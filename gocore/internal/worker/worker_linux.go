@@ -15,6 +15,7 @@ import (
 	"fmt"
 	"os"
 	"os/signal"
+	"strconv"
 	"strings"
 	"syscall"
 	"time"
@@ -126,9 +127,7 @@ func (w *worker) start() error {
 		Processes: max(w.cfg.Processes, 1), RestrictSignal: srv.Python.RestrictSignal, LogFD: 2, LogLevel: min(srv.Main.LogLevel.Level("wsgi"), 7)}); err != nil {
 		return err
 	}
-	for _, f := range []int{process.FDControl, process.FDLifeline} {
-		python.TrackFD(f, true)
-	}
+	trackAll()
 	paths := srv.Python.Path
 	if w.group != nil {
 		paths = w.group.PythonPath
@@ -147,8 +146,25 @@ func (w *worker) start() error {
 		return err
 	}
 	w.d.mem = listen.Memory{Alloc: python.Alloc, Realloc: python.Realloc, Free: python.Free}
+	if err := w.d.watch(w.reactor); err != nil {
+		w.logf(nil, levelInfo, "core", "scripts are checked with every request: %v", err)
+	}
 	go w.clock()
 	return w.reactor.Start()
+}
+
+// trackAll marks every descriptor of this process that is open before
+// application code runs: a child that the application forks closes them.
+func trackAll() {
+	list, err := os.ReadDir("/proc/self/fd")
+	if err != nil {
+		return
+	}
+	for _, e := range list {
+		if fd, err := strconv.Atoi(e.Name()); err == nil && fd > 2 {
+			python.TrackFD(fd, true)
+		}
+	}
 }
 
 // environment applies the group's working directory, umask and locale variables.
