@@ -68,7 +68,7 @@ func (b *builder) hostSettings(v *VirtualHost, h *hostBuild) {
 	v.LimitFields = c.LimitFields.Or(100)
 	v.LimitFieldSize = c.LimitFieldSize.Or(8190)
 	v.TraceEnable = c.TraceEnable.Or("on") != "off"
-	v.ErrorLog = c.ErrorLog.V
+	v.ErrorLog, v.ErrorLogFormat = c.ErrorLog.V, c.ErrorLogFormat.V
 	v.LogLevel = c.LogLevel.Or(LogLevels{Default: LevelWarn})
 	for _, x := range append(append([]*section(nil), v.sections.dirs...), v.sections.dirMatch...) {
 		if o, ok := x.core(b.s.coreSlot); ok && (o.AllowOverride.V != 0 || len(o.AllowOverrideList.V) > 0) {

@@ -128,6 +128,7 @@ type VirtualHost struct {
 	TraceEnable                            bool
 	ErrorLog                               LogTarget
 	LogLevel                               LogLevels
+	ErrorLogFormat                         string // as written, "" = the default
 	HasLog                                 bool
 	TLS                                    bool // scheme https on this host
 	Pos                                    conf.Pos

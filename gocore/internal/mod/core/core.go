@@ -97,7 +97,7 @@ var serverRows = []httpd.Directive[config]{
 	{Name: "ServerRoot", Args: "directory", Min: 1, Max: 1, In: httpd.InServer, Set: func(*httpd.Cmd, *config) error { return nil }, Doc: "The base of relative paths."},
 	{Name: "ServerTokens", Args: "Major|Minor|Min|Prod|OS|Full", Min: 1, Max: 1, In: httpd.InServer, Default: "Full", Set: choice(func(c *config) *httpd.Opt[string] { return &c.ServerTokens }, "Major", "Minor", "Min", "Minimal", "Prod", "ProductOnly", "OS", "Full"), Doc: "How much the Server header says."},
 	{Name: "StartServers", Args: "number", Min: 1, Max: 1, In: httpd.InServer, Set: mainInt(func(c *config) *int { return &c.StartServers }, 1, 20000), Doc: "The number of processes of embedded mode."},
-	{Name: "StrictHostCheck", Args: "On|Off", Min: 1, Max: 1, In: sv, Default: "Off", Set: flag(func(c *config) *httpd.Opt[bool] { return &c.StrictHostCheck }), Doc: "Whether a Host header that names no host is refused."},
+	{Name: "StrictHostCheck", Args: "On|Off", Min: 1, Max: 1, In: sv, Default: "Off", Set: setStrictHost, Doc: "Whether a Host header that names no host is refused; On is not available yet."},
 	{Name: "ThreadsPerChild", Args: "number", Min: 1, Max: 1, In: httpd.InServer, Set: mainInt(func(c *config) *int { return &c.ThreadsPerChild }, 1, 20000), Doc: "The number of threads of a process of embedded mode."},
 	{Name: "ThreadStackSize", Args: "bytes", Min: 1, Max: 1, In: httpd.InServer, Set: mainInt(func(c *config) *int { return &c.ThreadStackSize }, 0, 1<<31-1), Doc: "The stack of Python threads; 0 is the system's."},
 	{Name: "Timeout", Args: "seconds", Min: 1, Max: 1, In: sv, Default: "60", Set: setTimeout, Doc: "How long a read or write may wait."},

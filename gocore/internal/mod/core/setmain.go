@@ -183,6 +183,15 @@ func setProtocols(k *httpd.Cmd, c *config) error {
 	return nil
 }
 
+func setStrictHost(k *httpd.Cmd, c *config) error {
+	on, err := k.Flag(0)
+	if on {
+		return &httpd.Coded{Code: httpd.CodeUnavailable, Message: "not available yet: any Host header would be accepted", Suggestion: "make the first <VirtualHost> refuse: Require all denied"}
+	}
+	c.StrictHostCheck = httpd.Some(on)
+	return err
+}
+
 func setServerAdmin(k *httpd.Cmd, c *config) error {
 	c.ServerAdmin = httpd.Some(k.Arg(0))
 	return nil

@@ -237,12 +237,14 @@ func setDaemonProcess(k *httpd.Cmd, c *config) error {
 	}
 	g := newGroup(name)
 	g.ID, g.Pos, g.HostIndex = len(m.groups)+1, k.Pos, k.HostIndex
+	m.groups = append(m.groups, g) // also when an option is wrong: one error is enough
 	without := map[effect][]string{}
-	for _, w := range k.Args[1:] {
-		key, value, err := keyValue(w)
-		if err != nil {
-			return err
-		}
+	pairs, err := optionPairs(k, 1)
+	if err != nil {
+		return err
+	}
+	for _, p := range pairs {
+		key, value := p.key, p.value
 		o, ok := options[key]
 		if !ok {
 			return unknownOption(key)
@@ -270,7 +272,6 @@ func setDaemonProcess(k *httpd.Cmd, c *config) error {
 	if l := without[moot]; len(l) > 0 {
 		k.Notice(httpd.CodeIgnored, "accepted without effect, because the processes of a group accept connections themselves: %s", strings.Join(l, ", "))
 	}
-	m.groups = append(m.groups, g)
 	return nil
 }
 

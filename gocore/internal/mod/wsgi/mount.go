@@ -46,6 +46,61 @@ func keyValue(w string) (key, value string, err error) {
 	return key, value, nil
 }
 
+// pair is one option=value.
+type pair struct{ key, value string }
+
+// optionPairs reads the option=value words that follow the first skip words.
+// It goes by the raw text, because a value may be quoted as in key="a b",
+// which Apache's splitting into words does not know.
+func optionPairs(k *httpd.Cmd, skip int) ([]pair, error) {
+	raw := strings.TrimLeft(k.Raw, " \t")
+	for range skip {
+		_, raw = word(raw)
+	}
+	var out []pair
+	for raw != "" {
+		end := strings.IndexAny(raw, "= \t")
+		if end <= 0 || raw[end] != '=' {
+			w, _ := word(raw)
+			return nil, fmt.Errorf("%q is not an option=value", w)
+		}
+		p := pair{key: raw[:end]}
+		if raw = raw[end+1:]; raw != "" && raw[0] != ' ' && raw[0] != '\t' {
+			p.value, raw = word(raw)
+		} else {
+			raw = strings.TrimLeft(raw, " \t")
+		}
+		out = append(out, p)
+	}
+	return out, nil
+}
+
+// word takes the first word by Apache's rules for words and quotes.
+func word(s string) (first, rest string) {
+	if s == "" {
+		return "", ""
+	}
+	var b strings.Builder
+	i, quote := 0, byte(0)
+	if s[0] == '"' || s[0] == '\'' {
+		quote, i = s[0], 1
+	}
+	for ; i < len(s); i++ {
+		c := s[i]
+		switch {
+		case c == '\\' && i+1 < len(s) && (s[i+1] == '\\' || quote != 0 && s[i+1] == quote):
+			i++
+			c = s[i]
+		case quote != 0 && c == quote:
+			return b.String(), strings.TrimLeft(s[i+1:], " \t")
+		case quote == 0 && (c == ' ' || c == '\t'):
+			return b.String(), strings.TrimLeft(s[i:], " \t")
+		}
+		b.WriteByte(c)
+	}
+	return b.String(), ""
+}
+
 // global turns %{GLOBAL} into the empty name.
 func global(s string) string {
 	if s == "%{GLOBAL}" {
@@ -54,12 +109,10 @@ func global(s string) string {
 	return s
 }
 
-func readScriptOptions(words []string, callable bool) (o scriptOptions, err error) {
-	for _, w := range words {
-		key, value, err := keyValue(w)
-		if err != nil {
-			return o, err
-		}
+func readScriptOptions(k *httpd.Cmd, callable bool) (o scriptOptions, err error) {
+	pairs, err := optionPairs(k, 2)
+	for _, p := range pairs {
+		key, value := p.key, p.value
 		switch {
 		case key == "process-group" && value != "":
 			o.processGroup = httpd.Some(global(value))
@@ -90,7 +143,7 @@ func readScriptOptions(words []string, callable bool) (o scriptOptions, err erro
 			return o, &httpd.Coded{Code: "WSGI-OPTION", Message: fmt.Sprintf("unknown option %q", key), Suggestion: hint}
 		}
 	}
-	return o, nil
+	return o, err
 }
 
 // dynamic reports whether a name depends on the request.
@@ -109,7 +162,7 @@ func setScriptAliasMatch(k *httpd.Cmd, c *config) error { return addMount(k, c, 
 func addMount(k *httpd.Cmd, c *config, match bool) error {
 	m := &mount{pos: k.Pos}
 	var err error
-	if m.options, err = readScriptOptions(k.Args[2:], true); err != nil {
+	if m.options, err = readScriptOptions(k, true); err != nil {
 		return err
 	}
 	target := k.Arg(1)
@@ -150,7 +203,7 @@ func addMount(k *httpd.Cmd, c *config, match bool) error {
 }
 
 func setHandlerScript(k *httpd.Cmd, c *config) error {
-	o, err := readScriptOptions(k.Args[2:], false)
+	o, err := readScriptOptions(k, false)
 	if err != nil {
 		return err
 	}
@@ -169,11 +222,13 @@ func setHandlerScript(k *httpd.Cmd, c *config) error {
 func setImportScript(k *httpd.Cmd, c *config) error {
 	i := importScript{path: k.File(k.Arg(0)), host: k.HostIndex, directive: k.Name, pos: k.Pos}
 	havePG, haveAG := false, false
-	for _, w := range k.Args[1:] {
-		key, value, err := keyValue(w)
+	pairs, err := optionPairs(k, 1)
+	if err != nil {
+		return err
+	}
+	for _, p := range pairs {
+		key, value := p.key, p.value
 		switch {
-		case err != nil:
-			return err
 		case key == "process-group":
 			i.processGroup, havePG = global(value), true
 		case key == "application-group":
@@ -234,6 +289,28 @@ func finish(srv *httpd.Server, c *config, report func(conf.Diagnostic)) {
 			report(d)
 		default:
 			g.Preload = addImport(g.Preload, script)
+		}
+	}
+}
+
+// check warns about names of process groups that no request could use.
+func check(k *httpd.Checker, c *config) {
+	warn := func(name httpd.Opt[string], pos conf.Pos, directive string) {
+		if !name.Set || name.V == "" || strings.HasPrefix(name.V, "%") {
+			return
+		}
+		g := findGroup(k.Server, name.V)
+		if g == nil || !reachable(g, k.Host.Index(), k.Host.ServerName) {
+			k.Report(conf.Diagnostic{Severity: conf.Warning, Code: "WSGI-PROCESS-GROUP", Pos: pos, Directive: directive,
+				Message: fmt.Sprintf("process group %q is not defined for %s: requests will get status 500", name.V, k.Host.ServerName)})
+		}
+	}
+	if k.Host.Index() == 0 || c.processGroup.Set {
+		warn(c.processGroup, c.processGroupPos, "WSGIProcessGroup")
+	}
+	for _, m := range c.mounts {
+		if !m.options.applicationGroup.Set { // else Finish has judged it
+			warn(m.options.processGroup, m.pos, "WSGIScriptAlias")
 		}
 	}
 }

@@ -22,6 +22,11 @@ func text(field func(*config) *httpd.Opt[string]) func(*httpd.Cmd, *config) erro
 	}
 }
 
+func setProcessGroup(k *httpd.Cmd, c *config) error {
+	c.processGroup, c.processGroupPos = httpd.Some(k.Arg(0)), k.Pos
+	return nil
+}
+
 func flag(field func(*config) *httpd.Opt[bool]) func(*httpd.Cmd, *config) error {
 	return func(k *httpd.Cmd, c *config) error {
 		v, err := k.Flag(0)

@@ -29,6 +29,8 @@ type config struct {
 	fileOrApplication                        httpd.Opt[string] // off, on, directories
 	handlers                                 map[string]*handlerScript
 
+	processGroupPos conf.Pos
+
 	// main server only
 	main *mainConfig
 }
@@ -84,6 +86,7 @@ var Module = &httpd.Module[config]{
 	New:        newConfig,
 	Merge:      merge,
 	Finish:     finish,
+	Check:      check,
 	PerRequest: perRequest,
 	Routes:     routes,
 	Translate:  translate,
@@ -107,7 +110,7 @@ var mountRows = []httpd.Directive[config]{
 
 // requestRows can differ between sections.
 var requestRows = []httpd.Directive[config]{
-	{Name: "WSGIProcessGroup", Args: "name|%{GLOBAL}|%{ENV:variable}", Min: 1, Max: 1, In: svd, Default: "%{GLOBAL}", Set: text(func(c *config) *httpd.Opt[string] { return &c.processGroup }),
+	{Name: "WSGIProcessGroup", Args: "name|%{GLOBAL}|%{ENV:variable}", Min: 1, Max: 1, In: svd, Default: "%{GLOBAL}", Set: setProcessGroup,
 		Doc: "The process group that runs the application; %{GLOBAL} is the server itself."},
 	{Name: "WSGIApplicationGroup", Args: "name|%{GLOBAL}|%{SERVER}|%{RESOURCE}|%{ENV:variable}", Min: 1, Max: 1, In: svd, Default: "%{RESOURCE}", Set: text(func(c *config) *httpd.Opt[string] { return &c.applicationGroup }),
 		Doc: "The interpreter that runs the application; %{GLOBAL} is the main one."},
@@ -200,6 +203,10 @@ func merge(p, k *config) *config {
 		fileOrApplication: p.fileOrApplication.Over(k.fileOrApplication),
 		handlers:          p.handlers,
 		main:              p.main,
+		processGroupPos:   p.processGroupPos,
+	}
+	if k.processGroup.Set {
+		c.processGroupPos = k.processGroupPos
 	}
 	if len(k.handlers) > 0 {
 		c.handlers = maps.Clone(p.handlers)
