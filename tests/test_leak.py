@@ -8,12 +8,12 @@ import pytest
 from harness import SINK
 
 GOOD = [b"GET / HTTP/1.1\r\nHost: x\r\nX-Unique-%d: %d\r\n\r\n",
-        b"GET /generator?count=5&n=%d-%d HTTP/1.1\r\nHost: x\r\n\r\n",
+        b"GET /generator?count=5&m=%d-%d HTTP/1.1\r\nHost: x\r\n\r\n",
         b"GET /raise?at=first&mark=%d-%d HTTP/1.1\r\nHost: x\r\n\r\n",
         b"GET /file?size=3000&n=%d-%d HTTP/1.1\r\nHost: x\r\n\r\n",
         b"GET /write?n=%d HTTP/1.1\r\nHost: h%d.test\r\n\r\n",
         b"GET /environ?n=%d-%d HTTP/1.1\r\nHost: x\r\nCookie: c=" + b"v" * 500 + b"\r\n\r\n",
-        b"POST /echo?n=%d-%d HTTP/1.1\r\nHost: x\r\nContent-Length: 20\r\n\r\n" + b"b" * 20]
+        b"POST /echo?m=%d-%d HTTP/1.1\r\nHost: x\r\nContent-Length: 20\r\n\r\n" + b"b" * 20]
 BROKEN = [b"GET / HTTP/1.1\r\nHost", b"POST /length HTTP/1.1\r\nHost: x\r\nContent-Length: 50000\r\n\r\nabc",
           b"GET /big?size=400000 HTTP/1.1\r\nHost: x\r\n\r\n", b"GET / HTTP/9.9\r\n\r\n",
           b"GET /generator?count=2000&size=200 HTTP/1.1\r\nHost: x\r\n\r\n"]
