@@ -8,6 +8,7 @@ carry the mark `ours` and are skipped then.
 
 import contextlib
 import os
+import random
 import re
 import shlex
 import signal
@@ -42,9 +43,16 @@ def wait_for(condition, limit=10.0, what="condition", every=0.02):
 
 
 def free_port():
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return probe.getsockname()[1]
+    """A port below the ephemeral ones, which clients take between this look and the server's bind."""
+    for _ in range(50):
+        port = random.randrange(20000, 32000)
+        with socket.socket() as probe:
+            try:
+                probe.bind(("127.0.0.1", port))
+            except OSError:
+                continue
+            return port
+    raise RuntimeError("no free port")
 
 
 def alive(pid):

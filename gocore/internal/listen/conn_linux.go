@@ -163,7 +163,7 @@ func (r *Reactor) advance(th *thread, c *Conn) step {
 			return needInput
 		}
 		c.Requests++
-		q.StartUs = 0
+		q.StartUs = r.wall + r.now()/1000
 		q.Status, q.Result, q.SentBody, q.RequestNo = 0, 0, 0, uint64(c.Requests)
 		q.Aborted, q.StatusOverride, q.ScriptLen = 0, 0, 0
 		q.BodyRead, q.BodyLen, q.StreamLeft, q.ChunkState, q.BodyLimit = 0, 0, 0, 0, 0

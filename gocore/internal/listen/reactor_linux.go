@@ -108,6 +108,7 @@ type Reactor struct {
 	nconn    atomic.Int64
 	nextID   uint64
 	start    time.Time
+	wall     int64 // start in microseconds since the epoch
 	lead     leadership
 	draining atomic.Bool
 	handoff  atomic.Bool
@@ -142,6 +143,7 @@ func New(c Config) (*Reactor, error) {
 		r.track = func(int, bool) {}
 	}
 	r.nextID = uint64(os.Getpid())<<40 ^ uint64(time.Now().UnixNano())&0xffffff<<16
+	r.wall = r.start.UnixMicro()
 	ep, err := syscall.EpollCreate1(syscall.EPOLL_CLOEXEC)
 	if err != nil {
 		return nil, os.NewSyscallError("epoll_create1", err)

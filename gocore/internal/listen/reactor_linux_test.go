@@ -275,6 +275,6 @@ func TestManyClientsManyRequests(t *testing.T) {
 	}
 	wg.Wait()
 	client.CloseIdleConnections()
-	assert.EqualValues(t, 32*50, f.done.Load())
+	assert.Eventually(t, func() bool { return f.done.Load() == 32*50 }, 5*time.Second, time.Millisecond)
 	assert.Eventually(t, func() bool { return r.Connections() == 0 }, 5*time.Second, time.Millisecond)
 }

@@ -68,6 +68,15 @@ type Memory struct {
 // Input is the received bytes, from the start of the head.
 func (r *Req) Input() []byte { return unsafe.Slice((*byte)(r.In), int(r.InLen)) }
 
+// Output is the output buffer's memory. After a response was written it begins
+// with the response's head unless a long stream has reused it.
+func (r *Req) Output() []byte {
+	if r.OutCap == 0 {
+		return nil
+	}
+	return unsafe.Slice((*byte)(r.Out), int(r.OutCap))
+}
+
 // Bytes is the part of the input that a span names.
 func (r *Req) Bytes(s http1.Span) []byte {
 	return unsafe.Slice((*byte)(r.In), int(r.InLen))[s.Off : s.Off+s.Len]

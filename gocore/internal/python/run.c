@@ -332,7 +332,7 @@ void mw_run(mw_req *r) {
     t->req = r;
     if (!rt->app && route_load(rt, r) < 0) {
         r->result = MW_ERROR;
-        r->status = 500;
+        r->status = access(rt->script_c, F_OK) < 0 ? 404 : 500; /* removed since the configuration was read */
         t->req = NULL;
         PyEval_SaveThread();
         return;

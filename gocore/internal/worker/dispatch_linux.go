@@ -5,6 +5,7 @@
 package worker
 
 import (
+	"bytes"
 	"net/netip"
 	"os"
 	"strconv"
@@ -216,6 +217,9 @@ func (d *dispatcher) phases(c *listen.Conn, q *listen.Req, host *httpd.VirtualHo
 		set("REQUEST_METHOD", out.Method)
 		set("QUERY_STRING", out.Query)
 	}
+	if out.URLScheme == "https" {
+		set("HTTPS", "on")
+	}
 	if len(p.TrustedHeaders) > 0 {
 		x = trustedProxy(x, p, r)
 	}
@@ -318,6 +322,7 @@ func (d *dispatcher) Failed(c *listen.Conn, q *listen.Req) {
 	if r == nil {
 		r = d.request(c, q, t.host)
 	}
+	r.Plan = t.route.plan
 	q.OutOff, q.OutLen = 0, 0
 	if q.Status == 504 { // RequestTimeout: nothing more to say, as in mod_wsgi
 		d.respond(c, q, t.host, r, &httpd.Outcome{Status: 504})
@@ -380,6 +385,9 @@ func (d *dispatcher) log(c *listen.Conn, q *listen.Req, t *target) {
 				}
 			}
 		}
+		if t.route != nil { // the head that Python wrote is still at the start of the buffer
+			return responseField(q.Output(), name)
+		}
 		return "", false
 	}
 	e.EnvLookup = func(name string) (string, bool) {
@@ -405,6 +413,21 @@ func (d *dispatcher) log(c *listen.Conn, q *listen.Req, t *target) {
 		e.Script = t.route.plan.Script
 	}
 	t.host.LogAccess(&e)
+}
+
+// responseField looks a field up in a response head.
+func responseField(head []byte, name string) (string, bool) {
+	for len(head) > 0 {
+		line, rest, found := bytes.Cut(head, []byte("\r\n"))
+		if !found || len(line) == 0 {
+			return "", false
+		}
+		head = rest
+		if i := bytes.IndexByte(line, ':'); i == len(name) && equalFold(line[:i], name) {
+			return string(bytes.TrimSpace(line[i+1:])), true
+		}
+	}
+	return "", false
 }
 
 func equalFold(a []byte, b string) bool {

@@ -135,6 +135,9 @@ func (w *worker) start() error {
 	if len(paths) > 0 {
 		python.AddPath(strings.Join(paths, ":"))
 	}
+	if w.group != nil && w.group.Home != "" { // as mod_wsgi: modules beside the application are found
+		python.AddPath(w.group.Home)
+	}
 	if python.SizeofReq() != listen.SizeofReq {
 		return fmt.Errorf("the request structures of Go (%d bytes) and C (%d bytes) differ: a broken build", listen.SizeofReq, python.SizeofReq())
 	}
