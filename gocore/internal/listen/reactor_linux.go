@@ -97,6 +97,7 @@ type Reactor struct {
 	mem      Memory
 	ep       int
 	evfd     int
+	files    []*os.File // the listeners: a collected File would close its descriptor
 	lfds     map[int]bool
 	watches  map[int]func() // set before Start
 	track    func(fd int, open bool)
@@ -137,7 +138,7 @@ type Config struct {
 
 // New prepares the epoll set. Nothing is accepted before Start.
 func New(c Config) (*Reactor, error) {
-	r := &Reactor{h: c.Handler, mem: c.Memory, lfds: map[int]bool{}, watches: map[int]func(){}, track: c.Track, events: make([]syscall.EpollEvent, 256),
+	r := &Reactor{files: c.Listeners, h: c.Handler, mem: c.Memory, lfds: map[int]bool{}, watches: map[int]func(){}, track: c.Track, events: make([]syscall.EpollEvent, 256),
 		conns: make([]atomic.Pointer[Conn], maxFD), start: time.Now(), done: make(chan struct{}), onStart: c.ThreadStart}
 	if r.track == nil {
 		r.track = func(int, bool) {}
