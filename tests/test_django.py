@@ -9,7 +9,7 @@ import threading
 import httpx
 import pytest
 
-from harness import ENVIRON, HERE, Server, finish_all, free_port, start
+from harness import HERE, finish_all, start
 
 pytest.importorskip("django", reason="Django is not installed (tests/requirements.txt)")
 SITE = HERE / "projects" / "django_site"
@@ -109,30 +109,3 @@ def test_many_threads_share_the_database(site):
     for thread in threads:
         thread.join(40)
     assert len(made) == len(set(made)) == 40
-
-
-@pytest.mark.ours
-def test_runmodwsgi(data, tmp_path):
-    """manage.py runmodwsgi with the app in INSTALLED_APPS; static files come from STATIC_ROOT without Django."""
-    port, root = free_port(), tmp_path / "root"
-    (tmp_path / "with_command.py").write_text(
-        "from site_app.settings import *\nINSTALLED_APPS = [*INSTALLED_APPS, 'modwsgi_go.express']\n"
-        "STATIC_ROOT = DATA / 'collected'\n")
-    (data / "collected").mkdir()
-    (data / "collected" / "site.css").write_text("p { color: teal }")
-    env = {**ENVIRON, "DJANGO_SITE_DATA": str(data), "DJANGO_SETTINGS_MODULE": "with_command",
-           "PYTHONPATH": str(tmp_path)}
-    running = Server([sys.executable, str(SITE / "manage.py"), "runmodwsgi", "--host", "127.0.0.1", "--port", str(port),
-                      "--server-root", str(root)], root=_made(root), port=port, cwd=str(SITE), env=env)
-    try:
-        running.wait_ready()
-        assert running.get("/stream/").text == "0,0\n1,1\n2,4\n"
-        css = running.get("/static/site.css")
-        assert css.text == "p { color: teal }" and css.headers["content-type"].startswith("text/css")
-    finally:
-        running.finish()
-
-
-def _made(folder):
-    folder.mkdir()
-    return folder

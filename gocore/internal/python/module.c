@@ -256,6 +256,16 @@ void mw_add_path(const char *dirs) {
     PyGILState_Release(g);
 }
 
+/* Not threading._shutdown(): outside of what threading believes to be the main thread (the one
+ * that imported it first) it waits for that thread's end, which never comes here. */
+static const char join_threads[] =
+    "import sys\n"
+    "t = sys.modules.get('threading')\n"
+    "if t:\n"
+    "    for f in reversed(list(getattr(t, '_threading_atexits', ()))): f()\n"
+    "    for x in t.enumerate():\n"
+    "        if x is not t.main_thread() and not x.daemon: x.join()\n";
+
 /* process_stopping events and shutdown callbacks, then threads joined and atexit run. Without GIL. */
 void mw_shutdown(const char *reason) {
     PyGILState_STATE g = PyGILState_Ensure();
@@ -273,11 +283,12 @@ void mw_shutdown(const char *reason) {
         }
         Py_DECREF(p);
     }
-    PyObject *th = PyImport_GetModule(PyUnicode_FromString("threading"));
-    PyObject *x = th ? PyObject_CallMethod(th, "_shutdown", NULL) : NULL;
-    if (!x) PyErr_Clear();
+    PyObject *ns = PyDict_New(), *x = NULL;
+    if (ns && PyDict_SetItemString(ns, "__builtins__", PyEval_GetBuiltins()) == 0)
+        x = PyRun_String(join_threads, Py_file_input, ns, ns);
+    if (!x) mw_log_exception(NULL, "Exception occurred when joining threads.");
     Py_XDECREF(x);
-    Py_XDECREF(th);
+    Py_XDECREF(ns);
     PyObject *ae = PyImport_ImportModule("atexit");
     x = ae ? PyObject_CallMethod(ae, "_run_exitfuncs", NULL) : NULL;
     if (!x) mw_log_exception(NULL, "Exception occurred in an atexit callback.");
