@@ -51,7 +51,7 @@ func layout(snap *snapshot, generation int, root, allowRoot bool) ([]groupPlan, 
 		return nil, errors.New("no listening sockets available, shutting down: the configuration has no Listen directive")
 	}
 	resolve := func(user, group string, supplementary []string, pos conf.Pos) (identity, error) {
-		if !root {
+		if !root || user == "" && allowRoot {
 			return keepIdentity(), nil
 		}
 		id, err := resolveIdentity(user, group, supplementary)
