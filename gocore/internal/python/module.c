@@ -30,6 +30,15 @@ static int forked;
 /* The server opened (on) or closes a descriptor. Any thread, no GIL. */
 void mw_track_fd(int fd, int on) { if (fd >= 0 && fd < MAX_FD) tracked[fd] = (unsigned char)on; }
 
+/* Signals wait while the child still has Go's handlers: one that came then would be swallowed. */
+static __thread sigset_t before_fork_mask;
+static void before_fork(void) {
+    sigset_t all;
+    sigfillset(&all);
+    pthread_sigmask(SIG_SETMASK, &all, &before_fork_mask);
+}
+static void after_fork_parent(void) { pthread_sigmask(SIG_SETMASK, &before_fork_mask, NULL); }
+
 static void after_fork_child(void) {
     forked = 1;
     for (int i = 1; i < NSIG; i++) {
@@ -38,10 +47,8 @@ static void after_fork_child(void) {
         if (sa.sa_handler == SIG_IGN || sa.sa_handler == SIG_DFL) continue;
         signal(i, i == SIGPIPE ? SIG_IGN : SIG_DFL);
     }
-    sigset_t none;
-    sigemptyset(&none);
-    pthread_sigmask(SIG_SETMASK, &none, NULL);
     for (int i = 3; i < MAX_FD; i++) if (tracked[i]) close(i);
+    pthread_sigmask(SIG_SETMASK, &before_fork_mask, NULL); /* what waited is delivered now */
 }
 
 /* ---- events ---- */
@@ -227,7 +234,7 @@ int mw_init(const mw_conf *c) {
     if (!rc) rc = mw_module_init(&state);
     if (!rc && mw_cfg.restrict_signal) rc = restrict_signals();
     if (rc) mw_log_exception(NULL, "cannot prepare the Python interpreter");
-    pthread_atfork(NULL, NULL, after_fork_child);
+    pthread_atfork(before_fork, after_fork_parent, after_fork_child);
     PyGILState_Release(g);
     return rc;
 }
