@@ -4,7 +4,6 @@
 package listen
 
 import (
-	"bytes"
 	"sync/atomic"
 	"syscall"
 	"time"
@@ -13,8 +12,7 @@ import (
 	"modwsgi/gocore/internal/http1"
 )
 
-func (q *Req) inBuf() []byte  { return unsafe.Slice((*byte)(q.In), int(q.InCap)) }
-func (q *Req) outBuf() []byte { return unsafe.Slice((*byte)(q.Out), int(q.OutCap)) }
+func (q *Req) inBuf() []byte { return unsafe.Slice((*byte)(q.In), int(q.InCap)) }
 
 // event is an epoll event for a connection. It takes ownership or leaves a note for the owner.
 func (r *Reactor) event(th *thread, c *Conn, ev uint32) {
@@ -459,14 +457,4 @@ func (r *Reactor) tryFlush(q *Req) {
 		}
 	}
 	atomic.StoreUint32(&q.OutLock, 0)
-}
-
-// HasToken reports whether a comma-separated field value has a token, in any case.
-func HasToken(v []byte, token string) bool {
-	for part := range bytes.SplitSeq(v, []byte(",")) {
-		if len(part) >= len(token) && bytes.EqualFold(bytes.TrimSpace(part), []byte(token)) {
-			return true
-		}
-	}
-	return false
 }

@@ -117,8 +117,6 @@ type Reactor struct {
 	done     chan struct{}
 	doneOnce sync.Once
 	onStart  func(thread int) error
-	// Panics of a Go handler are not allowed to reach C or kill other requests' state silently.
-	fatal func(v any)
 }
 
 type readyEvent struct {

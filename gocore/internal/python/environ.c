@@ -284,7 +284,7 @@ static int apply_extra(PyObject *env, const char *p, size_t n) {
 PyObject *mw_environ(mw_state *st, mw_route *rt, mw_req *r, mw_thread *th) {
     const char *in = r->in;
     mw_head *h = &r->head;
-    PyObject *env = with_fields(rt, r), *v;
+    PyObject *env = with_fields(rt, r);
     if (!env) return NULL;
 #define SET(k, o) do { if (set_new(env, keys[K_##k], (o)) < 0) goto fail; } while (0)
 #define SETB(k, o) do { PyObject *o_ = (o); if (!o_ || PyDict_SetItem(env, keys[K_##k], o_) < 0) goto fail; } while (0)
@@ -337,7 +337,6 @@ PyObject *mw_environ(mw_state *st, mw_route *rt, mw_req *r, mw_thread *th) {
     SET(APPLICATION_START, PyFloat_FromDouble(now));
     SET(REQUEST_START, PyFloat_FromDouble(r->start_us ? (double)r->start_us / 1e6 : now));
     if (r->extra && apply_extra(env, r->extra, r->extra_len) < 0) goto fail;
-    (void)v;
     return env;
 fail:
     Py_DECREF(env);

@@ -20,7 +20,7 @@ typedef struct mw_state {
     PyObject *request_timeout; /* mod_wsgi.RequestTimeout */
     PyObject *event_callbacks, *shutdown_callbacks, *signal_callbacks;
     PyObject *active_requests;
-    PyObject *str_close, *str_read, *str_fileno, *str_tell, *str_filelike;
+    PyObject *str_close, *str_fileno, *str_tell;
 } mw_state;
 
 mw_state *mw_state_get(void);

@@ -90,7 +90,7 @@ typedef struct {
     const char *process_group;
     const char *server_software;
     int threads, processes;
-    int restrict_stdin, restrict_stdout, restrict_signal;
+    int restrict_signal;
     int log_fd;
     int log_level;           /* 0 emerg ... 7 debug */
 } mw_conf;
@@ -98,7 +98,6 @@ typedef struct {
 int mw_init(const mw_conf *conf);
 int mw_thread_start(int thread_id);
 int mw_route_add(const mw_route_conf *conf);
-int mw_load(uint32_t route);
 void mw_run(mw_req *r);
 int mw_stale(uint32_t route);
 int mw_import(const char *path, const char *group);

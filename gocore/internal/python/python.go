@@ -128,9 +128,6 @@ func AddRoute(r *Route) (uint32, error) {
 // Run runs one request (a listen.Req in C memory) on a Python thread.
 func Run(req unsafe.Pointer) { C.mw_run((*C.mw_req)(req)) }
 
-// Load loads the script of a route now. Python threads only.
-func Load(route uint32) bool { return C.mw_load(C.uint32_t(route)) == 0 }
-
 // Import executes a script for its effects (WSGIImportScript). Python threads only.
 func Import(path, group string) bool {
 	p, g := C.CString(path), C.CString(group)

@@ -162,16 +162,6 @@ int mw_stale(uint32_t i) {
     return t != 0 && (t != rt->mtime_ns || size != rt->size);
 }
 
-/* Load the script of a route before its first request. Any Python thread, without GIL. */
-int mw_load(uint32_t i) {
-    mw_route *rt = mw_route_get(i);
-    if (!rt || !mw_self) return -1;
-    PyEval_RestoreThread(mw_self->ts);
-    int rc = route_load(rt, NULL);
-    PyEval_SaveThread();
-    return rc;
-}
-
 /* WSGIImportScript: execute for its effects. Any Python thread, without GIL. */
 int mw_import(const char *path, const char *group) {
     PyEval_RestoreThread(mw_self->ts);

@@ -6,9 +6,9 @@ package worker
 
 import (
 	"bytes"
-	"net/netip"
 	"os"
 	"strconv"
+	"strings"
 	"sync"
 	"sync/atomic"
 	"syscall"
@@ -371,7 +371,7 @@ func (d *dispatcher) log(c *listen.Conn, q *listen.Req, t *target) {
 	}
 	e.HeaderLookup = func(name string) (string, bool) {
 		for _, f := range q.Head.Fields[:q.Head.NFields] {
-			if int(f.Name.Len) == len(name) && equalFold(q.Bytes(f.Name), name) {
+			if bytes.EqualFold(q.Bytes(f.Name), []byte(name)) {
 				return string(q.Bytes(f.Value)), true
 			}
 		}
@@ -380,7 +380,7 @@ func (d *dispatcher) log(c *listen.Conn, q *listen.Req, t *target) {
 	e.ResponseLookup = func(name string) (string, bool) {
 		if t.out != nil {
 			for _, f := range t.out.Header {
-				if equalFold([]byte(f.Name), name) {
+				if strings.EqualFold(f.Name, name) {
 					return f.Value, true
 				}
 			}
@@ -423,25 +423,11 @@ func responseField(head []byte, name string) (string, bool) {
 			return "", false
 		}
 		head = rest
-		if i := bytes.IndexByte(line, ':'); i == len(name) && equalFold(line[:i], name) {
+		if i := bytes.IndexByte(line, ':'); i >= 0 && bytes.EqualFold(line[:i], []byte(name)) {
 			return string(bytes.TrimSpace(line[i+1:])), true
 		}
 	}
 	return "", false
 }
 
-func equalFold(a []byte, b string) bool {
-	if len(a) != len(b) {
-		return false
-	}
-	for i := range a {
-		x, y := a[i], b[i]
-		if x != y && (x|32 != y|32 || x|32 < 'a' || x|32 > 'z') {
-			return false
-		}
-	}
-	return true
-}
-
 var _ listen.Handler = (*dispatcher)(nil)
-var _ = netip.Addr{}

@@ -46,7 +46,7 @@ func Main() int {
 		fmt.Fprintln(os.Stderr, "modwsgi-go worker:", err)
 		return 1
 	}
-	w := &worker{cfg: cfg, begun: time.Now(), stop: make(chan string, 8), drain: make(chan struct{}, 8)}
+	w := &worker{cfg: cfg, stop: make(chan string, 8), drain: make(chan struct{}, 8)}
 	if err := w.start(); err != nil {
 		w.logf(nil, levelCrit, "core", "worker cannot start: %v", err)
 		return 1
@@ -61,7 +61,6 @@ type worker struct {
 	control *process.Conn
 	reactor *listen.Reactor
 	d       *dispatcher
-	begun   time.Time
 	stop    chan string
 	drain   chan struct{}
 }
