@@ -277,6 +277,9 @@ path:
 		h.Path = Span{uint32(target), uint32(pathEnd - target)}
 		h.Flags = plain
 	} else if !otherTarget(buf, target, i, pathEnd, h, connect) {
+		if string(buf[start:i]) == "PRI *" {
+			return 0, preface(buf, i+1, h)
+		}
 		return 0, BadRequest
 	}
 	i++
@@ -315,6 +318,17 @@ func version(buf []byte, i int, h *Head) (int, Status) {
 		h.Flags |= FlagHTTP11
 	}
 	return i + 10, OK
+}
+
+// preface is the status for "PRI * " with the version at i: the first line that
+// a client sends who assumes HTTP/2 (RFC 9113 section 3.4). "PRI" is reserved
+// for it, so with a version of HTTP/1 it is no request either.
+func preface(buf []byte, i int, h *Head) Status {
+	_, st := version(buf, i, h)
+	if st == OK {
+		return BadRequest
+	}
+	return st
 }
 
 // otherTarget parses the three rarer forms of a request-target in

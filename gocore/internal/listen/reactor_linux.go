@@ -20,8 +20,6 @@ import (
 	"sync/atomic"
 	"syscall"
 	"time"
-
-	"modwsgi/gocore/internal/http1"
 )
 
 const (
@@ -31,64 +29,14 @@ const (
 	stClosed
 )
 
-// Sizes, in bytes.
-const (
-	inStart   = 16 << 10 // first buffer: head limits of Apache fit
-	outStart  = 4 << 10
-	inKeep    = 256 << 10 // a buffer above is returned to the system after use
-	bufferMax = 1 << 20   // bodies up to this are complete before a thread is involved
-	keepReqs  = 512       // up to so many connections keep their buffers while idle
-	maxFD     = 1 << 16
-)
+const maxFD = 1 << 16 // connections are in a table by descriptor
 
 // Times of the reactor itself.
 const (
 	quantum     = 100 * time.Microsecond // measured best, see docs/architecture.md
 	gilPatience = 2 * time.Millisecond   // a leader waiting longer for the GIL gives the epoll set to the spare thread
 	janitorGap  = 250 * time.Millisecond // resolution of connection time-outs
-	lingerTime  = 2 * time.Second        // as Apache's SECONDS_TO_LINGER for a body nobody read
 )
-
-type phase uint8
-
-const (
-	phIdle   phase = iota // between requests
-	phHead                // part of a head is there
-	phBody                // head routed, body incomplete
-	phWrite               // response waits for the socket
-	phLinger              // closing: discard what still comes
-	phRun                 // in the application or its queue
-)
-
-// Conn is one client connection. Fields are its owner's (see the states above)
-// except the atomics.
-type Conn struct {
-	FD            int
-	ID            uint64
-	Local, Remote netip.AddrPort
-	Settings      *Settings
-	User          any // the handler's own, per connection
-	Tag           any // the handler's own, per request
-	Requests      int // complete requests so far
-
-	state     atomic.Uint32
-	deadline  atomic.Int64 // reactor clock; 0 none
-	expired   atomic.Bool
-	hup       atomic.Bool // the peer's end of data is known: read until it shows
-	req       *Req
-	phase     phase
-	drained   bool // the socket had no more bytes at the last read
-	eof       bool
-	routed    bool
-	action    Action
-	continued bool
-	bodyEnd   uint64 // raw end of a body that is complete in the buffer
-	scan      http1.ChunkDecoder
-	scanned   uint64
-	started   int64 // reactor clock of the first byte of this head or body
-	closing   bool  // close after the pending output
-	unread    bool  // closing with request bytes unread: linger
-}
 
 // Reactor serves plaintext HTTP/1 on inherited listeners. Create with New,
 // then Start; all methods are safe from any goroutine.
@@ -122,16 +70,6 @@ type Reactor struct {
 type readyEvent struct {
 	fd int32
 	ev uint32
-}
-
-// Config of a reactor.
-type Config struct {
-	Handler     Handler
-	Memory      Memory
-	Listeners   []*os.File // non-blocking listening sockets
-	Threads     int        // Python threads, at least 1
-	Track       func(fd int, open bool)
-	ThreadStart func(thread int) error // run once on each Python thread
 }
 
 // New prepares the epoll set. Nothing is accepted before Start.
@@ -261,9 +199,11 @@ func (r *Reactor) checkDone() {
 // Adopt takes over a connection from another process with bytes it had read.
 func (r *Reactor) Adopt(fd int, pending []byte) error {
 	if fd >= maxFD {
+		syscall.Close(fd)
 		return errors.New("adopt connection: too many open descriptors")
 	}
 	if err := syscall.SetNonblock(fd, true); err != nil {
+		syscall.Close(fd)
 		return os.NewSyscallError("set connection non-blocking", err)
 	}
 	c := r.newConn(fd)
@@ -400,15 +340,6 @@ func (r *Reactor) need(c *Conn) {
 	q.IOTimeoutMs = int32(c.Settings.IO / time.Millisecond)
 	setAddr(&q.Remote, &q.RemotePort, c.Remote)
 	setAddr(&q.Local, &q.LocalPort, c.Local)
-}
-
-func setAddr(dst *[64]byte, port *uint32, a netip.AddrPort) {
-	n := 0
-	if a.IsValid() {
-		n = len(a.Addr().AppendTo(dst[:0]))
-	}
-	dst[min(n, 63)] = 0
-	*port = uint32(a.Port())
 }
 
 func (r *Reactor) grow(q *Req, n uint64) {

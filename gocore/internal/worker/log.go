@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"os"
 	"strconv"
-	"syscall"
 	"time"
 
 	"modwsgi/gocore/internal/httpd"
@@ -40,7 +39,7 @@ func (w *worker) logf(r *httpd.Request, level int, module, format string, a ...a
 	b = append(b, "] ["+module+":"+name+"] [pid "...)
 	b = strconv.AppendInt(b, int64(os.Getpid()), 10)
 	b = append(b, ":tid "...)
-	b = strconv.AppendInt(b, int64(syscall.Gettid()), 10)
+	b = strconv.AppendInt(b, int64(threadID()), 10)
 	b = append(b, "] "...)
 	if r != nil && r.Remote.IsValid() {
 		b = append(b, "[remote "+r.Remote.String()+"] "...)

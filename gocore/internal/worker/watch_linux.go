@@ -3,6 +3,7 @@
 package worker
 
 import (
+	"errors"
 	"path/filepath"
 	"syscall"
 
@@ -14,7 +15,11 @@ const watchMask = syscall.IN_MODIFY | syscall.IN_CLOSE_WRITE | syscall.IN_MOVED_
 	syscall.IN_CREATE | syscall.IN_DELETE | syscall.IN_ATTRIB
 
 // watch prepares inotify. On an error every request looks at its script.
-func (d *dispatcher) watch(r *listen.Reactor) error {
+func (d *dispatcher) watch(s listen.Source) error {
+	r, ok := s.(interface{ Watch(int, func()) error })
+	if !ok {
+		return errors.New("this source of requests does not wait for other events")
+	}
 	fd, err := syscall.InotifyInit1(syscall.IN_NONBLOCK | syscall.IN_CLOEXEC)
 	if err != nil {
 		return err

@@ -48,8 +48,8 @@ type dispatcher struct {
 	byKey     map[string]*route // plans made for one request
 	replacing atomic.Bool
 	changes   atomic.Int64 // grows when a directory of a script changed, and once a second
-	watching  bool         // inotify works
-	inotify   int
+	watching  bool         // inotify works; else every request looks at its script
+	inotify   int          // its descriptor
 	served    atomic.Bool
 	count     atomic.Int64
 	second    int64 // of the last tick

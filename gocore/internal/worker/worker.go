@@ -59,7 +59,7 @@ type worker struct {
 	srv     *httpd.Server
 	group   *httpd.DaemonGroup // nil: embedded
 	control *process.Conn
-	reactor *listen.Reactor
+	source  listen.Source
 	d       *dispatcher
 	stop    chan string
 	drain   chan struct{}
@@ -141,24 +141,27 @@ func (w *worker) start() error {
 		return fmt.Errorf("the request structures of Go (%d bytes) and C (%d bytes) differ: a broken build", listen.SizeofReq, python.SizeofReq())
 	}
 	w.d = newDispatcher(w)
-	w.reactor, err = listen.New(listen.Config{Handler: w.d, Listeners: listeners, Threads: threads, Track: python.TrackFD,
+	w.source, err = listen.Open(listen.Config{Handler: w.d, Listeners: listeners, Threads: threads, Track: python.TrackFD,
 		Memory:      listen.Memory{Alloc: python.Alloc, Realloc: python.Realloc, Free: python.Free},
 		ThreadStart: w.threadStart})
 	if err != nil {
 		return err
 	}
 	w.d.mem = listen.Memory{Alloc: python.Alloc, Realloc: python.Realloc, Free: python.Free}
-	if err := w.d.watch(w.reactor); err != nil {
+	if err := w.d.watch(w.source); err != nil {
 		w.logf(nil, levelInfo, "core", "scripts are checked with every request: %v", err)
 	}
 	go w.clock()
-	return w.reactor.Start()
+	return w.source.Start()
 }
 
 // trackAll marks every descriptor of this process that is open before
 // application code runs: a child that the application forks closes them.
 func trackAll() {
 	list, err := os.ReadDir("/proc/self/fd")
+	if err != nil {
+		list, err = os.ReadDir("/dev/fd") // macOS
+	}
 	if err != nil {
 		return
 	}
@@ -227,7 +230,7 @@ func (w *worker) receive() {
 			w.stop <- "stop"
 		case process.FrameHandoff:
 			if len(f.FDs) == 1 {
-				if err := w.reactor.Adopt(f.FDs[0], f.Payload); err != nil {
+				if err := w.source.Adopt(f.FDs[0], f.Payload); err != nil {
 					w.logf(nil, levelErr, "core", "take over connection: %v", err)
 				}
 				f.FDs = nil
@@ -258,9 +261,9 @@ func (w *worker) serve(term <-chan os.Signal) int {
 		case <-w.drain:
 			if !draining {
 				draining = true
-				go w.reactor.Drain(true)
+				go w.source.Drain(true)
 			}
-		case <-w.reactor.Done():
+		case <-w.source.Done():
 			reason = "graceful_stop"
 		}
 	}
@@ -270,10 +273,10 @@ func (w *worker) serve(term <-chan os.Signal) int {
 		limit = w.group.ShutdownTimeout
 	}
 	if reason != "graceful_stop" {
-		w.reactor.Drain(false)
+		w.source.Drain(false)
 		deadline := time.After(limit)
 	wait:
-		for w.reactor.Running() > 0 {
+		for w.source.Running() > 0 {
 			select {
 			case <-deadline:
 				break wait

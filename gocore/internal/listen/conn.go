@@ -1,0 +1,108 @@
+// What both sources of requests share: a connection, the settings of a source,
+// and sizes. The sources are the reactor (Linux, see reactor_linux.go) and the
+// goroutines of netconn.go.
+package listen
+
+import (
+	"net/netip"
+	"os"
+	"sync/atomic"
+	"time"
+
+	"modwsgi/gocore/internal/http1"
+)
+
+// Sizes, in bytes.
+const (
+	inStart   = 16 << 10 // first buffer: head limits of Apache fit
+	outStart  = 4 << 10
+	inKeep    = 256 << 10 // a buffer above is returned to the system after use
+	bufferMax = 1 << 20   // bodies up to this are complete before a thread is involved
+	keepReqs  = 512       // up to so many connections keep their buffers while idle
+)
+
+// lingerTime is how long a closing connection is still read from, as Apache's
+// SECONDS_TO_LINGER, so that a reset does not destroy the response.
+const lingerTime = 2 * time.Second
+
+type phase uint8
+
+const (
+	phIdle   phase = iota // between requests
+	phHead                // part of a head is there
+	phBody                // head routed, body incomplete
+	phWrite               // response waits for the socket
+	phLinger              // closing: discard what still comes
+	phRun                 // in the application or its queue
+)
+
+// Conn is one client connection. Fields are its owner's (see the states above)
+// except the atomics.
+type Conn struct {
+	FD            int
+	ID            uint64
+	Local, Remote netip.AddrPort
+	Settings      *Settings
+	User          any // the handler's own, per connection
+	Tag           any // the handler's own, per request
+	Requests      int // complete requests so far
+
+	state     atomic.Uint32
+	deadline  atomic.Int64 // reactor clock; 0 none
+	expired   atomic.Bool
+	hup       atomic.Bool // the peer's end of data is known: read until it shows
+	req       *Req
+	phase     phase
+	drained   bool // the socket had no more bytes at the last read
+	eof       bool
+	routed    bool
+	action    Action
+	continued bool
+	bodyEnd   uint64 // raw end of a body that is complete in the buffer
+	scan      http1.ChunkDecoder
+	scanned   uint64
+	started   int64 // reactor clock of the first byte of this head or body
+	closing   bool  // close after the pending output
+	unread    bool  // closing with request bytes unread: linger
+}
+
+// Config of a source of requests.
+type Config struct {
+	Handler     Handler
+	Memory      Memory
+	Listeners   []*os.File // non-blocking listening sockets
+	Threads     int        // Python threads, at least 1
+	Track       func(fd int, open bool)
+	ThreadStart func(thread int) error // run once on each Python thread
+}
+
+func setAddr(dst *[64]byte, port *uint32, a netip.AddrPort) {
+	n := 0
+	if a.IsValid() {
+		n = len(a.Addr().AppendTo(dst[:0]))
+	}
+	dst[min(n, 63)] = 0
+	*port = uint32(a.Port())
+}
+
+// Source accepts connections and serves their requests. All methods are safe
+// from any goroutine.
+type Source interface {
+	// Start begins to accept. It returns when every Python thread is ready.
+	Start() error
+	// Drain stops accepting. Idle connections are handed to the successor when
+	// handoff is set, else closed; busy ones follow after their response.
+	Drain(handoff bool)
+	// Done is closed when a drained source has no connection left.
+	Done() <-chan struct{}
+	// Adopt takes over a connection from another process with bytes it had
+	// read. The descriptor is the source's from now on, also after an error.
+	Adopt(fd int, pending []byte) error
+	// Connections is the number of open connections.
+	Connections() int
+	// Running is the number of requests that are inside the application or
+	// wait for a thread.
+	Running() int
+	// Stop ends all threads as soon as they are out of the application.
+	Stop()
+}

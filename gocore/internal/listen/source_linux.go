@@ -1,0 +1,5 @@
+// The source that Linux serves plaintext HTTP/1 with.
+package listen
+
+// Open makes the source of this system. Nothing is accepted before Start.
+func Open(c Config) (Source, error) { return New(c) }

@@ -1,2 +1,0 @@
-// Package worker is the worker process; see worker_linux.go.
-package worker
