@@ -67,6 +67,7 @@ func (b *builder) hostSettings(v *VirtualHost, h *hostBuild) {
 	v.LimitLine = c.LimitLine.Or(8190)
 	v.LimitFields = c.LimitFields.Or(100)
 	v.LimitFieldSize = c.LimitFieldSize.Or(8190)
+	v.UseCanonicalName, v.UseCanonicalPhysicalPort = c.UseCanonicalName.Or("off") != "off", c.UseCanonicalPhysicalPort.V
 	v.TraceEnable = c.TraceEnable.Or("on") != "off"
 	v.ErrorLog, v.ErrorLogFormat = c.ErrorLog.V, c.ErrorLogFormat.V
 	v.LogLevel = c.LogLevel.Or(LogLevels{Default: LevelWarn})

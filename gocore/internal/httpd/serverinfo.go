@@ -42,8 +42,14 @@ func (r *Request) Logf(level int, module, format string, a ...any) {
 	if level > lv.Level(module) {
 		return
 	}
+	for p := r; p != nil; p = p.Prev {
+		p.logged = true
+	}
 	s.Logger(r.Host, r, level, module, fmt.Sprintf(format, a...))
 }
+
+// Logged reports whether the error log has a record of this request.
+func (r *Request) Logged() bool { return r.logged }
 
 // software is the Server header for a ServerTokens setting.
 func software(tokens string) string {

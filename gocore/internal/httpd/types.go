@@ -130,7 +130,10 @@ type VirtualHost struct {
 	LogLevel                               LogLevels
 	ErrorLogFormat                         string // as written, "" = the default
 	HasLog                                 bool
+	LogsResponse                           bool // some access log shows fields of the response
 	TLS                                    bool // scheme https on this host
+	UseCanonicalName                       bool // On or DNS
+	UseCanonicalPhysicalPort               bool
 	Pos                                    conf.Pos
 
 	server   *Server
@@ -209,23 +212,31 @@ type Outcome struct {
 	Request          *Request // final request (after internal redirects), for logging
 }
 
-// LogEntry is what an access log line is made from. The slices are valid
-// during the call only.
+// LogEntry is what an access log line is made from. Slices, and strings that
+// the look-ups return, are valid during the call only.
 type LogEntry struct {
+	Line                        []byte // request line as received, also of a malformed request
 	Method, Target, Proto, Host []byte
 	HeaderLookup                func(name string) (string, bool)
 	ResponseLookup              func(name string) (string, bool)
 	EnvLookup                   func(name string) (string, bool)
-	Local, Remote               netip.AddrPort
+	NoteLookup                  func(name string) (string, bool)
+	Local                       netip.AddrPort
+	Remote                      netip.AddrPort // the client, as mod_remoteip says
+	Peer                        netip.AddrPort // the other end of the connection
 	RemoteUser                  string
-	Status                      int
+	Status                      int   // sent
+	FirstStatus                 int   // of the request before internal redirects
 	BytesSent                   int64 // body
-	BytesIn, BytesOut           int64
+	BytesIn, BytesOut           int64 // head and body
 	Start                       time.Time
 	Duration                    time.Duration
-	KeepAlives                  int
-	Completed                   bool
-	Script                      string
+	KeepAlives                  int      // earlier requests on the connection
+	Completed                   bool     // the whole response went out
+	KeepAlive                   bool     // the connection may go on
+	Script, Handler             string   // of the final request
+	LogID                       []byte   // in the error log; nil when nothing was logged there
+	First, Final                *Request // before and after internal redirects; nil on the fast route
 }
 
 // Request is a request off the fast route, independent of the HTTP version.
@@ -272,5 +283,6 @@ type Request struct {
 	locs      []*section // Locations of this URI
 	onlyLocs  bool       // probe: locs is given, do not match
 	redirects int
+	logged    bool
 	dynamic   bool // .htaccess files were looked for
 }

@@ -91,6 +91,11 @@ func (r *Reactor) timedOut(c *Conn) bool {
 	if !c.expired.Load() || (c.phase != phHead && c.phase != phBody) {
 		return false
 	}
+	if q := c.req; c.phase == phHead { // what is known of the request is of the one before
+		q.Head.Method, q.Head.Target, q.Head.Host, q.Head.NFields, q.Head.Flags = http1.Span{}, http1.Span{}, http1.Span{}, 0, 0
+		q.StartUs, q.Sent, q.SentBody, q.KeptLen, q.KeepHead, q.Logged, q.Aborted, q.Result = r.wall+r.now()/1000, 0, 0, 0, 0, 0, 0, 0
+		q.BodyOff, c.bodyEnd = 0, 0
+	}
 	r.h.Bad(c, c.req, 408)
 	c.req.KeepAlive = 0
 	c.closing = true
@@ -164,7 +169,8 @@ func (r *Reactor) advance(th *thread, c *Conn) step {
 		q.StartUs = r.wall + r.now()/1000
 		q.Status, q.Result, q.SentBody, q.RequestNo = 0, 0, 0, uint64(c.Requests)
 		q.Aborted, q.StatusOverride, q.ScriptLen = 0, 0, 0
-		q.BodyRead, q.BodyLen, q.StreamLeft, q.ChunkState, q.BodyLimit = 0, 0, 0, 0, 0
+		q.Sent, q.KeptLen, q.KeepHead, q.Logged = 0, 0, 0, 0
+		q.BodyOff, q.BodyRead, q.BodyLen, q.StreamLeft, q.ChunkState, q.BodyLimit = 0, 0, 0, 0, 0, 0
 		c.bodyEnd, c.scanned, c.continued = 0, 0, false
 		if st != http1.OK {
 			q.KeepAlive = 0
@@ -310,6 +316,21 @@ func (r *Reactor) skipBody(c *Conn) bool {
 	return true
 }
 
+// BytesIn is the size of the current request as received so far, head and
+// framing of the body included. For the owner, from Route to Done.
+func (c *Conn) BytesIn() int64 {
+	q := c.req
+	switch {
+	case c.bodyEnd > 0:
+		return int64(c.bodyEnd)
+	case q.BodyOff == 0: // no usable head
+		return int64(q.InLen)
+	case q.Head.Flags&http1.FlagContentLength != 0 && q.StreamLeft+int64(q.BodyLen) > 0:
+		return int64(q.BodyOff) + q.Head.ContentLength - q.StreamLeft
+	}
+	return int64(q.InLen)
+}
+
 // run calls the application on this Python thread, then writes.
 func (r *Reactor) run(th *thread, c *Conn) step {
 	q := c.req
@@ -354,6 +375,7 @@ func (r *Reactor) flush(c *Conn) step {
 		switch {
 		case e == 0:
 			q.OutOff += uint64(n)
+			q.Sent += uint64(n)
 		case e == syscall.EAGAIN:
 			return r.blocked(c)
 		case e != syscall.EINTR:
@@ -371,6 +393,7 @@ func (r *Reactor) flush(c *Conn) step {
 			q.Aborted = 1
 		default:
 			q.FileLeft -= int64(n)
+			q.Sent += uint64(n)
 		}
 	}
 	if q.FileFD >= 0 {
@@ -451,6 +474,7 @@ func (r *Reactor) tryFlush(q *Req) {
 			syscall.MSG_DONTWAIT|syscall.MSG_NOSIGNAL, 0, 0)
 		if e == 0 {
 			q.OutOff += uint64(n)
+			q.Sent += uint64(n)
 			if q.OutOff == q.OutLen {
 				q.OutOff, q.OutLen = 0, 0
 			}

@@ -45,6 +45,11 @@ type Req struct {
 	ChunkLeft              int64
 	RemotePort, LocalPort  uint32
 	Remote, Local          [64]byte
+	Sent                   uint64         // response bytes, head and framing included, that the socket took
+	Kept                   unsafe.Pointer // KeepHead: a copy of the response's head
+	KeptLen, KeptCap       uint32
+	KeepHead               uint32 // the access log wants fields of the response
+	Logged                 uint32 // an error log record was written for the request
 }
 
 // SizeofReq lets the caller compare with the C structure.
@@ -68,18 +73,17 @@ type Memory struct {
 // Input is the received bytes, from the start of the head.
 func (r *Req) Input() []byte { return unsafe.Slice((*byte)(r.In), int(r.InLen)) }
 
-// Output is the output buffer's memory. After a response was written it begins
-// with the response's head unless a long stream has reused it.
-func (r *Req) Output() []byte {
-	if r.OutCap == 0 {
-		return nil
-	}
-	return unsafe.Slice((*byte)(r.Out), int(r.OutCap))
-}
-
 // Bytes is the part of the input that a span names.
 func (r *Req) Bytes(s http1.Span) []byte {
 	return unsafe.Slice((*byte)(r.In), int(r.InLen))[s.Off : s.Off+s.Len]
+}
+
+// ResponseHead is the head of the response that was written, after KeepHead was set.
+func (r *Req) ResponseHead() []byte {
+	if r.KeptLen == 0 {
+		return nil
+	}
+	return unsafe.Slice((*byte)(r.Kept), int(r.KeptLen))
 }
 
 // Append adds response bytes to the output buffer.
@@ -91,6 +95,15 @@ func (m *Memory) Append(r *Req, p []byte) {
 	}
 	copy(unsafe.Slice((*byte)(r.Out), int(r.OutCap))[r.OutLen:], p)
 	r.OutLen += uint64(len(p))
+}
+
+// Keep copies the response's head for ResponseHead.
+func (m *Memory) Keep(r *Req, head []byte) {
+	if len(head) > int(r.KeptCap) {
+		r.Kept, r.KeptCap = m.Realloc(r.Kept, uintptr(len(head))), uint32(len(head))
+	}
+	copy(unsafe.Slice((*byte)(r.Kept), int(r.KeptCap)), head)
+	r.KeptLen = uint32(len(head))
 }
 
 // SetExtra copies the per-request environ additions (python.AppendSet format).

@@ -73,6 +73,11 @@ typedef struct mw_req {
     uint32_t remote_port, local_port;
     char remote[64];
     char local[64];
+    uint64_t sent;                /* response bytes, head and framing included, that the socket took */
+    char *kept;                   /* malloc or NULL: copy of the response's head, for the access log */
+    uint32_t kept_len, kept_cap;
+    uint32_t keep_head;           /* make that copy */
+    uint32_t logged;              /* an error log record was written for the request */
 } mw_req;
 
 /* One WSGI target. Strings are copied by mw_route_add. */

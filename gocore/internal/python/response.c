@@ -91,6 +91,7 @@ int mw_out_flush(mw_req *r, int timeout_ms) {
         int e = errno;
         if (m > 0) {
             r->out_off += (uint64_t)m;
+            r->sent += (uint64_t)m;
             if (r->out_off == r->out_len) r->out_off = r->out_len = 0;
         } else if (m < 0 && e != EAGAIN && e != EWOULDBLOCK && e != EINTR) {
             r->aborted = 1;
@@ -263,6 +264,18 @@ static int64_t parse_length(const char *p, Py_ssize_t n) {
     return v;
 }
 
+/* The access log wants fields of the response, and a stream uses the buffer again. */
+static void keep_head(mw_req *r, const char *p, size_t n) {
+    if (n > r->kept_cap) {
+        char *q = n <= UINT32_MAX ? mw_realloc(r->kept, n) : NULL;
+        if (!q) return; /* the log will show "-" */
+        r->kept = q;
+        r->kept_cap = (uint32_t)n;
+    }
+    memcpy(r->kept, p, n);
+    r->kept_len = (uint32_t)n;
+}
+
 /* Write status line and fields to out. known >= 0: the whole body has that many bytes. */
 int mw_commit(mw_response *s, int64_t known) {
     mw_req *r = s->req;
@@ -354,6 +367,7 @@ int mw_commit(mw_response *s, int64_t known) {
     if (!r->keep_alive) rc |= PUT(r, "Connection: close\r\n");
     else if (!(r->head.flags & MW_HTTP11)) rc |= PUT(r, "Connection: keep-alive\r\n");
     rc |= PUT(r, "\r\n");
+    if (r->keep_head && !rc) keep_head(r, r->out + mark, r->out_len - mark);
     unlock(r);
     if (rc) { PyErr_NoMemory(); return -1; }
     s->committed = 1;
@@ -378,6 +392,7 @@ static int send_direct(mw_req *r, const char *p, size_t n, const char *after, si
         }
         if (m < 0) { r->aborted = 1; unlock(r); return -1; }
         size_t k = (size_t)m, head = r->out_len - r->out_off;
+        r->sent += (uint64_t)m;
         if (k < head) { r->out_off += k; continue; }
         r->out_off = r->out_len = 0;
         k -= head;
@@ -451,6 +466,7 @@ int mw_send_file(mw_response *s, int fd, int64_t off, int64_t len) {
         if (m < 0 && errno != EAGAIN && errno != EWOULDBLOCK) r->aborted = 1;
         if (m < 0) break;
         r->out_off += (uint64_t)m;
+        r->sent += (uint64_t)m;
     }
     if (r->out_off == r->out_len) r->out_off = r->out_len = 0;
     while (!r->aborted && !r->out_len && off < end) {
@@ -460,6 +476,7 @@ int mw_send_file(mw_response *s, int fd, int64_t off, int64_t len) {
         if (m < 0 && (errno == EAGAIN || errno == EWOULDBLOCK)) break;
         if (m <= 0) { r->aborted = m < 0; r->keep_alive = 0; r->result = MW_CUT; break; } /* file shrank */
         off = (int64_t)o;
+        r->sent += (uint64_t)m;
     }
     unlock(r);
     if (!r->aborted && r->result != MW_CUT && off < end) {

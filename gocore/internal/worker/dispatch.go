@@ -5,10 +5,7 @@
 package worker
 
 import (
-	"bytes"
-	"os"
 	"strconv"
-	"strings"
 	"sync"
 	"sync/atomic"
 	"syscall"
@@ -101,6 +98,9 @@ func (d *dispatcher) Route(c *listen.Conn, q *listen.Req) listen.Action {
 					return d.status(c, q, host, nil, 411)
 				}
 				q.Route, q.ScriptLen, q.BodyLimit = t.route.id, uint32(n), p.BodyLimit
+				if p.Host.LogsResponse {
+					q.KeepHead = 1
+				}
 				c.Tag = t
 				return listen.Run
 			}
@@ -225,6 +225,9 @@ func (d *dispatcher) phases(c *listen.Conn, q *listen.Req, host *httpd.VirtualHo
 	}
 	d.mem.SetExtra(q, x)
 	q.Route, q.BodyLimit, q.StatusOverride = rt.id, p.BodyLimit, uint32(out.StatusOverride)
+	if host.LogsResponse {
+		q.KeepHead = 1
+	}
 	c.Tag = &target{host: host, route: rt, req: r, out: out}
 	return listen.Run
 }
@@ -271,6 +274,9 @@ func (d *dispatcher) respond(c *listen.Conn, q *listen.Req, host *httpd.VirtualH
 		b = append(b, "Connection: keep-alive\r\n"...)
 	}
 	b = append(b, "\r\n"...)
+	if host.LogsResponse {
+		d.mem.Keep(q, b)
+	}
 	head := q.Head.Method.Len == 4 && string(q.Bytes(q.Head.Method)) == "HEAD"
 	if !head && !noBody(out.Status) {
 		b = append(b, out.Body...)
@@ -357,77 +363,6 @@ func (d *dispatcher) Handoff(fd int, pending []byte) bool {
 		return false
 	}
 	return d.w.control.Send(&process.Frame{Type: process.FrameHandoff, Payload: pending, FDs: []int{fd}}) == nil
-}
-
-func (d *dispatcher) log(c *listen.Conn, q *listen.Req, t *target) {
-	e := httpd.LogEntry{Local: c.Local, Remote: c.Remote, Status: int(q.Status), BytesSent: q.SentBody,
-		BytesIn: int64(q.InLen), BytesOut: q.SentBody, Start: time.Now(), KeepAlives: c.Requests - 1, Completed: q.Aborted == 0}
-	if q.Head.Method.Len > 0 && uint64(q.Head.HeadLen) <= q.InLen {
-		e.Method, e.Target, e.Host = q.Bytes(q.Head.Method), q.Bytes(q.Head.Target), q.Bytes(q.Head.Host)
-	}
-	e.Proto = []byte("HTTP/1.0")
-	if q.Head.Flags&http1.FlagHTTP11 != 0 {
-		e.Proto = []byte("HTTP/1.1")
-	}
-	e.HeaderLookup = func(name string) (string, bool) {
-		for _, f := range q.Head.Fields[:q.Head.NFields] {
-			if bytes.EqualFold(q.Bytes(f.Name), []byte(name)) {
-				return string(q.Bytes(f.Value)), true
-			}
-		}
-		return "", false
-	}
-	e.ResponseLookup = func(name string) (string, bool) {
-		if t.out != nil {
-			for _, f := range t.out.Header {
-				if strings.EqualFold(f.Name, name) {
-					return f.Value, true
-				}
-			}
-		}
-		if t.route != nil { // the head that Python wrote is still at the start of the buffer
-			return responseField(q.Output(), name)
-		}
-		return "", false
-	}
-	e.EnvLookup = func(name string) (string, bool) {
-		if t.route != nil {
-			for _, v := range t.route.plan.Environ {
-				if v.Name == name {
-					return v.Value, true
-				}
-			}
-		}
-		if name == "PID" {
-			return strconv.Itoa(os.Getpid()), true
-		}
-		return "", false
-	}
-	if t.req != nil {
-		e.RemoteUser, e.Start, e.Duration = t.req.User, t.req.Start, time.Since(t.req.Start)
-	} else if q.StartUs > 0 {
-		e.Start = time.UnixMicro(q.StartUs)
-		e.Duration = time.Since(e.Start)
-	}
-	if t.route != nil {
-		e.Script = t.route.plan.Script
-	}
-	t.host.LogAccess(&e)
-}
-
-// responseField looks a field up in a response head.
-func responseField(head []byte, name string) (string, bool) {
-	for len(head) > 0 {
-		line, rest, found := bytes.Cut(head, []byte("\r\n"))
-		if !found || len(line) == 0 {
-			return "", false
-		}
-		head = rest
-		if i := bytes.IndexByte(line, ':'); i >= 0 && bytes.EqualFold(line[:i], []byte(name)) {
-			return string(bytes.TrimSpace(line[i+1:])), true
-		}
-	}
-	return "", false
 }
 
 var _ listen.Handler = (*dispatcher)(nil)

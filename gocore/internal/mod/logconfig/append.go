@@ -66,7 +66,7 @@ func (it *item) append(dst []byte, server *Server, e *httpd.LogEntry, clock *sta
 	case opClientIP:
 		return appendAddr(dst, e.Remote)
 	case opPeerIP:
-		return appendAddr(dst, e.Remote)
+		return appendAddr(dst, e.Peer)
 	case opHost:
 		return appendAddr(dst, e.Remote)
 	case opLocalIP:
@@ -93,14 +93,29 @@ func (it *item) append(dst []byte, server *Server, e *httpd.LogEntry, clock *sta
 	case opHeaderIn:
 		return appendNamed(dst, e.HeaderLookup, it.arg)
 	case opHeaderOut:
-		return appendNamed(dst, e.ResponseLookup, it.arg)
+		return appendHeaderOut(dst, e, it.arg)
+	case opNote:
+		return appendNamed(dst, e.NoteLookup, it.arg)
 	case opFile:
+		if it.original && e.First != nil {
+			return appendEscaped(dst, e.First.Filename)
+		}
 		return appendEscaped(dst, e.Script)
+	case opHandler:
+		if it.original && e.First != e.Final {
+			return appendEscaped(dst, e.First.Handler)
+		}
+		return appendEscaped(dst, e.Handler)
+	case opLogID:
+		return append(dst, e.LogID...)
 	case opProto:
 		return appendEscaped(dst, e.Proto)
 	case opKeepAlives:
 		return strconv.AppendInt(dst, int64(e.KeepAlives), 10)
 	case opMethod:
+		if !it.original && e.First != e.Final {
+			return appendEscaped(dst, e.Final.Method)
+		}
 		return appendEscaped(dst, e.Method)
 	case opPort:
 		return server.appendPort(dst, it.unit, e)
@@ -112,19 +127,34 @@ func (it *item) append(dst []byte, server *Server, e *httpd.LogEntry, clock *sta
 		}
 		return strconv.AppendInt(dst, int64(threadID()), 10)
 	case opQuery:
+		if !it.original && e.First != e.Final {
+			if e.Final.Query == "" {
+				return dst
+			}
+			return appendEscaped(append(dst, '?'), e.Final.Query)
+		}
 		if q := bytes.IndexByte(e.Target, '?'); q >= 0 {
 			return appendEscaped(dst, e.Target[q:])
 		}
 		return dst
 	case opRequestLine:
-		return appendRequestLine(dst, e)
+		return appendEscaped(dst, e.Line)
 	case opStatus:
 		return appendStatus(dst, it, e)
 	case opTime:
 		return it.appendTime(dst, e, clock)
 	case opUser:
+		if it.original && e.First != nil {
+			return appendEscaped(dst, e.First.User)
+		}
 		return appendEscaped(dst, e.RemoteUser)
 	case opPath:
+		switch {
+		case !it.original && e.Final != nil:
+			return appendEscaped(dst, e.Final.URI)
+		case e.First != nil && e.First.URI != "":
+			return appendEscaped(dst, e.First.URI)
+		}
 		return appendPath(dst, e.Target)
 	case opServerName:
 		return appendEscaped(dst, server.Name)
@@ -136,7 +166,7 @@ func (it *item) append(dst []byte, server *Server, e *httpd.LogEntry, clock *sta
 	case opConnState:
 		return appendConnState(dst, e)
 	}
-	return dst // opLogname, opNothing and whatever the entry does not carry
+	return dst // opLogname, opFirstByte, opNothing: never known here
 }
 
 // appendAddr appends the address without port and, for IPv6, without zone
@@ -210,19 +240,18 @@ func (it *item) appendTime(dst []byte, e *httpd.LogEntry, clock *stamp) []byte {
 	return appendStrftime(dst, it.arg, t)
 }
 
-// appendRequestLine appends the request line as it was received.
-func appendRequestLine(dst []byte, e *httpd.LogEntry) []byte {
-	if len(e.Method) == 0 && len(e.Target) == 0 {
-		return dst // nothing readable came
+// appendHeaderOut appends a field of the response. As in Apache Content-Type
+// is shown without its parameters.
+func appendHeaderOut(dst []byte, e *httpd.LogEntry, name string) []byte {
+	if e.ResponseLookup == nil || !strings.EqualFold(name, "Content-Type") {
+		return appendNamed(dst, e.ResponseLookup, name)
 	}
-	dst = appendEscaped(dst, e.Method)
-	if len(e.Target) > 0 {
-		dst = appendEscaped(append(dst, ' '), e.Target)
+	v, ok := e.ResponseLookup(name)
+	if !ok {
+		return append(dst, '-')
 	}
-	if len(e.Proto) > 0 {
-		dst = appendEscaped(append(dst, ' '), e.Proto)
-	}
-	return dst
+	v, _, _ = strings.Cut(v, ";")
+	return appendEscaped(dst, strings.TrimRight(v, " \t"))
 }
 
 // appendPath appends the decoded path of a request target. Apache logs
@@ -298,7 +327,7 @@ func (server *Server) appendPort(dst []byte, u unit, e *httpd.LogEntry) []byte {
 	case portLocal:
 		return strconv.AppendInt(dst, int64(e.Local.Port()), 10)
 	case portRemote:
-		return strconv.AppendInt(dst, int64(e.Remote.Port()), 10)
+		return strconv.AppendInt(dst, int64(e.Peer.Port()), 10)
 	}
 	port := 0
 	if !server.UseCanonical {
@@ -322,15 +351,22 @@ func (server *Server) appendPort(dst []byte, u unit, e *httpd.LogEntry) []byte {
 // appendConnState appends %X: X when the connection broke before the response
 // was complete, + when it may be used again, - when it is closed.
 func appendConnState(dst []byte, e *httpd.LogEntry) []byte {
-	if !e.Completed {
+	switch {
+	case !e.Completed:
 		return append(dst, 'X')
+	case e.KeepAlive:
+		return append(dst, '+')
 	}
 	return append(dst, '-')
 }
 
 func appendStatus(dst []byte, it *item, e *httpd.LogEntry) []byte {
-	if e.Status <= 0 {
+	status := e.Status
+	if it.original && e.FirstStatus != 0 {
+		status = e.FirstStatus
+	}
+	if status <= 0 {
 		return append(dst, '-')
 	}
-	return strconv.AppendInt(dst, int64(e.Status), 10)
+	return strconv.AppendInt(dst, int64(status), 10)
 }

@@ -96,7 +96,7 @@ type Server struct {
 
 // originalByDefault has the letters that speak of the original request unless
 // '>' is given (mod_log_config, "Modifiers").
-const originalByDefault = "sUTDrL"
+const originalByDefault = "sUTDrLP"
 
 // Compile compiles a LogFormat string. The error, for people, names the
 // directive that is unknown.
@@ -147,6 +147,16 @@ func Compile(format string) (*Format, error) {
 	lit = append(lit, '\n')
 	flush()
 	return f, nil
+}
+
+// usesResponse says whether a line shows fields of the response.
+func (f *Format) usesResponse() bool {
+	for i := range f.items {
+		if f.items[i].op == opHeaderOut {
+			return true
+		}
+	}
+	return false
 }
 
 // compileItem compiles what follows a percent sign and says how many bytes it

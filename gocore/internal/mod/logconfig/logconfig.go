@@ -180,38 +180,45 @@ func parseTarget(k *httpd.Cmd) (httpd.LogTarget, error) {
 // check resolves nicknames, which may stand after their use.
 func check(k *httpd.Checker, c *Config) {
 	for _, l := range c.logs {
-		if l.format != nil { // of the main server, which was checked first
-			continue
+		if l.format == nil { // else of the main server, which was checked first
+			l.compile(k, c)
 		}
-		text, known := c.formats[l.name]
-		switch {
-		case l.name == "":
-			text = c.defaultFormat
-			if text == "" {
-				text = commonFormat
-			}
-		case !known:
-			text = l.name
-			if !strings.Contains(text, "%") {
-				d := conf.Diagnostic{Severity: conf.Warning, Code: "LOG-UNKNOWN-FORMAT", Pos: l.pos, Directive: l.by,
-					Message: fmt.Sprintf("no LogFormat has the nickname %q, so every line will be just this text", l.name)}
-				names := make([]string, 0, len(c.formats))
-				for n := range c.formats {
-					names = append(names, n)
-				}
-				if len(names) > 0 {
-					d.Suggestion = "define it, or use one of: " + strings.Join(names, ", ")
-				}
-				k.Report(d)
-			}
+		if l.format != nil && l.format.usesResponse() {
+			k.Host.LogsResponse = true
 		}
-		f, err := Compile(text)
-		if err != nil {
-			k.Report(conf.Diagnostic{Severity: conf.Error, Code: "LOG-FORMAT", Pos: l.pos, Directive: l.by, Message: err.Error()})
-			continue
-		}
-		l.format = f
 	}
+}
+
+// compile finds the log's format.
+func (l *customLog) compile(k *httpd.Checker, c *Config) {
+	text, known := c.formats[l.name]
+	switch {
+	case l.name == "":
+		text = c.defaultFormat
+		if text == "" {
+			text = commonFormat
+		}
+	case !known:
+		text = l.name
+		if !strings.Contains(text, "%") {
+			d := conf.Diagnostic{Severity: conf.Warning, Code: "LOG-UNKNOWN-FORMAT", Pos: l.pos, Directive: l.by,
+				Message: fmt.Sprintf("no LogFormat has the nickname %q, so every line will be just this text", l.name)}
+			names := make([]string, 0, len(c.formats))
+			for n := range c.formats {
+				names = append(names, n)
+			}
+			if len(names) > 0 {
+				d.Suggestion = "define it, or use one of: " + strings.Join(names, ", ")
+			}
+			k.Report(d)
+		}
+	}
+	f, err := Compile(text)
+	if err != nil {
+		k.Report(conf.Diagnostic{Severity: conf.Error, Code: "LOG-FORMAT", Pos: l.pos, Directive: l.by, Message: err.Error()})
+		return
+	}
+	l.format = f
 }
 
 func logFiles(c *Config) []httpd.LogTarget {
@@ -247,7 +254,7 @@ func (l *customLog) wanted(e *httpd.LogEntry) bool {
 // log appends the entry's line to every log of the host. No allocation in
 // steady state; it blocks only when a target is a megabyte behind.
 func log(v *httpd.VirtualHost, c *Config, e *httpd.LogEntry) {
-	server := Server{Name: v.ServerName, Port: uint16(v.ServerPort)}
+	server := Server{Name: v.ServerName, Port: uint16(v.ServerPort), UseCanonical: v.UseCanonicalName, PhysicalPort: v.UseCanonicalPhysicalPort}
 	if v.TLS {
 		server.DefaultScheme = "https"
 	}

@@ -35,11 +35,12 @@ func lookup(m map[string]string) func(string) (string, bool) {
 
 func entry() *httpd.LogEntry {
 	return &httpd.LogEntry{
+		Line: []byte("GET /a%20b/%7Ex%zz?q=1&r=\"2\" HTTP/1.1"), LogID: []byte("00000000000000a1-3"), Handler: "wsgi-script", KeepAlive: true,
 		Method: []byte("GET"), Target: []byte("/a%20b/%7Ex%zz?q=1&r=\"2\""), Proto: []byte("HTTP/1.1"), Host: []byte("www.example.org:8080"),
 		HeaderLookup:   lookup(request),
-		ResponseLookup: lookup(map[string]string{"content-type": "text/html"}),
+		ResponseLookup: lookup(map[string]string{"content-type": "text/html; charset=utf-8", "x-request": "7"}),
 		EnvLookup:      lookup(map[string]string{"mod_wsgi.process_group": "app"}),
-		Local:          netip.MustParseAddrPort("192.0.2.1:8000"), Remote: netip.MustParseAddrPort("[::ffff:198.51.100.7]:5555"),
+		Local:          netip.MustParseAddrPort("192.0.2.1:8000"), Remote: netip.MustParseAddrPort("[::ffff:198.51.100.7]:5555"), Peer: netip.MustParseAddrPort("203.0.113.9:6666"),
 		RemoteUser: "joe smith", Status: 200, BytesSent: 1234, BytesIn: 100, BytesOut: 1500,
 		Start:    time.Date(2024, 2, 29, 7, 5, 9, 12345678, time.FixedZone("CET", 3600)),
 		Duration: 2500 * time.Millisecond, KeepAlives: 3, Completed: true, Script: "/srv/app.wsgi",
@@ -51,18 +52,18 @@ func TestFormat(t *testing.T) {
 		{"%h %l %u %t \"%r\" %>s %b", `198.51.100.7 - joe smith [29/Feb/2024:07:05:09 +0100] "GET /a%20b/%7Ex%zz?q=1&r=\"2\" HTTP/1.1" 200 1234`},
 		{`\"%{Referer}i\" \t%{User-agent}i \q\\`, "\\\"http://a.example/?q=\\\"x\\\"\\\" \tcurl/8\\x1b[31m\\n \\q\\"},
 		{"100%%", "100%"},
-		{"%a %{c}a %A", "198.51.100.7 198.51.100.7 192.0.2.1"},
+		{"%a %{c}a %A", "198.51.100.7 203.0.113.9 192.0.2.1"},
 		{"%B %I %O %S", "1234 100 1500 1600"},
 		{"%D %T %{s}T %{ms}T %{us}T", "2500000 2 2 2500 2500000"},
 		{"%{mod_wsgi.process_group}e %{none}e %{x}n", "app - -"},
-		{"%{content-type}o %{none}o %{empty}i.", "text/html - ."},
+		{"%{Content-Type}o %{x-request}o %{none}o %{empty}i.", "text/html 7 - ."},
 		{"%{sid}C %{a}C %{zz}C", "abc=d 1 -"},
-		{"%f %H %m %k %X", "/srv/app.wsgi HTTP/1.1 GET 3 -"},
+		{"%f %H %m %k %X", "/srv/app.wsgi HTTP/1.1 GET 3 +"},
 		{"%U|%q", `/a b/~x%zz|?q=1&r=\"2\"`},
-		{"%v %V %p %{local}p %{remote}p %{canonical}p", "example.org www.example.org 8080 8000 5555 8080"},
+		{"%v %V %p %{local}p %{remote}p %{canonical}p", "example.org www.example.org 8080 8000 6666 8080"},
 		{"%P %{pid}P", strconv.Itoa(pid) + " " + strconv.Itoa(pid)},
 		{"%400,501{User-agent}i %!200,304{Referer}i %200s %!404s", "- - 200 200"},
-		{"%s %<s %>s %R %L", "200 200 200 - -"},
+		{"%s %<s %>s %R %L", "200 200 200 wsgi-script 00000000000000a1-3"},
 		{"%{sec}t %{msec}t %{usec}t %{msec_frac}t %{usec_frac}t", "1709186709 1709186709012 1709186709012345 012 012345"},
 		{"%{end:sec}t %{begin:%H:%M}t %{end:}t", "1709186711 07:05 [29/Feb/2024:07:05:11 +0100]"},
 		{"%{%Y-%m-%dT%H:%M:%S%z}t", "2024-02-29T07:05:09+0100"},
@@ -73,6 +74,32 @@ func TestFormat(t *testing.T) {
 			require.NoError(t, err)
 			assert.Equal(t, c.want+"\n", string(f.Append(nil, &Server{Name: "example.org"}, entry(), &stamp{})))
 		})
+	}
+}
+
+// After an internal redirect the letters differ in the request they speak of
+// (mod_log_config, "Modifiers").
+func TestFormatInternalRedirect(t *testing.T) {
+	e := entry()
+	e.Status, e.FirstStatus = 404, 200
+	e.First = &httpd.Request{Method: "POST", URI: "/old", Filename: "/srv/old", Handler: "h1", User: "anna"}
+	e.Final = &httpd.Request{Method: "GET", URI: "/new", Query: "x=1", Filename: "/srv/new", Handler: "h2", Prev: e.First}
+	e.Method, e.Script, e.Handler, e.RemoteUser = []byte("POST"), "/srv/new", "h2", "anna"
+	for format, want := range map[string]string{
+		"%s %>s %<s": "200 404 200", "%U %>U": "/old /new", "%m %<m": "GET POST", "%q %<q": `?x=1 ?q=1&r=\"2\"`,
+		"%f %<f": "/srv/new /srv/old", "%R %<R": "h2 h1", "%u %<u": "anna anna", "%404U %200U %!404U": "/old - -",
+	} {
+		f, err := Compile(format)
+		require.NoError(t, err)
+		assert.Equal(t, want+"\n", string(f.Append(nil, &Server{}, e, nil)), format)
+	}
+}
+
+func TestFormatConnectionState(t *testing.T) {
+	f, err := Compile("%X")
+	require.NoError(t, err)
+	for want, e := range map[string]httpd.LogEntry{"X": {KeepAlive: true}, "-": {Completed: true}, "+": {Completed: true, KeepAlive: true}} {
+		assert.Equal(t, want+"\n", string(f.Append(nil, &Server{}, &e, nil)))
 	}
 }
 
