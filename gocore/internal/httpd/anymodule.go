@@ -17,6 +17,7 @@ type AnyModule interface {
 type moduleMeta struct {
 	name, id, file string
 	also           []string
+	filters        []string // names of output filters
 }
 
 // rowRef is a directive row without its type parameter.
@@ -43,6 +44,11 @@ type hooks struct {
 	routes     func(any) []Route
 	phase      [nPhases]func(*Request, any) Status
 	handler    func(*Request, any) *Outcome
+	response   func(*Request, any, *ResponseHead)
+	hasResp    func(any) bool
+	insert     func(*Request, any, *ResponseHead) []string
+	filter     func(*Request, any, *ResponseHead) BodyFilter
+	hasFilter  func(any) bool
 	hasLog     func(any) bool
 	logFiles   func(any) []LogTarget
 	openLogs   func(any, func(LogTarget) *LogFile) error
@@ -65,7 +71,9 @@ const (
 	nPhases
 )
 
-func (m *Module[C]) meta() moduleMeta { return moduleMeta{m.Name, m.ID, m.File, m.Also} }
+func (m *Module[C]) meta() moduleMeta {
+	return moduleMeta{m.Name, m.ID, m.File, m.Also, m.OutputFilters}
+}
 
 func (m *Module[C]) newConf() any {
 	if m.New != nil {
@@ -124,6 +132,21 @@ func (m *Module[C]) bind() hooks {
 	}
 	if f := m.Handler; f != nil {
 		h.handler = func(r *Request, c any) *Outcome { return f(r, c.(*C)) }
+	}
+	if f := m.Response; f != nil {
+		h.response = func(r *Request, c any, head *ResponseHead) { f(r, c.(*C), head) }
+	}
+	if f := m.HasResponse; f != nil {
+		h.hasResp = func(c any) bool { return f(c.(*C)) }
+	}
+	if f := m.Insert; f != nil {
+		h.insert = func(r *Request, c any, head *ResponseHead) []string { return f(r, c.(*C), head) }
+	}
+	if f := m.Filter; f != nil {
+		h.filter = func(r *Request, c any, head *ResponseHead) BodyFilter { return f(r, c.(*C), head) }
+	}
+	if f := m.HasFilter; f != nil {
+		h.hasFilter = func(c any) bool { return f(c.(*C)) }
 	}
 	if f := m.HasLog; f != nil {
 		h.hasLog = func(c any) bool { return f(c.(*C)) }

@@ -161,6 +161,23 @@ type Module[C any] struct {
 	Fixup      func(r *Request, c *C) Status   // as PostRead
 	Handler    func(r *Request, c *C) *Outcome // first that gives an outcome; looks at r.Handler
 
+	// Response runs on every response (file, error page, redirect, WSGI
+	// application, proxy) before its head is sent, after the filters were chosen.
+	Response    func(r *Request, c *C, h *ResponseHead)
+	HasResponse func(c *C) bool // would Response do anything? false costs nothing; nil: true
+	// Insert names output filters for the response, in order, upper case; the
+	// names are those that modules list in OutputFilters.
+	Insert        func(r *Request, c *C, h *ResponseHead) []string
+	OutputFilters []string // names that the Filter hook serves, upper case
+	// Filter may take the body and change the head for it; nil: not me. It is
+	// also asked for HEAD requests and for 304, where only the head goes out.
+	// Modules in list order: filters of content, then those of transfer (ratelimit).
+	Filter func(r *Request, c *C, h *ResponseHead) BodyFilter
+	// HasFilter says that with these settings a response may be filtered. A
+	// module whose Filter serves names alone leaves it nil: the one that
+	// inserts the names says so.
+	HasFilter func(c *C) bool
+
 	HasLog   func(c *C) bool                                 // the host writes an access log
 	LogFiles func(c *C) []LogTarget                          // files and pipes to open before privileges drop
 	OpenLogs func(c *C, open func(LogTarget) *LogFile) error // once, before the first request

@@ -55,9 +55,12 @@ func (r *Request) run() *Outcome {
 		return r.Fail(int(st))
 	}
 	out := r.handle()
-	out.Header = append(append(out.Header, r.Out...), r.ErrOut...)
 	if out.Request == nil {
 		out.Request = r
+	}
+	if out.Request == r && !out.page { // else another run has done it, or only ErrOut counts
+		out.Header = append(out.Header, r.Out...)
+		out.ErrHeader = append(out.ErrHeader, r.ErrOut...)
 	}
 	return out
 }

@@ -139,11 +139,11 @@ func SplitHost(h string) (name, port string) {
 
 // bare is an outcome with a status and what always goes with it.
 func (r *Request) bare(status int) *Outcome {
-	out := &Outcome{Status: status, CloseConn: dropsConnection(status), Request: r}
+	out := &Outcome{Status: status, CloseConn: dropsConnection(status), Request: r, page: true}
 	if status == http.StatusMethodNotAllowed {
 		out.Header = append(out.Header, Field{"Allow", r.allowed()})
 	}
-	out.Header = append(out.Header, r.ErrOut...)
+	out.ErrHeader = append(out.ErrHeader, r.ErrOut...)
 	return out
 }
 

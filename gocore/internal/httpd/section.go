@@ -124,6 +124,8 @@ type merged struct {
 	core       *CoreConfig
 	environ    []EnvVar // constant additions of the modules
 	perRequest bool     // some module's outcome depends on the request
+	response   []int    // slots of the modules whose response hook does something
+	filtered   bool     // output filters may apply
 }
 
 // mergeCache remembers merged settings by sequence of section ids. Sequences
@@ -184,6 +186,12 @@ func (s *Server) newMerged(key string, c []any) *merged {
 		}
 		if h.perRequest != nil && h.perRequest(c[i]) {
 			m.perRequest = true
+		}
+		if h.response != nil && (h.hasResp == nil || h.hasResp(c[i])) {
+			m.response = append(m.response, i)
+		}
+		if h.hasFilter != nil && h.hasFilter(c[i]) {
+			m.filtered = true
 		}
 	}
 	return m

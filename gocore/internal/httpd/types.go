@@ -4,6 +4,7 @@
 package httpd
 
 import (
+	"io"
 	"net/netip"
 	"os"
 	"sync"
@@ -203,13 +204,23 @@ type Outcome struct {
 	Env                  []EnvVar // per-request additions, override Plan.Environ
 	StatusOverride       int      // keep this status whatever the application says; 0 none
 
+	// Stream, if set, writes the response itself, on a goroutine of its own
+	// that may wait: CGI programs, proxies, what is too long to hold in memory.
+	// It calls w.WriteHead once, then Write; r.Body() is the request's body. An
+	// error before WriteHead is answered with 502 (or the status of a
+	// StatusError), after it the connection is cut. Status, Header, Body and
+	// File do not count then.
+	Stream func(w StreamWriter) error
+
 	Status           int
-	Header           []Field // with a Plan: fields to add to the application's response
+	Header           []Field // headers_out; with a Plan: fields to add to the application's response
+	ErrHeader        []Field // err_headers_out: sent whatever hooks and error pages do
 	Body             []byte
 	File             *os.File
 	FileOff, FileLen int64
 	CloseConn        bool
 	Request          *Request // final request (after internal redirects), for logging
+	page             bool     // made by the server for a status: the fields for a success do not belong to it
 }
 
 // LogEntry is what an access log line is made from. Slices, and strings that
@@ -278,7 +289,9 @@ type Request struct {
 	Prev          *Request // the request that was internally redirected to this one
 	Status        int      // of an error document: the original status
 
+	body      io.Reader // see Body
 	env       []EnvVar
+	filters   []string // names of output filters, upper case
 	m         *merged
 	locs      []*section // Locations of this URI
 	onlyLocs  bool       // probe: locs is given, do not match

@@ -147,7 +147,7 @@ func request(b *strings.Builder, srv *httpd.Server, words []string) {
 		return
 	}
 	fmt.Fprintf(b, " status=%d", out.Status)
-	for _, f := range out.Header {
+	for _, f := range append(out.ErrHeader, out.Header...) {
 		switch f.Name {
 		case "Last-Modified", "ETag", "Date", "Accept-Ranges", "Content-Length":
 		default:

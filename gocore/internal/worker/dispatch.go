@@ -241,8 +241,6 @@ func (d *dispatcher) status(c *listen.Conn, q *listen.Req, host *httpd.VirtualHo
 	return d.respond(c, q, host, r, out)
 }
 
-func noBody(status int) bool { return status == 204 || status == 304 || status/100 == 1 }
-
 // respond appends a finished response; its file, if any, is sent by the reactor.
 func (d *dispatcher) respond(c *listen.Conn, q *listen.Req, host *httpd.VirtualHost, r *httpd.Request, out *httpd.Outcome) listen.Action {
 	c.Tag = &target{host: host, req: r, out: out}
@@ -250,35 +248,25 @@ func (d *dispatcher) respond(c *listen.Conn, q *listen.Req, host *httpd.VirtualH
 	if out.CloseConn {
 		q.KeepAlive = 0
 	}
-	b := http1.AppendStatusLine(make([]byte, 0, 512+len(out.Body)), true, out.Status)
-	b = http1.AppendDate(b, &d.date)
-	b = append(b, "Server: "...)
-	b = append(b, d.w.srv.Software...)
-	b = append(b, "\r\n"...)
-	length := false
-	for _, f := range out.Header {
-		length = length || len(f.Name) == 14 && (f.Name == "Content-Length" || f.Name == "content-length")
-		b = append(b, f.Name...)
-		b = append(b, ": "...)
-		b = append(b, f.Value...)
-		b = append(b, "\r\n"...)
+	h := httpd.ResponseHead{Status: out.Status, Header: out.Header, ErrHeader: out.ErrHeader, Length: int64(len(out.Body)) + out.FileLen}
+	takeFraming(q, &h)
+	if fr := out.Request; fr != nil && fr.Hooked() {
+		if fr.Guard(func() { fr.Outgoing(&h) }) != nil {
+			if out.File != nil {
+				out.File.Close()
+			}
+			out = &httpd.Outcome{Status: 500} // a page would meet the same hooks
+			h = httpd.ResponseHead{Status: 500}
+		}
+		takeFraming(q, &h)
+		q.Status = int32(h.Status)
+		out.Header = append(h.Header, h.ErrHeader...) // for the access log
 	}
-	if !length && !noBody(out.Status) {
-		b = append(b, "Content-Length: "...)
-		b = strconv.AppendInt(b, int64(len(out.Body))+out.FileLen, 10)
-		b = append(b, "\r\n"...)
-	}
-	if q.KeepAlive == 0 {
-		b = append(b, "Connection: close\r\n"...)
-	} else if q.Head.Flags&http1.FlagHTTP11 == 0 {
-		b = append(b, "Connection: keep-alive\r\n"...)
-	}
-	b = append(b, "\r\n"...)
+	b := d.appendHead(make([]byte, 0, 512+len(out.Body)), q, &h, nil, false)
 	if host.LogsResponse {
 		d.mem.Keep(q, b)
 	}
-	head := q.Head.Method.Len == 4 && string(q.Bytes(q.Head.Method)) == "HEAD"
-	if !head && !noBody(out.Status) {
+	if !isHEAD(q) && !h.NoBody() {
 		b = append(b, out.Body...)
 		q.SentBody = int64(len(out.Body))
 		if out.File != nil && out.FileLen > 0 {

@@ -90,7 +90,7 @@ func (s *site) get(line string, fields ...string) answer {
 	out := s.host.Handle(r)
 	require.NotNil(s.t, out)
 	a := answer{status: out.Status, header: map[string]string{}, body: string(out.Body), raw: out}
-	for _, f := range out.Header {
+	for _, f := range append(out.Header, out.ErrHeader...) {
 		_, twice := a.header[f.Name]
 		assert.False(s.t, twice, "%s sent twice", f.Name)
 		a.header[f.Name] = f.Value
