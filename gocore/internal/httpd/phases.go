@@ -12,6 +12,7 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
+	"path"
 	"strings"
 
 	"modwsgi/gocore/internal/http1"
@@ -87,6 +88,14 @@ func (r *Request) clean() Status {
 
 // resolve runs translate to fixups. OK: the handler may run.
 func (r *Request) resolve() Status {
+	if st := r.translate(); st != OK {
+		return st
+	}
+	return r.judge()
+}
+
+// translate maps the URL path to a file.
+func (r *Request) translate() Status {
 	v := r.Host
 	// Location walk 1 exists for the translate phase only (section 3 of the
 	// merge rules): its result is thrown away afterwards.
@@ -108,7 +117,13 @@ func (r *Request) resolve() Status {
 		}
 		r.Filename = r.Base + r.URI
 	}
-	r.m = v.base
+	return OK
+}
+
+// judge runs what follows once the file is known: the walk, the checks of
+// access, and the phases up to fixups.
+func (r *Request) judge() Status {
+	r.m = r.Host.base
 	if st := r.first(phMapStorage); st > OK {
 		return st
 	} else if st == Declined {
@@ -219,16 +234,39 @@ func (r *Request) handle() *Outcome {
 // sub-request (GET, same headers), as DirectoryIndex does. The sub-request is
 // usable if the status is OK.
 func (r *Request) Lookup(uri string) (*Request, Status) {
+	sub, st := r.sub(uri)
+	if st != OK {
+		return nil, st
+	}
+	return sub, sub.resolve()
+}
+
+// LookupFile is Lookup for a file, or one relative to the directory of
+// r.Filename: without a URL path there are no Locations.
+func (r *Request) LookupFile(file string) (*Request, Status) {
+	sub, st := r.sub("")
+	if st != OK {
+		return nil, st
+	}
+	if !strings.HasPrefix(file, "/") {
+		file = path.Join(path.Dir(r.Filename), file)
+	}
+	sub.Filename = file
+	return sub, sub.judge()
+}
+
+// sub makes a sub-request.
+func (r *Request) sub(uri string) (*Request, Status) {
 	if r.redirects >= r.Host.base.core.LimitRecursion.Or(10) {
 		r.Logf(LevelError, "core", "more than %d sub-requests in each other: is there a loop?", r.redirects)
 		return nil, http.StatusInternalServerError
 	}
 	sub := &Request{Method: "GET", RawTarget: r.RawTarget, RawPath: r.RawPath, Query: r.Query, Proto: r.Proto, HostName: r.HostName,
 		Header: r.Header, Local: r.Local, Remote: r.Remote, TLS: r.TLS, Start: r.Start, ContentLength: -1,
-		Host: r.Host, URI: uri, SubRequest: true, Prev: r.Prev, redirects: r.redirects + 1}
+		Host: r.Host, URI: uri, SubRequest: true, Prev: r.Prev, main: r, redirects: r.redirects + 1}
 	sub.env = append(sub.env, r.env...)
 	sub.m = r.Host.base
-	return sub, sub.resolve()
+	return sub, OK
 }
 
 // Adopt makes the result of a sub-request the result of r: file, handler,

@@ -293,6 +293,7 @@ type Request struct {
 	env       []EnvVar
 	filters   []string // names of output filters, upper case
 	m         *merged
+	main      *Request   // of a sub-request: the request that asked
 	locs      []*section // Locations of this URI
 	onlyLocs  bool       // probe: locs is given, do not match
 	redirects int
