@@ -55,8 +55,8 @@ class ConfigError(ValueError):
 class DirectiveInfo(NamedTuple):
     """One directive that this server knows.
 
-    syntax and context are as in the Apache manual. effect is "yes", "ignored" (accepted
-    without effect, for the sake of existing files) or "refused".
+    syntax and context are as in the Apache manual. effect is "yes", "mapped" (by other means
+    than in Apache), "ignored" (accepted without effect, for the sake of existing files) or "refused".
     """
 
     name: str

@@ -28,6 +28,7 @@ type rowRef struct {
 	override   Override
 	section    bool
 	noEffect   bool
+	mapped     bool
 	def, doc   string
 	module     string
 	slot       int
@@ -94,7 +95,7 @@ func (m *Module[C]) rows() []rowRef {
 	for i := range m.Directives {
 		d := &m.Directives[i]
 		out[i] = rowRef{name: d.Name, args: d.Args, min: d.Min, max: d.Max, in: d.In, override: d.Override,
-			section: d.Section, noEffect: d.NoEffect, def: d.Default, doc: d.Doc, module: m.Name}
+			section: d.Section, noEffect: d.NoEffect, mapped: d.Mapped, def: d.Default, doc: d.Doc, module: m.Name}
 		if d.Set != nil {
 			out[i].set = func(k *Cmd, c any) error { return d.Set(k, c.(*C)) }
 		}

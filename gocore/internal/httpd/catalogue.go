@@ -230,8 +230,11 @@ func Catalogue(mods []AnyModule) []DirectiveInfo {
 			if r.section {
 				info.Syntax = "<" + info.Syntax + "> ... </" + r.name + ">"
 			}
-			if r.noEffect {
+			switch {
+			case r.noEffect:
 				info.Effect = "ignored"
+			case r.mapped:
+				info.Effect = "mapped"
 			}
 			out = append(out, info)
 		}

@@ -98,6 +98,7 @@ type Directive[C any] struct {
 	Override Override // class needed in .htaccess, if InHtaccess
 	Section  bool     // a container that the module reads itself (RequireAny ...): Set sees Children
 	NoEffect bool     // known and checked, but does nothing here; Set says so with a notice
+	Mapped   bool     // has its effect by other means than in Apache, as Doc says
 	Default  string   // as in the manual; "" = none
 	Doc      string   // one sentence
 	// Set nil on a Section: the core itself reads the container.
@@ -292,5 +293,5 @@ type DirectiveInfo struct {
 	Override             string
 	Default, Doc         string
 	Section              bool
-	Effect               string // "yes", "ignored" or "refused"
+	Effect               string // "yes", "mapped", "ignored" or "refused"
 }

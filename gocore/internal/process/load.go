@@ -27,6 +27,10 @@ func readConfig(opt SuperviseOptions) (*snapshot, []conf.Diagnostic) {
 	return &snapshot{tree: tree, srv: srv, logs: srv.LogFiles()}, diags
 }
 
+// Unservable lists what is understood in a configuration but would stop the
+// start: for tools that only check.
+func Unservable(srv *httpd.Server) []conf.Diagnostic { return needsFront(srv) }
+
 // needsFront refuses what only a front process could serve: rather no start
 // than an isolation that is not there.
 func needsFront(srv *httpd.Server) []conf.Diagnostic {

@@ -2,6 +2,8 @@
 
 start-server     sets up a server root and serves from this process
 setup-server     only sets it up; its apachectl starts and stops the server
+run-config       serves with a configuration file of one's own
+check            says what the server makes of configuration files
 module-config    the lines that a configuration made by hand begins with
 module-location  the path of the shared library
 install-module   nothing to install, and says so
@@ -22,7 +24,7 @@ if TYPE_CHECKING:
     from .settings import Settings
 
 PROG = "mod_wsgi-express"
-COMMANDS = ("install-module", "module-config", "module-location", "setup-server", "start-server")
+COMMANDS = ("check", "install-module", "module-config", "module-location", "run-config", "setup-server", "start-server")
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -41,6 +43,14 @@ def main(argv: Sequence[str] | None = None) -> int:
             return serve.start(s)
         except KeyboardInterrupt:
             return 0
+    if command == "check":
+        from . import check
+
+        return check.main(words[1:])
+    if command == "run-config":
+        from . import runconfig
+
+        return runconfig.main(words[1:])
     if command == "module-config":
         return module_config(words[1:])
     if command == "module-location":

@@ -54,7 +54,7 @@ var Module = &httpd.Module[Config]{
 			Doc: "Writes an access log in the format of the last LogFormat without nickname."},
 		{Name: "GlobalLog", Args: "file|pipe format|nickname [env=[!]variable]", Min: 2, Max: 3, In: httpd.InServer, Set: setGlobalLog,
 			Doc: "Writes an access log of all virtual hosts, even of those that have their own."},
-		{Name: "BufferedLogs", Args: "On|Off", Min: 1, Max: 1, In: httpd.InServer, Default: "Off", Set: setBufferedLogs,
+		{Name: "BufferedLogs", Args: "On|Off", Min: 1, Max: 1, In: httpd.InServer, Default: "Off", Mapped: true, Set: setBufferedLogs,
 			Doc: "Accepted; access log lines are always buffered, for at most a tenth of a second."},
 	},
 	Merge:    merge,

@@ -1,0 +1,202 @@
+"""`check` and `run-config`: what the server makes of configuration files, its own and Debian's."""
+
+import json
+import os
+import pwd
+import re
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from harness import COMMAND, ENVIRON, Server, finish_all, free_port
+
+pytestmark = pytest.mark.ours
+
+CONFIGS = Path(__file__).parent / "configs"
+DEBIAN = Path("/etc/apache2")
+HELLO = "def application(environ, start_response):\n    start_response('200 OK', [])\n    return [b'hello from ' + environ['SCRIPT_FILENAME'].encode()]\n"
+# Directives that a site below needs and that are refused so far.
+PENDING = {
+    "two-hosts": {"WSGIDaemonProcess"},
+    "group-by-variable": {"RewriteRule"},
+    "variables": {"RewriteRule"},
+    "root-by-rewrite": {"RewriteRule"},
+}
+
+
+def run(*words, env=None):
+    return subprocess.run([*COMMAND, *map(str, words)], capture_output=True, text=True, timeout=60, env={**ENVIRON, **(env or {})})
+
+
+def check_json(file, *words):
+    answer = run("check", "--json", *words, file)
+    report = json.loads(answer.stdout)[str(file)]
+    assert answer.returncode == (0 if report["usable"] else 1)
+    return report
+
+
+@pytest.fixture
+def folder(tmp_path):
+    """A server root with the files that the configurations name."""
+    for name in ("app.wsgi", "scripts/site.wsgi", "mixed/index.wsgi", "named.py"):
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        (tmp_path / name).write_text(HELLO.replace("application(", "app(") if name == "named.py" else HELLO)
+    for name in ("htdocs", "lib", "static/media"):
+        (tmp_path / name).mkdir(parents=True)
+    for name in ("robots.txt", "favicon.ico", "missing.html", "style.css"):
+        (tmp_path / "static" / name).write_text(name)
+    (tmp_path / "groups.txt").write_text("/ blue\n")
+    return tmp_path
+
+
+def instance(name, folder, port):
+    text = (CONFIGS / f"{name}.conf").read_text()
+    text = text.replace("@ROOT@", str(folder)).replace("@PORT@", str(port)).replace("@PREFIX@", sys.prefix)
+    file = folder / f"{name}.conf"
+    file.write_text(text)
+    return file
+
+
+def write(tmp_path, text):
+    file = tmp_path / "httpd.conf"
+    file.write_text(text)
+    return file
+
+
+def test_all_problems_at_once_with_place_cause_and_remedy(tmp_path):
+    file = write(tmp_path, "Lisen 80\nListen 8000\nTimeout never\n<Location /x>\nListen 1\nKeepAliveTimeout 5\n</Location>\n")
+    answer = run("check", file)
+    assert answer.returncode == 1
+    for line in (1, 3, 5, 6):
+        assert re.search(rf"^{re.escape(str(file))}:{line}: error: \w+: \S.* \[[A-Z-]+\]$", answer.stdout, re.M), answer.stdout
+    assert re.search(r"^    remedy: .*Listen", answer.stdout, re.M)
+    assert re.search(r": \d errors, .*would not start", answer.stdout)
+
+
+def test_table_of_effects(tmp_path):
+    file = write(tmp_path, "Listen 8000\nStartServers 3\nMaxMemFree 64\nThreadLimit 5\nThreadLimit 6\nSSLFIPS on\nTimeout x\n")
+    found = {(row["name"], row["effect"]): row["count"] for row in check_json(file)["directives"]}
+    assert found == {("Listen", "full"): 1, ("StartServers", "mapped"): 1, ("MaxMemFree", "ignored"): 1, ("ThreadLimit", "ignored"): 2,
+                     ("SSLFIPS", "refused"): 1, ("Timeout", "wrong"): 1}
+    table = run("check", file).stdout
+    assert re.search(r"^  ignored +3  ", table, re.M) and "ThreadLimit (2)" in table and re.search(r"^  refused +1  ", table, re.M)
+
+
+def test_good_file_and_several_files(tmp_path):
+    good = write(tmp_path, "Listen 8000\n")
+    bad = tmp_path / "bad.conf"
+    bad.write_text("Listen\n")
+    assert run("check", good).returncode == 0
+    answer = run("check", good, bad)
+    assert answer.returncode == 1
+    assert f"{good}: 0 errors" in answer.stdout and f"{bad}: " in answer.stdout
+
+
+def test_defines_and_server_root(tmp_path):
+    file = write(tmp_path, "<IfDefine Extra>\nListen ${PORT}\n</IfDefine>\nInclude more.conf\n")
+    (tmp_path / "elsewhere").mkdir()
+    (tmp_path / "elsewhere" / "more.conf").write_text("Timeout 5\n")
+    assert check_json(file)["usable"] is False
+    report = check_json(file, "-D", "Extra", "--define", "PORT=8000", "--server-root", tmp_path / "elsewhere")
+    assert report["usable"] is True
+    assert report["files"] == [str(file), str(tmp_path / "elsewhere" / "more.conf")]
+
+
+def test_envvars_beside_the_file(tmp_path):
+    file = write(tmp_path, "Listen ${SITE_PORT}\n")
+    (tmp_path / "envvars").write_text('export SITE_PORT="80$((0))1"\n')
+    assert check_json(file)["usable"] is True
+    assert check_json(file, "--no-envvars")["usable"] is False
+    other = tmp_path / "other"
+    other.write_text("export SITE_PORT=none\n")
+    assert check_json(file, "--envvars", other)["usable"] is False
+
+
+def test_usage():
+    assert run("check").returncode == 2
+    assert run("check", "--help").returncode == 0
+    assert run("run-config", "a", "b").returncode == 2
+
+
+@pytest.mark.parametrize("name", sorted(path.stem for path in CONFIGS.glob("*.conf")))
+def test_configurations(folder, name):
+    report = check_json(instance(name, folder, 8000))
+    errors = {problem["directive"] for problem in report["diagnostics"] if problem["severity"] == "error"}
+    assert errors <= PENDING.get(name, set()), report["diagnostics"]
+
+
+@pytest.fixture
+def serve(tmp_path):
+    """Factory: serve(file, port) runs a configuration file; every server is stopped and checked."""
+    running = []
+
+    def factory(file, port, *words):
+        server = Server([*COMMAND, "run-config", *map(str, words), str(file)], tmp_path, port, str(tmp_path))
+        running.append(server)
+        server.wait_ready()
+        return server
+
+    yield factory
+    finish_all(running)
+
+
+@pytest.mark.parametrize("name, path, text", [
+    ("mounts", "/scripts/site.wsgi", "hello from @/scripts/site.wsgi"),
+    ("mounts", "/short/site", "hello from @/scripts/site.wsgi"),
+    ("mounts", "/flask/x", "hello from @/named.py"),
+    ("files", "/style.css", "style.css"),
+    ("files", "/anything", "hello from @/app.wsgi"),
+    ("handlers", "/only/site.wsgi", "hello from @/scripts/site.wsgi"),
+])
+def test_run_config_serves(folder, serve, name, path, text):
+    port = free_port()
+    running = serve(instance(name, folder, port), port)
+    assert running.get(path).text == text.replace("@", str(folder))
+
+
+def test_run_config_reports_errors(tmp_path):
+    answer = run("run-config", write(tmp_path, "Listen 127.0.0.1:0\n"))
+    assert answer.returncode == 1 and "line 1" in answer.stderr
+
+
+@pytest.mark.skipif(not (DEBIAN / "apache2.conf").exists(), reason="needs /etc/apache2 of Debian's package apache2")
+class TestDebian:
+    def test_untouched_tree_has_no_errors(self):
+        report = check_json(DEBIAN / "apache2.conf")
+        assert report["usable"] is True, report["diagnostics"]
+        assert not [problem for problem in report["diagnostics"] if problem["code"] == "CONF-UNDEFINED-VARIABLE"]
+
+    def test_default_site_with_an_application(self, tmp_path, serve):
+        """The tree as installed, on another port and with other folders for logs, and one line in the default site."""
+        conf, port = tmp_path / "apache2", free_port()
+        shutil.copytree(DEBIAN, conf, symlinks=True)
+        (tmp_path / "log").mkdir()
+        (tmp_path / "app.wsgi").write_text(HELLO)
+
+        def edit(name, *changes):
+            text = (conf / name).read_text()
+            for old, new in changes:
+                assert re.search(old, text, re.M), (name, old)
+                text = re.sub(old, new, text, flags=re.M)
+            (conf / name).write_text(text)
+
+        user = pwd.getpwuid(os.getuid()).pw_name
+        edit("envvars", (r"/var/run/apache2\$SUFFIX", f"{tmp_path}/run"), (r"/var/lock/apache2\$SUFFIX", f"{tmp_path}/lock"),
+             (r"/var/log/apache2\$SUFFIX", f"{tmp_path}/log"), (r"APACHE_RUN_USER=.*", f"APACHE_RUN_USER={user}"),
+             (r"APACHE_RUN_GROUP=.*", f"APACHE_RUN_GROUP='#{os.getgid()}'"))
+        edit("ports.conf", (r"^Listen 80$", f"Listen 127.0.0.1:{port}"))
+        site = "sites-enabled/000-default.conf"
+        edit(site, (r"\*:80>", f"*:{port}>"), (r"(?=</VirtualHost>)", f"WSGIScriptAlias /app {tmp_path}/app.wsgi\n"
+             f"<Directory {tmp_path}>\nRequire all granted\n</Directory>\n"))
+        running = serve(conf / "apache2.conf", port)
+        assert running.get("/app/x").text == f"hello from {tmp_path}/app.wsgi"
+        index = running.get("/")
+        root = Path("/var/www/html/index.html")
+        assert index.status_code == (200 if root.exists() else 404)
+        from harness import wait_for
+
+        log = tmp_path / "log" / "access.log"
+        wait_for(lambda: log.exists() and '"GET /app/x HTTP/1.1" 200' in log.read_text(), 5, "the line in the access log")
