@@ -93,3 +93,84 @@ def test_body_timeout(server):
     assert 0.5 < time.monotonic() - begin < 6
     assert not answer or answer.startswith((b"HTTP/1.1 408 ", b"HTTP/1.1 400 ", b"HTTP/1.1 500 "))
     assert running.get("/").text == "Hello World!"
+
+
+def drip(conn, data, size, gap=0.2):
+    """Sends data in small pieces until all is sent or the server closes; returns what it answered."""
+    conn.sock.settimeout(gap)
+    received = b""
+    for at in range(0, len(data), size):
+        try:
+            conn.send(data[at : at + size])
+            block = conn.sock.recv(65536)
+        except TimeoutError:
+            continue
+        except ConnectionError:
+            break
+        if not block:
+            return received
+        received += block
+    conn.sock.settimeout(10)
+    while True:
+        try:
+            block = conn.sock.recv(65536)
+        except ConnectionResetError:
+            return received
+        if not block:
+            return received
+        received += block
+
+
+READ_TIMES = [
+    # stage, RequestReadTimeout, bytes in each piece (five pieces a second), answer
+    ("head", "header=2,MinRate=10", 10, 200),  # 50 bytes a second earn five
+    ("head", "header=2,MinRate=500", 10, 408),
+    ("head", "header=2-3,MinRate=10", 10, 408),
+    ("body", "body=2,MinRate=10", 10, 200),
+    ("body", "body=2,MinRate=500", 10, 408),
+    ("body", "body=2-3,MinRate=10", 10, 408),
+]
+
+
+@pytest.mark.parametrize(("stage", "times", "size", "status"), READ_TIMES, ids=[f"{r[1]}" for r in READ_TIMES])
+def test_read_times(server, stage, times, size, status):
+    """RequestReadTimeout: bytes earn time at MinRate, up to the maximum; then 408 and the end of the connection."""
+    running = server(SINK, config=f"RequestReadTimeout {times}\n")
+    with running.conn() as conn:
+        if stage == "head":
+            conn.send(b"GET / HTTP/1.1\r\nHost: x\r\nConnection: close\r\nX-Slow: ")
+            answer = drip(conn, b"x" * (250 if status == 200 else 2000) + b"\r\n\r\n", size)
+        else:
+            length = 250 if status == 200 else 2000
+            conn.send(b"POST /length HTTP/1.1\r\nHost: x\r\nConnection: close\r\nContent-Length: %d\r\n\r\n" % length)
+            answer = drip(conn, b"x" * length, size)
+    assert answer.startswith(b"HTTP/1.1 %d " % status)
+    assert b"\r\nConnection: close\r\n" in answer
+
+
+@pytest.mark.parametrize("framing", ["length", "chunked"])
+@pytest.mark.parametrize(("times", "status"), [("body=2,MinRate=10", 200), ("body=2,MinRate=500", 500)])
+def test_read_times_of_a_streamed_body(server, framing, times, status):
+    """A body too large to be buffered is read by the application: for it, time that is over is an error of read()."""
+    running = server(SINK, "--chunked-request", config=f"RequestReadTimeout {times}\n")
+    first = b"x" * 1500000
+    rest = b"y" * (200 if status == 200 else 2000)
+    with running.conn() as conn:
+        conn.send(b"POST /length HTTP/1.1\r\nHost: x\r\nConnection: close\r\n")
+        if framing == "length":
+            conn.send(b"Content-Length: %d\r\n\r\n%s" % (len(first + rest), first))
+        else:
+            conn.send(b"Transfer-Encoding: chunked\r\n\r\n%x\r\n%s" % (len(first + rest), first))
+            rest += b"\r\n0\r\n\r\n"
+        answer = drip(conn, rest, 10)
+    assert answer.startswith(b"HTTP/1.1 %d " % status)
+    if status == 200:
+        assert answer.endswith(b"1500200")
+    else:
+        running.wait_log("request data read error: timed out")
+    assert running.get("/").text == "Hello World!"
+
+
+def test_http2_preface(sink):
+    """A client that assumes HTTP/2 on a plaintext port learns that it is not spoken here."""
+    assert sink.raw(b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n").startswith(b"HTTP/1.1 505 ")

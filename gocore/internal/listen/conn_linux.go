@@ -6,7 +6,6 @@ package listen
 import (
 	"sync/atomic"
 	"syscall"
-	"time"
 	"unsafe"
 
 	"modwsgi/gocore/internal/http1"
@@ -52,6 +51,7 @@ const (
 
 // serve goes on with an owned connection until it has to wait.
 func (r *Reactor) serve(th *thread, c *Conn) {
+	th.serving = c
 	for {
 		switch r.advance(th, c) {
 		case gone:
@@ -131,10 +131,11 @@ func (r *Reactor) read(c *Conn) bool {
 	}
 	q.InLen += uint64(n)
 	c.drained = uint64(n) < room && !c.hup.Load()
-	if c.phase == phBody && c.Settings.BodyRate > 0 {
-		if d := c.deadline.Load(); d != 0 { // RequestReadTimeout: bytes earn time
-			c.deadline.Store(d + int64(n)*int64(time.Second)/int64(c.Settings.BodyRate))
-		}
+	switch s := c.Settings; c.phase {
+	case phHead:
+		c.earn(r.now(), int(n), s.Header, s.HeaderMax, s.HeaderRate)
+	case phBody:
+		c.earn(r.now(), int(n), s.Body, s.BodyMax, s.BodyRate)
 	}
 	return true
 }
@@ -158,7 +159,11 @@ func (r *Reactor) advance(th *thread, c *Conn) step {
 		if st == http1.Incomplete {
 			if c.phase == phIdle {
 				c.phase = phHead
-				c.arm(r.now(), c.Settings.Header)
+				now, s := r.now(), c.Settings
+				if c.Requests > 0 { // the first head's time began with the connection
+					c.stage(now, s.Header)
+				}
+				c.earn(now, int(q.InLen), s.Header, s.HeaderMax, s.HeaderRate)
 			}
 			if q.InLen == q.InCap {
 				r.grow(q, q.InCap*2)
@@ -189,7 +194,7 @@ func (r *Reactor) advance(th *thread, c *Conn) step {
 		c.routed = true
 		c.phase = phBody
 		if q.Head.Flags&(http1.FlagChunked|http1.FlagContentLength) != 0 {
-			c.arm(r.now(), c.Settings.Body)
+			c.stage(r.now(), c.Settings.Body)
 		}
 	}
 	if c.action == Respond {
@@ -264,6 +269,7 @@ func (r *Reactor) body(th *thread, c *Conn) bodyState {
 			}
 		}
 		if have >= bufferMax {
+			c.bodyLimits(q)
 			q.InRead = q.BodyOff
 			return bodyReady
 		}
@@ -286,6 +292,7 @@ func (r *Reactor) body(th *thread, c *Conn) bodyState {
 				c.continued = true
 				syscall.Write(c.FD, []byte("HTTP/1.1 100 Continue\r\n\r\n"))
 			}
+			c.bodyLimits(q)
 			q.BodyLen = have
 			q.StreamLeft = int64(n - have)
 			return bodyReady
@@ -417,6 +424,7 @@ func (r *Reactor) blocked(c *Conn) step {
 
 func (r *Reactor) complete(c *Conn) step {
 	q := c.req
+	c.phase = phWrite // a panic from here on cannot be answered any more
 	r.h.Done(c, q)
 	if q.Extra != nil {
 		r.mem.SetExtra(q, nil)

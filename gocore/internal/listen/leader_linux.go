@@ -42,6 +42,7 @@ type thread struct {
 	cur     atomic.Pointer[Req]
 	since   int64
 	scratch []byte
+	serving *Conn // whose handler panics if one does; nil between connections
 }
 
 type leadership struct {
@@ -140,6 +141,8 @@ func (th *thread) main(started chan<- error) {
 
 // resume runs a queued request (phRun, owned) and goes on with its connection.
 func (th *thread) resume(c *Conn) {
+	th.serving = c
+	defer th.guard(nil)
 	switch th.r.run(th, c) {
 	case gone:
 	case needOutput:
@@ -294,11 +297,18 @@ func (l *leadership) handOn(b int64, toPython bool) {
 
 // loop is the leader's: handle ready connections until leadership is lost.
 func (th *thread) loop() {
+	for th.lead() {
+	}
+}
+
+// lead is true after a panic of the handler, which ended one connection and nothing else.
+func (th *thread) lead() (again bool) {
+	defer th.guard(&again)
 	r := th.r
 	for th.leading {
 		if r.stopped.Load() {
 			r.wake() // for whoever would lead next
-			return
+			return false
 		}
 		if len(r.ready) == 0 {
 			r.poll()
@@ -317,9 +327,11 @@ func (th *thread) loop() {
 		default:
 			if c := r.conns[fd].Load(); c != nil {
 				r.event(th, c, e.ev)
+				th.serving = nil
 			}
 		}
 	}
+	return false
 }
 
 func (r *Reactor) poll() {

@@ -65,6 +65,7 @@ type Reactor struct {
 	done     chan struct{}
 	doneOnce sync.Once
 	onStart  func(thread int) error
+	onPanic  func(c *Conn, value any, stack []byte)
 }
 
 type readyEvent struct {
@@ -75,7 +76,7 @@ type readyEvent struct {
 // New prepares the epoll set. Nothing is accepted before Start.
 func New(c Config) (*Reactor, error) {
 	r := &Reactor{files: c.Listeners, h: c.Handler, mem: c.Memory, lfds: map[int]bool{}, watches: map[int]func(){}, track: c.Track, events: make([]syscall.EpollEvent, 256),
-		conns: make([]atomic.Pointer[Conn], maxFD), start: time.Now(), done: make(chan struct{}), onStart: c.ThreadStart}
+		conns: make([]atomic.Pointer[Conn], maxFD), start: time.Now(), done: make(chan struct{}), onStart: c.ThreadStart, onPanic: c.Panic}
 	if r.track == nil {
 		r.track = func(int, bool) {}
 	}
@@ -207,6 +208,9 @@ func (r *Reactor) Adopt(fd int, pending []byte) error {
 		return os.NewSyscallError("set connection non-blocking", err)
 	}
 	c := r.newConn(fd)
+	if c == nil {
+		return errors.New("adopt connection: refused")
+	}
 	if len(pending) > 0 {
 		r.need(c)
 		q := c.req
@@ -227,6 +231,7 @@ func sockaddr(sa syscall.Sockaddr) netip.AddrPort {
 	return netip.AddrPort{}
 }
 
+// newConn is nil, and the descriptor closed, when the handler panics.
 func (r *Reactor) newConn(fd int) *Conn {
 	c := &Conn{FD: fd}
 	if sa, err := syscall.Getpeername(fd); err == nil {
@@ -238,9 +243,12 @@ func (r *Reactor) newConn(fd int) *Conn {
 	if c.Remote.IsValid() {
 		syscall.SetsockoptInt(fd, syscall.IPPROTO_TCP, syscall.TCP_NODELAY, 1)
 	}
-	r.h.Open(c)
+	if !opened(r.h, r.onPanic, c) {
+		syscall.Close(fd)
+		return nil
+	}
 	c.state.Store(stIdle)
-	c.arm(r.now(), c.Settings.Header)
+	c.stage(r.now(), c.Settings.Header)
 	return c
 }
 
@@ -272,7 +280,9 @@ func (r *Reactor) accept(lfd int) {
 			syscall.Close(fd)
 			continue
 		}
-		r.register(r.newConn(fd))
+		if c := r.newConn(fd); c != nil {
+			r.register(c)
+		}
 	}
 }
 
@@ -348,14 +358,6 @@ func (r *Reactor) grow(q *Req, n uint64) {
 	}
 	q.In = r.mem.Realloc(q.In, uintptr(n))
 	q.InCap = n
-}
-
-func (c *Conn) arm(now int64, d time.Duration) {
-	if d <= 0 {
-		c.deadline.Store(0)
-		return
-	}
-	c.deadline.Store(now + int64(d))
 }
 
 // janitor ends connections whose time is over by shutting their socket down:

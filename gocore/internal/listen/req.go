@@ -43,7 +43,10 @@ type Req struct {
 	ChunkState             uint32
 	StatusOverride         uint32
 	ChunkLeft              int64
+	BodyBegan, BodyUntil   int64 // C's: its clock in ms; 0 not begun
 	RemotePort, LocalPort  uint32
+	BodyMs, BodyMaxMs      int32 // RequestReadTimeout body=, for what C receives
+	BodyRate, Pad          int32
 	Remote, Local          [64]byte
 	Sent                   uint64         // response bytes, head and framing included, that the socket took
 	Kept                   unsafe.Pointer // KeepHead: a copy of the response's head

@@ -18,23 +18,53 @@
  */
 #include "internal.h"
 #include <errno.h>
+#include <limits.h>
 #include <poll.h>
 #include <string.h>
 #include <sys/socket.h>
+#include <time.h>
 #include <unistd.h>
 
 enum { SIZE, DATA, CRLF, TRAILER, END, BAD };
 #define LINE_MAX_LEN 8190 /* as LimitRequestFieldSize */
 
-/* One recv with the request's time-out. >0 bytes, 0 end, -1 error. No GIL. */
+static int64_t monotonic_ms(void) {
+    struct timespec t;
+    clock_gettime(CLOCK_MONOTONIC, &t);
+    return (int64_t)t.tv_sec * 1000 + t.tv_nsec / 1000000;
+}
+
+/* RequestReadTimeout: received bytes earn time. */
+static void earn(mw_req *r, int64_t n) {
+    if (!r->body_until || r->body_rate <= 0) return;
+    r->body_until += n * 1000 / r->body_rate;
+    if (r->body_max_ms > 0 && r->body_until > r->body_began + r->body_max_ms) r->body_until = r->body_began + r->body_max_ms;
+}
+
+/* How long to wait for more: Timeout, or what RequestReadTimeout leaves if that is less; -1
+ * without bound. Its time begins when the client first lets the application wait, so that an
+ * application may take its own time before it reads. */
+static int body_wait(mw_req *r) {
+    int64_t wait = r->io_timeout_ms > 0 ? r->io_timeout_ms : -1;
+    if (r->body_ms > 0) {
+        int64_t now = monotonic_ms();
+        if (!r->body_until) { r->body_began = now; r->body_until = now + r->body_ms; }
+        int64_t left = r->body_until > now ? r->body_until - now : 0;
+        if (wait < 0 || left < wait) wait = left < INT_MAX ? left : INT_MAX;
+    }
+    return (int)wait;
+}
+
+/* One recv with the request's time-outs. >0 bytes, 0 end, -1 error. No GIL. */
 static ssize_t recv_wait(mw_req *r, char *p, size_t n) {
     for (;;) {
         ssize_t m = recv(r->fd, p, n, MSG_DONTWAIT);
+        if (m > 0) earn(r, m);
         if (m >= 0) return m;
         if (errno == EINTR) continue;
         if (errno != EAGAIN && errno != EWOULDBLOCK) return -1;
         struct pollfd f = {r->fd, POLLIN, 0};
-        int k = poll(&f, 1, r->io_timeout_ms > 0 ? r->io_timeout_ms : -1);
+        int k = poll(&f, 1, body_wait(r));
         if (k == 0) { errno = ETIMEDOUT; return -1; }
         if (k < 0 && errno != EINTR) return -1;
     }

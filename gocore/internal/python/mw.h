@@ -70,7 +70,10 @@ typedef struct mw_req {
     uint32_t chunk_state;         /* streaming chunked decoder: see input.c */
     uint32_t status_override;     /* ErrorDocument served by WSGI keeps this status */
     int64_t chunk_left;
+    int64_t body_began, body_until; /* input.c: monotonic ms; 0 not begun */
     uint32_t remote_port, local_port;
+    int32_t body_ms, body_max_ms; /* RequestReadTimeout body=: time, its maximum; 0 none */
+    int32_t body_rate, pad;       /* and the bytes that earn a second */
     char remote[64];
     char local[64];
     uint64_t sent;                /* response bytes, head and framing included, that the socket took */

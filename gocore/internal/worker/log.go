@@ -3,12 +3,14 @@
 package worker
 
 import (
+	"bytes"
 	"fmt"
 	"os"
 	"strconv"
 	"time"
 
 	"modwsgi/gocore/internal/httpd"
+	"modwsgi/gocore/internal/listen"
 )
 
 // Levels of the error log, as syslog and Apache number them.
@@ -46,4 +48,23 @@ func (w *worker) logf(r *httpd.Request, level int, module, format string, a ...a
 	}
 	b = fmt.Appendf(b, format, a...)
 	os.Stderr.Write(append(b, '\n'))
+}
+
+// codePanic marks the records of a panic, for those who search for them.
+const codePanic = "WSGI0301"
+
+// panicked reports a panic of a module while it handled a request: the reason
+// and the stack, one record per line. It is a bug of this program; the client
+// gets 500. c is nil outside a connection. Any goroutine.
+func (w *worker) panicked(c *listen.Conn, value any, stack []byte) {
+	var r *httpd.Request
+	where := ""
+	if c != nil {
+		r = &httpd.Request{Remote: c.Remote}
+		where = " on connection " + strconv.FormatUint(c.ID, 10)
+	}
+	w.logf(r, levelCrit, "core", codePanic+": internal error%s: %q; the request is answered with 500 and the connection closed", where, fmt.Sprint(value))
+	for line := range bytes.Lines(bytes.TrimSpace(stack)) {
+		w.logf(r, levelCrit, "core", codePanic+": %s", bytes.TrimRight(line, "\n"))
+	}
 }
