@@ -145,7 +145,7 @@ func (v *VirtualHost) fastEntry(route Route) fastEntry {
 	prefix := CollapseSlashes(route.Prefix)
 	e := fastEntry{prefix: strings.TrimSuffix(prefix, "/")}
 	e.exact = e.prefix != prefix && e.prefix != ""
-	if route.Mount == nil || route.Mount.PerRequest || e.exact {
+	if route.Mount == nil || route.Mount.PerRequest || route.Files || e.exact {
 		return e
 	}
 	var always []*section

@@ -56,6 +56,7 @@ func (r *Request) htaccess(dir string, m *merged) (*section, Status) {
 		}
 		fi, err := os.Stat(file)
 		if errors.Is(err, fs.ErrNotExist) || errors.Is(err, syscall.ENOTDIR) {
+			r.Depend(file, nil)
 			continue
 		}
 		if err != nil {
@@ -63,8 +64,10 @@ func (r *Request) htaccess(dir string, m *merged) (*section, Status) {
 			return nil, http.StatusForbidden
 		}
 		if !fi.Mode().IsRegular() {
+			r.Depend(file, fi)
 			continue
 		}
+		r.Depend(file, fi)
 		x := r.Host.server.htaccessFile(r, file, fi, c)
 		if x == nil {
 			return nil, http.StatusInternalServerError

@@ -139,9 +139,10 @@ type Module[C any] struct {
 	// whole file was read, for what cannot be judged line by line.
 	Check func(k *Checker, c *C)
 
-	// PerRequest says that with these settings the outcome of a WSGI request
-	// can differ between requests (address, headers, files): no precomputed
-	// route then. nil: never.
+	// PerRequest says that with these settings the outcome of a request for a
+	// WSGI script or a file can differ between requests for the same path
+	// (address, headers, time): no precomputed route and no cached file then.
+	// nil: never. See also Request.Varies and Request.Depend.
 	PerRequest func(c *C) bool
 	// Environ is the part of the environ that Fixup would set for every request.
 	Environ func(c *C) []EnvVar
@@ -191,6 +192,7 @@ type Route struct {
 	Prefix string                 // literal URL prefix, decoded; "" if Match is set
 	Match  func(path []byte) bool // else: does the entry take this path? nil with Prefix "": takes every path
 	Mount  *Mount                 // a WSGI mount; nil: something else, the phases must run
+	Files  bool                   // files of DocumentRoot may come first: the phases must run
 }
 
 // Mount is a WSGI script or directory of scripts mounted on a URL prefix.

@@ -63,6 +63,7 @@ func (r *Request) run() *Outcome {
 		out.Header = append(out.Header, r.Out...)
 		out.ErrHeader = append(out.ErrHeader, r.ErrOut...)
 	}
+	r.settle(out)
 	return out
 }
 
@@ -277,6 +278,10 @@ func (r *Request) Adopt(sub *Request) {
 	r.ContextPrefix, r.ContextRoot, r.Mount, r.Aliased = sub.ContextPrefix, sub.ContextRoot, sub.Mount, sub.Aliased
 	r.Out, r.ErrOut, r.Notes = append(r.Out, sub.Out...), append(r.ErrOut, sub.ErrOut...), sub.Notes
 	r.m, r.env, r.locs = sub.m, sub.env, sub.locs
+	r.varies = r.varies || sub.varies
+	for _, d := range sub.depends {
+		r.Depend(d.Path, d.Info)
+	}
 	if sub.User != "" {
 		r.User, r.AuthType = sub.User, sub.AuthType
 	}

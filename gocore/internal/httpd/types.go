@@ -218,6 +218,8 @@ type Outcome struct {
 	Body             []byte
 	File             *os.File
 	FileOff, FileLen int64
+	Parts            []Part  // instead of Body, FileOff and FileLen: the body in pieces, all of one File
+	Repeat           *Repeat // later requests of the path may get the same; nil: they may not
 	CloseConn        bool
 	Request          *Request // final request (after internal redirects), for logging
 	page             bool     // made by the server for a status: the fields for a success do not belong to it
@@ -299,4 +301,6 @@ type Request struct {
 	redirects int
 	logged    bool
 	dynamic   bool // .htaccess files were looked for
+	varies    bool // see Varies
+	depends   []Dependency
 }

@@ -44,9 +44,11 @@ type Conn struct {
 	ID            uint64
 	Local, Remote netip.AddrPort
 	Settings      *Settings
-	User          any // the handler's own, per connection
-	Tag           any // the handler's own, per request
-	Requests      int // complete requests so far
+	User          any    // the handler's own, per connection
+	Tag           any    // the handler's own, per request
+	Requests      int    // complete requests so far
+	Parts         []Part // what follows the output buffer and the file part
+	Borrowed      bool   // FileFD belongs to the Handler until Done: the source does not close it
 
 	state     atomic.Uint32
 	deadline  atomic.Int64 // reactor clock; 0 none

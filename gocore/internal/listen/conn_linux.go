@@ -376,38 +376,69 @@ func (r *Reactor) finish(c *Conn) step {
 // flush sends pending output; when all is out, the request is done.
 func (r *Reactor) flush(c *Conn) step {
 	q := c.req
-	for q.OutOff < q.OutLen && q.Aborted == 0 {
-		n, _, e := syscall.RawSyscall6(syscall.SYS_SENDTO, uintptr(c.FD), uintptr(q.Out)+uintptr(q.OutOff), uintptr(q.OutLen-q.OutOff),
-			syscall.MSG_DONTWAIT|syscall.MSG_NOSIGNAL, 0, 0)
-		switch {
-		case e == 0:
-			q.OutOff += uint64(n)
-			q.Sent += uint64(n)
-		case e == syscall.EAGAIN:
-			return r.blocked(c)
-		case e != syscall.EINTR:
-			q.Aborted = 1
+	for sent := int64(0); ; {
+		flags := uintptr(syscall.MSG_DONTWAIT | syscall.MSG_NOSIGNAL)
+		if q.FileLeft > 0 && q.FileFD >= 0 {
+			flags |= syscall.MSG_MORE // head and file share their packets
 		}
-	}
-	q.OutOff, q.OutLen = 0, 0
-	for q.FileFD >= 0 && q.FileLeft > 0 && q.Aborted == 0 {
-		n, err := syscall.Sendfile(c.FD, int(q.FileFD), &q.FileOff, int(min(q.FileLeft, 1<<30)))
-		switch {
-		case err == syscall.EAGAIN:
-			return r.blocked(c)
-		case err == syscall.EINTR:
-		case err != nil || n == 0:
-			q.Aborted = 1
-		default:
-			q.FileLeft -= int64(n)
-			q.Sent += uint64(n)
+		for q.OutOff < q.OutLen && q.Aborted == 0 {
+			n, _, e := syscall.RawSyscall6(syscall.SYS_SENDTO, uintptr(c.FD), uintptr(q.Out)+uintptr(q.OutOff), uintptr(q.OutLen-q.OutOff), flags, 0, 0)
+			switch {
+			case e == 0:
+				q.OutOff += uint64(n)
+				q.Sent += uint64(n)
+			case e == syscall.EAGAIN:
+				return r.blocked(c)
+			case e != syscall.EINTR:
+				q.Aborted = 1
+			}
 		}
+		q.OutOff, q.OutLen = 0, 0
+		for q.FileFD >= 0 && q.FileLeft > 0 && q.Aborted == 0 {
+			if sent >= sendChunk {
+				return r.yield(c)
+			}
+			n, err := syscall.Sendfile(c.FD, int(q.FileFD), &q.FileOff, int(min(q.FileLeft, sendChunk)))
+			switch {
+			case err == syscall.EAGAIN:
+				return r.blocked(c)
+			case err == syscall.EINTR:
+			case err != nil || n == 0:
+				q.Aborted = 1
+			default:
+				q.FileLeft -= int64(n)
+				q.Sent += uint64(n)
+				sent += int64(n)
+			}
+		}
+		if len(c.Parts) == 0 || q.Aborted != 0 {
+			break
+		}
+		p := c.Parts[0]
+		c.Parts = c.Parts[1:]
+		r.mem.Append(q, p.Data)
+		q.FileOff, q.FileLeft = p.Off, p.Len
 	}
+	c.Parts = nil
 	if q.FileFD >= 0 {
-		syscall.Close(int(q.FileFD))
+		if !c.Borrowed {
+			syscall.Close(int(q.FileFD))
+		}
 		q.FileFD = -1
 	}
+	c.Borrowed = false
 	return r.complete(c)
+}
+
+// yield lets other connections be served although this one could go on: a new
+// event is asked for, which comes at once and after those that wait.
+func (r *Reactor) yield(c *Conn) step {
+	step := r.blocked(c)
+	if step == needOutput {
+		ev := syscall.EpollEvent{Events: connEvents, Fd: int32(c.FD)}
+		syscall.EpollCtl(r.ep, syscall.EPOLL_CTL_MOD, c.FD, &ev)
+	}
+	return step
 }
 
 // blocked waits for a slow reader. The time-out runs from the last progress.

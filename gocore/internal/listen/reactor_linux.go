@@ -36,6 +36,7 @@ const (
 	quantum     = 100 * time.Microsecond // measured best, see docs/architecture.md
 	gilPatience = 2 * time.Millisecond   // a leader waiting longer for the GIL gives the epoll set to the spare thread
 	janitorGap  = 250 * time.Millisecond // resolution of connection time-outs
+	sendChunk   = 4 << 20                // bytes of a file that one connection sends before it is the others' turn
 )
 
 // Reactor serves plaintext HTTP/1 on inherited listeners. Create with New,
@@ -108,6 +109,9 @@ func New(c Config) (*Reactor, error) {
 	r.lead.init(r, max(c.Threads, 1))
 	return r, nil
 }
+
+// connEvents is what a connection is registered for, edge-triggered.
+const connEvents = syscall.EPOLLIN | syscall.EPOLLOUT | syscall.EPOLLRDHUP | 1<<31 // EPOLLET
 
 const epollExclusive = 1 << 28 // wakes one of the processes that share a listener
 
@@ -260,7 +264,7 @@ func (r *Reactor) register(c *Conn) error {
 	r.track(c.FD, true)
 	r.conns[c.FD].Store(c)
 	r.mu.Unlock()
-	err := r.add(c.FD, syscall.EPOLLIN|syscall.EPOLLOUT|syscall.EPOLLRDHUP|(1<<31)) // EPOLLET
+	err := r.add(c.FD, connEvents)
 	if err != nil {
 		r.close(c)
 	}
@@ -299,6 +303,9 @@ func (r *Reactor) close(c *Conn) {
 	q := c.req
 	c.req = nil
 	if q != nil {
+		if c.Borrowed {
+			q.FileFD = -1
+		}
 		r.recycle(q)
 	}
 	r.nconn.Add(-1)

@@ -121,6 +121,13 @@ func (m *Memory) SetExtra(r *Req, p []byte) {
 	r.ExtraLen = uint64(len(p))
 }
 
+// Part is a piece of a response that follows what is in the output buffer:
+// bytes, then a part of the file FileFD. The reactor sends parts in order.
+type Part struct {
+	Data     []byte
+	Off, Len int64
+}
+
 // Settings are the limits and time-outs of a connection, those of the virtual
 // host that its local address (later its Host field) selects. Immutable.
 type Settings struct {
@@ -137,7 +144,7 @@ type Action int
 
 const (
 	Run     Action = iota // buffer the body, then Handler.Run on a Python thread
-	Respond               // the response is in the output buffer (and FileFD/FileOff/FileLeft)
+	Respond               // the response is in the output buffer (and FileFD/FileOff/FileLeft, then Conn.Parts)
 )
 
 // Handler gives requests their meaning. All methods but Run and Done are

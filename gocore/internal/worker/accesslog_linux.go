@@ -78,6 +78,9 @@ func (x *accessEntry) fill(c *listen.Conn, q *listen.Req, t *target) {
 	if q.Logged != 0 || t.req != nil && t.req.Logged() {
 		e.LogID = appendLogID(x.id[:0], q)
 	}
+	if t.kept != nil {
+		e.Script, e.Handler, x.final = t.kept.Filename, t.kept.Handler, t.kept
+	}
 	if t.req == nil {
 		return
 	}

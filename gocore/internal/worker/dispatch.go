@@ -12,6 +12,7 @@ import (
 	"time"
 	"unsafe"
 
+	"modwsgi/gocore/internal/filecache"
 	"modwsgi/gocore/internal/http1"
 	"modwsgi/gocore/internal/httpd"
 	"modwsgi/gocore/internal/listen"
@@ -32,7 +33,9 @@ type target struct {
 	route *route
 	req   *httpd.Request // off the fast route
 	out   *httpd.Outcome
-	fixed bool // lives in dispatcher.fast: shared, never written
+	file  *filecache.File // from the file cache: shared; given back when the response is out
+	kept  *httpd.Request  // with file: the request whose phases gave it, for what is the same in all
+	fixed bool            // lives in dispatcher.routes: shared, never written
 }
 
 type dispatcher struct {
@@ -50,6 +53,7 @@ type dispatcher struct {
 	served    atomic.Bool
 	count     atomic.Int64
 	second    int64 // of the last tick
+	files     filecache.Cache
 }
 
 func newDispatcher(w *worker) *dispatcher {
@@ -72,6 +76,7 @@ func (d *dispatcher) tick(now time.Time) {
 	d.date.Refresh(now)
 	if now.Unix() != d.second {
 		d.second = now.Unix()
+		d.files.Tick(d.second)
 		d.changes.Add(1) // network file systems give no inotify events
 	}
 	python.SetDate(now.UTC().Format("Mon, 02 Jan 2006 15:04:05 GMT"))
@@ -105,6 +110,9 @@ func (d *dispatcher) Route(c *listen.Conn, q *listen.Req) listen.Action {
 				return listen.Run
 			}
 		}
+	}
+	if q.Head.Flags&http1.FlagPlainPath != 0 && d.keptFile(c, q, host) {
+		return listen.Respond
 	}
 	return d.phases(c, q, host)
 }
@@ -191,6 +199,7 @@ func (d *dispatcher) phases(c *listen.Conn, q *listen.Req, host *httpd.VirtualHo
 	r := d.request(c, q, host)
 	out := host.Handle(r)
 	if out.Plan == nil {
+		d.keepFile(q, host, out)
 		return d.respond(c, q, host, r, out)
 	}
 	p := out.Plan
@@ -248,7 +257,7 @@ func (d *dispatcher) respond(c *listen.Conn, q *listen.Req, host *httpd.VirtualH
 	if out.CloseConn {
 		q.KeepAlive = 0
 	}
-	h := httpd.ResponseHead{Status: out.Status, Header: out.Header, ErrHeader: out.ErrHeader, Length: int64(len(out.Body)) + out.FileLen}
+	h := httpd.ResponseHead{Status: out.Status, Header: out.Header, ErrHeader: out.ErrHeader, Length: out.BodyLen()}
 	takeFraming(q, &h)
 	if fr := out.Request; fr != nil && fr.Hooked() {
 		if fr.Guard(func() { fr.Outgoing(&h) }) != nil {
@@ -268,14 +277,16 @@ func (d *dispatcher) respond(c *listen.Conn, q *listen.Req, host *httpd.VirtualH
 	}
 	if !isHEAD(q) && !h.NoBody() {
 		b = append(b, out.Body...)
-		q.SentBody = int64(len(out.Body))
-		if out.File != nil && out.FileLen > 0 {
+		q.SentBody = out.BodyLen()
+		if out.File != nil && q.SentBody > int64(len(out.Body)) {
 			if fd, err := syscall.Dup(int(out.File.Fd())); err == nil {
 				syscall.CloseOnExec(fd)
 				q.FileFD, q.FileOff, q.FileLeft = int32(fd), out.FileOff, out.FileLen
-				q.SentBody += out.FileLen
+				for _, p := range out.Parts {
+					c.Parts = append(c.Parts, listen.Part(p))
+				}
 			} else {
-				q.KeepAlive = 0 // the client sees a short body
+				q.KeepAlive, q.SentBody = 0, int64(len(out.Body)) // the client sees a short body
 			}
 		}
 	}
@@ -337,7 +348,10 @@ func (d *dispatcher) Done(c *listen.Conn, q *listen.Req) {
 	if t.host.HasLog {
 		d.log(c, q, t)
 	}
-	if !t.fixed {
+	if t.file != nil {
+		c.Tag = nil
+		t.file.Release()
+	} else if !t.fixed {
 		c.Tag = nil
 	}
 	if g := d.w.group; g != nil && g.MaximumRequests > 0 && t.route != nil && d.count.Add(1) == int64(g.MaximumRequests) {

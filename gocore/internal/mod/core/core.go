@@ -47,7 +47,7 @@ var everywhere = []httpd.Directive[config]{
 	{Name: "EnableMMAP", Args: "On|Off", Min: 1, Max: 1, In: all, Override: httpd.OverrideFileInfo, Default: "On", Mapped: true, Set: flag(func(c *config) *httpd.Opt[bool] { return &c.EnableMMAP }), Doc: "Accepted; the way files are sent is chosen by the server."},
 	{Name: "EnableSendfile", Args: "On|Off", Min: 1, Max: 1, In: all, Override: httpd.OverrideFileInfo, Default: "Off", Mapped: true, Set: flag(func(c *config) *httpd.Opt[bool] { return &c.EnableSendfile }), Doc: "Accepted; the way files are sent is chosen by the server."},
 	{Name: "ErrorDocument", Args: "status document", Min: 2, Max: 2, In: all, Override: httpd.OverrideFileInfo, Set: setErrorDocument, Doc: "What is shown for an error: a text, a path of this host, or a redirect to a URL."},
-	{Name: "FileETag", Args: "component ...", Min: 1, Max: -1, In: all, Override: httpd.OverrideFileInfo, Default: "MTime Size", Set: words(func(c *config) *httpd.Opt[string] { return &c.FileETag }), Doc: "What the ETag of a file is made of."},
+	{Name: "FileETag", Args: "component ...", Min: 1, Max: -1, In: all, Override: httpd.OverrideFileInfo, Default: "MTime Size", Set: setFileETag, Doc: "What the ETag of a file is made of."},
 	{Name: "ForceType", Args: "type|None", Min: 1, Max: 1, In: dirs, Override: httpd.OverrideFileInfo, Set: setForceType, Doc: "The media type of all files."},
 	{Name: "HostnameLookups", Args: "On|Off|Double", Min: 1, Max: 1, In: sv | httpd.InSection, Default: "Off", Set: setLookups, Doc: "Whether the client's name is looked up."},
 	{Name: "LimitRequestBody", Args: "bytes", Min: 1, Max: 1, In: all, Override: httpd.OverrideAll, Default: "1073741824", Set: setLimitBody, Doc: "The largest request body; 0 is no limit."},

@@ -33,14 +33,6 @@ func choice(field func(*config) *httpd.Opt[string], allowed ...string) func(*htt
 	}
 }
 
-// words makes a reader that keeps the words, separated by blanks.
-func words(field func(*config) *httpd.Opt[string]) func(*httpd.Cmd, *config) error {
-	return func(k *httpd.Cmd, c *config) error {
-		*field(c) = httpd.Some(strings.Join(k.Args, " "))
-		return nil
-	}
-}
-
 // number makes a reader for a number in a range.
 func number(field func(*config) *httpd.Opt[int], min, max int64) func(*httpd.Cmd, *config) error {
 	return func(k *httpd.Cmd, c *config) error {
@@ -294,4 +286,30 @@ func setFilter(k *httpd.Cmd, c *config) error {
 	}
 	k.Notice(httpd.CodeIgnored, "accepted without effect: there are no filters yet")
 	return nil
+}
+
+// setFileETag keeps the words; what they mean is the default handler's matter.
+func setFileETag(k *httpd.Cmd, c *config) error {
+	for _, w := range k.Args {
+		switch name := strings.ToLower(strings.TrimLeft(w, "+-")); name {
+		case "inode", "mtime", "size", "digest":
+		case "all", "none":
+			if name != strings.ToLower(w) {
+				return fmt.Errorf("%s takes no sign", w)
+			}
+		default:
+			return fmt.Errorf("unknown component %q; known are INode, MTime, Size, Digest, All and None", w)
+		}
+	}
+	c.FileETag = overETag(c.FileETag, httpd.Some(strings.Join(k.Args, " ")))
+	return nil
+}
+
+// overETag merges FileETag: words that begin with a sign change the outer
+// setting, others replace it.
+func overETag(p, k httpd.Opt[string]) httpd.Opt[string] {
+	if k.Set && p.Set && (k.V[0] == '+' || k.V[0] == '-') {
+		return httpd.Some(p.V + " " + k.V)
+	}
+	return p.Over(k)
 }

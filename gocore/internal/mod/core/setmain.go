@@ -268,7 +268,7 @@ func merge(p, k *config) *config {
 	c.AllowOverride = p.AllowOverride.Over(k.AllowOverride)
 	c.AllowOverrideList = p.AllowOverrideList.Over(k.AllowOverrideList)
 	c.AddDefaultCharset = p.AddDefaultCharset.Over(k.AddDefaultCharset)
-	c.FileETag = p.FileETag.Over(k.FileETag)
+	c.FileETag = overETag(p.FileETag, k.FileETag)
 	c.EnableMMAP = p.EnableMMAP.Over(k.EnableMMAP)
 	c.EnableSendfile = p.EnableSendfile.Over(k.EnableSendfile)
 	c.ForceType = p.ForceType.Over(k.ForceType)

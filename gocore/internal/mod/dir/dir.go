@@ -144,10 +144,14 @@ func (c *Config) directory(r *httpd.Request) httpd.Status {
 		names = defaultIndex
 	}
 	failed := httpd.Declined
+	r.Depend(r.Filename, r.Info) // a name that comes or goes changes the directory
 	for _, name := range names {
 		uri := name
 		if name[0] != '/' {
 			uri = r.URI + name
+		}
+		if strings.Contains(name, "/") {
+			r.Varies() // in another directory
 		}
 		sub, st := r.Lookup(uri)
 		switch {
@@ -180,6 +184,7 @@ func (c *Config) missing(r *httpd.Request) httpd.Status {
 		return httpd.Declined
 	}
 	if sub, st := r.Lookup(target); st == httpd.OK && usable(sub) {
+		r.Depend(r.Filename, nil)
 		r.Adopt(sub)
 		return httpd.OK
 	}

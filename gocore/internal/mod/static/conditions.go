@@ -24,6 +24,7 @@ const (
 	etagINode etagParts = 1 << iota
 	etagMTime
 	etagSize
+	etagDigest
 	etagDefault = etagMTime | etagSize
 )
 
@@ -70,8 +71,9 @@ const (
 )
 
 // evaluate applies the preconditions in the order of RFC 9110 section 13.2.2.
-// get finds a request field; safe says that the method is GET or HEAD.
-func evaluate(get func(string) (string, bool), v validators, safe bool) verdict {
+// get finds a request field; safe says that the method is GET or HEAD. A date
+// of If-Modified-Since that is in the future is not believed, as in Apache.
+func evaluate(get func(string) (string, bool), v validators, safe bool, at time.Time) verdict {
 	if list, ok := get("If-Match"); ok {
 		if !matchesAny(list, v.etag, true) {
 			return preconditionFailed
@@ -89,7 +91,7 @@ func evaluate(get func(string) (string, bool), v validators, safe bool) verdict 
 			return preconditionFailed
 		}
 	} else if date, ok := get("If-Modified-Since"); ok && safe {
-		if t, err := http.ParseTime(date); err == nil && !v.modified.After(t) {
+		if t, err := http.ParseTime(date); err == nil && !v.modified.After(t) && !t.After(at) {
 			return notModified
 		}
 	}

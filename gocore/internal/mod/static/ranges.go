@@ -7,9 +7,10 @@ package static
 import (
 	"crypto/rand"
 	"encoding/hex"
-	"io"
 	"strconv"
 	"strings"
+
+	"modwsgi/gocore/internal/httpd"
 )
 
 // span is a range of bytes [off, off+len).
@@ -20,10 +21,6 @@ type span struct{ off, len int64 }
 type rangeLimits struct{ count, overlaps, reversals int }
 
 var defaultLimits = rangeLimits{200, 20, 20}
-
-// bufferedMax is how much of a file a multipart answer may copy into memory.
-// Beyond it the whole file is sent, which RFC 9110 section 14.2 allows.
-const bufferedMax = 2 << 20
 
 type rangeVerdict int
 
@@ -153,20 +150,17 @@ func boundary() string {
 	return hex.EncodeToString(b[:])
 }
 
-// multipart makes the body of a multipart/byteranges answer.
-func multipart(f io.ReaderAt, spans []span, size int64, contentType, mark string) ([]byte, error) {
-	var b []byte
+// multipart makes the body of a multipart/byteranges answer: each range with
+// its own small head, sent from the file.
+func multipart(spans []span, size int64, contentType, mark string) []httpd.Part {
+	parts := make([]httpd.Part, 0, len(spans)+1)
 	for _, s := range spans {
-		b = append(b, "\r\n--"+mark+"\r\n"...)
+		b := "\r\n--" + mark + "\r\n"
 		if contentType != "" {
-			b = append(b, "Content-Type: "+contentType+"\r\n"...)
+			b += "Content-Type: " + contentType + "\r\n"
 		}
-		b = append(b, "Content-Range: "+contentRange(s, size)+"\r\n\r\n"...)
-		at := len(b)
-		b = append(b, make([]byte, s.len)...)
-		if _, err := f.ReadAt(b[at:], s.off); err != nil {
-			return nil, err // also when the file has become shorter
-		}
+		b += "Content-Range: " + contentRange(s, size) + "\r\n\r\n"
+		parts = append(parts, httpd.Part{Data: []byte(b), Off: s.off, Len: s.len})
 	}
-	return append(b, "\r\n--"+mark+"--\r\n"...), nil
+	return append(parts, httpd.Part{Data: []byte("\r\n--" + mark + "--\r\n")})
 }

@@ -2,8 +2,9 @@
 // request was mapped to. It stands last in the list of modules.
 //
 // This file has the settings and the handler; conditions.go evaluates If-*
-// fields, ranges.go the Range field. The body is not read here: the sender gets
-// the open file and copies it with sendfile.
+// fields, ranges.go the Range field, digest.go makes tags from contents. The
+// body is not read here: the sender gets the open file and copies it with
+// sendfile.
 package static
 
 import (
@@ -14,6 +15,7 @@ import (
 	"os"
 	"strconv"
 	"strings"
+	"syscall"
 	"time"
 
 	"modwsgi/gocore/internal/httpd"
@@ -96,6 +98,10 @@ func handle(r *httpd.Request, c *Config) *httpd.Outcome {
 	}
 	f, info, err := open(r)
 	if err != nil {
+		if errors.Is(err, syscall.EMFILE) || errors.Is(err, syscall.ENFILE) {
+			r.Logf(httpd.LevelError, "core", "open %s: %v", r.Filename, err)
+			return r.Fail(http.StatusServiceUnavailable)
+		}
 		r.Logf(httpd.LevelError, "core", "AH00132: file permissions deny server access: %s: %v", r.Filename, err)
 		if errors.Is(err, fs.ErrNotExist) { // it went away meanwhile
 			return r.Fail(http.StatusNotFound)
@@ -156,14 +162,21 @@ func respond(r *httpd.Request, c *Config, f *os.File, info os.FileInfo) (out *ht
 	if v.modified.After(at) { // a date in the future is no Last-Modified (RFC 9110 section 8.8.2.1)
 		v.modified = at.Truncate(time.Second)
 	}
-	v.etag = makeETag(etagOf(core.FileETag), inodeOf(info), size, modified, at)
+	if parts := etagOf(core.FileETag); parts&etagDigest != 0 {
+		var err error
+		if v.etag, err = digests.tag(f, info); err != nil {
+			r.Logf(httpd.LevelError, "core", "reading %s for its ETag: %v", r.Filename, err)
+		}
+	} else {
+		v.etag = makeETag(parts, inodeOf(info), size, modified, at)
+	}
 	h := make([]httpd.Field, 0, 8)
 	h = append(h, httpd.Field{Name: "Last-Modified", Value: v.modified.UTC().Format(http.TimeFormat)})
 	if v.etag != "" {
 		h = append(h, httpd.Field{Name: "ETag", Value: v.etag})
 	}
-	safe := r.Method != "POST"
-	switch evaluate(r.Get, v, safe) {
+	checked := len(h)
+	switch evaluate(r.Get, v, r.Method != "POST", at) {
 	case notModified:
 		return &httpd.Outcome{Status: http.StatusNotModified, Header: h}, false
 	case preconditionFailed:
@@ -182,11 +195,12 @@ func respond(r *httpd.Request, c *Config, f *os.File, info os.FileInfo) (out *ht
 	if len(r.Language) > 0 {
 		h = append(h, httpd.Field{Name: "Content-Language", Value: strings.Join(r.Language, ", ")})
 	}
-	length := func(n int64) { h = append(h, httpd.Field{Name: "Content-Length", Value: strconv.FormatInt(n, 10)}) }
-	typed := func(t string) {
-		if t != "" {
-			h = append(h, httpd.Field{Name: "Content-Type", Value: t})
+	finish := func(status int, n int64, kind string) *httpd.Outcome {
+		h = append(h, httpd.Field{Name: "Content-Length", Value: strconv.FormatInt(n, 10)})
+		if kind != "" {
+			h = append(h, httpd.Field{Name: "Content-Type", Value: kind})
 		}
+		return &httpd.Outcome{Status: status, Header: h, File: f}
 	}
 	if value, ok := r.Get("Range"); ok && r.Method == "GET" && r.Status == 0 && rangeApplies(r.Get, v) {
 		spans, verdict := parseRanges(value, size, limit)
@@ -197,58 +211,49 @@ func respond(r *httpd.Request, c *Config, f *os.File, info os.FileInfo) (out *ht
 			return out, false
 		case verdict == someRanges && len(spans) == 1:
 			h = append(h, httpd.Field{Name: "Content-Range", Value: contentRange(spans[0], size)})
-			length(spans[0].len)
-			typed(kind)
-			return &httpd.Outcome{Status: http.StatusPartialContent, Header: h, File: f, FileOff: spans[0].off, FileLen: spans[0].len}, true
-		case verdict == someRanges && total(spans) <= bufferedMax:
+			out = finish(http.StatusPartialContent, spans[0].len, kind)
+			out.FileOff, out.FileLen = spans[0].off, spans[0].len
+			return out, true
+		case verdict == someRanges:
 			mark := boundary()
-			body, err := multipart(f, spans, size, kind, mark)
-			if err != nil {
-				r.Logf(httpd.LevelError, "core", "reading %s: %v", r.Filename, err)
-				return r.Fail(http.StatusInternalServerError), false
-			}
-			length(int64(len(body)))
-			typed("multipart/byteranges; boundary=" + mark)
-			return &httpd.Outcome{Status: http.StatusPartialContent, Header: h, Body: body}, false
+			body := httpd.Outcome{Parts: multipart(spans, size, kind, mark)}
+			out = finish(http.StatusPartialContent, body.BodyLen(), "multipart/byteranges; boundary="+mark)
+			out.Parts = body.Parts
+			return out, true
 		}
 	}
-	length(size)
-	typed(kind)
-	out = &httpd.Outcome{Status: http.StatusOK, Header: h}
-	if r.Method == "HEAD" || size == 0 {
+	out = finish(http.StatusOK, size, kind)
+	if r.Method == "HEAD" {
+		out.File = nil
 		return out, false
 	}
-	out.File, out.FileLen = f, size
+	out.FileLen = size
+	if r.Method == "GET" && !strings.HasPrefix(v.etag, "W/") { // a weak tag will become a strong one
+		out.Repeat = &httpd.Repeat{Info: info, ETag: v.etag, Modified: h[0].Value, Validators: h[:checked:checked]}
+	}
 	return out, true
 }
 
-func total(spans []span) (n int64) {
-	for _, s := range spans {
-		n += s.len
-	}
-	return n
-}
-
-// etagOf reads FileETag as mod/core stores it: a list of words, "none" or
-// "all" in any case. "Digest" would read the whole file for every request and
-// stands for the default parts.
+// etagOf reads FileETag as mod/core stores it: words in any case; those with a
+// sign change what stands before them, the default at first.
 func etagOf(o httpd.Opt[string]) etagParts {
 	if !o.Set {
 		return etagDefault
 	}
-	parts := etagParts(0)
+	parts, first := etagParts(0), true
 	for _, w := range strings.Fields(strings.ToLower(o.V)) {
 		sign := byte('+')
 		if w[0] == '+' || w[0] == '-' {
-			if parts == 0 {
+			if first {
 				parts = etagDefault
 			}
 			sign, w = w[0], w[1:]
 		}
-		bit := map[string]etagParts{"inode": etagINode, "mtime": etagMTime, "size": etagSize, "all": etagINode | etagDefault, "digest": etagDefault}[w]
+		first = false
+		bit := map[string]etagParts{"inode": etagINode, "mtime": etagMTime, "size": etagSize, "all": etagINode | etagDefault, "digest": etagDigest}[w]
 		switch {
 		case w == "none":
-			return 0
+			parts = 0
 		case sign == '-':
 			parts &^= bit
 		default:

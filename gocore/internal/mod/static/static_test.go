@@ -95,10 +95,10 @@ func (s *site) get(line string, fields ...string) answer {
 		assert.False(s.t, twice, "%s sent twice", f.Name)
 		a.header[f.Name] = f.Value
 	}
+	b, err := io.ReadAll(out.BodyReader())
+	require.NoError(s.t, err)
+	a.body = string(b)
 	if out.File != nil {
-		b, err := io.ReadAll(io.NewSectionReader(out.File, out.FileOff, out.FileLen))
-		require.NoError(s.t, err)
-		a.body += string(b)
 		require.NoError(s.t, out.File.Close())
 	}
 	return a
@@ -147,6 +147,7 @@ func TestServe(t *testing.T) {
 		{"GET /a.txt", []string{`If-None-Match: "x"`, "If-Modified-Since: " + stamp}, 200, "0123456789", ""},
 		{"HEAD /a.txt", []string{"If-Modified-Since: " + stamp}, 304, "", ""},
 		{"GET /a.txt", []string{"If-Modified-Since: Thu, 29 Feb 2024 11:59:59 GMT"}, 200, "0123456789", ""},
+		{"GET /a.txt", []string{"If-Modified-Since: Fri, 01 Jan 2100 00:00:00 GMT"}, 200, "0123456789", ""}, // a clock that is wrong
 		{"GET /a.txt", []string{"If-Modified-Since: nonsense"}, 200, "0123456789", ""},
 		{"GET /a.txt", []string{"If-Match: " + tag}, 200, "0123456789", ""},
 		{"GET /a.txt", []string{`If-Match: "x"`}, 412, "*", ""},
@@ -205,6 +206,9 @@ func TestDirectives(t *testing.T) {
 	}{
 		{"FileETag None", "GET /a.txt", nil, 200, "ETag"},
 		{"FileETag Size", "GET /a.txt", nil, 200, `ETag: "a"`},
+		{"FileETag None\n<Directory ROOT>\nFileETag +Size\n</Directory>", "GET /a.txt", nil, 200, `ETag: "a"`},
+		{"FileETag -MTime", "GET /a.txt", nil, 200, `ETag: "a"`},
+		{"FileETag Digest", "GET /a.txt", nil, 200, `ETag: "h6zsF82dzSCnFsws9nQXtxyKcBY="`},
 		{"MaxRanges none", "GET /a.txt", []string{"Range: bytes=1-2"}, 200, "Accept-Ranges: none"},
 		{"MaxRanges 1", "GET /a.txt", []string{"Range: bytes=1-2,4-5"}, 200, "Content-Range"},
 		{"AddDefaultCharset UTF-8", "GET /a.txt", nil, 200, "Content-Type: text/plain;charset=UTF-8"},
@@ -272,6 +276,7 @@ func TestRefusedConfiguration(t *testing.T) {
 		"CustomLog logs/a %y",
 		"FallbackResource x",
 		"MaxRangeOverlaps x",
+		"FileETag Frobnicate",
 	} {
 		tree, diags := conf.ParseText("test.conf", c, httpd.ConfOptions(modules))
 		_, more := httpd.Compile(tree, modules)

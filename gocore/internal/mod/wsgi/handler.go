@@ -21,20 +21,20 @@ const (
 // routes tells the core which paths translate answers.
 func routes(c *config) []httpd.Route {
 	var out []httpd.Route
+	files := c.fileOrApplication.Set && c.fileOrApplication.V != "off"
 	for _, m := range c.mounts {
 		if m.re != nil {
-			out = append(out, httpd.Route{Match: m.re.Match, Mount: &m.pub})
+			out = append(out, httpd.Route{Match: m.re.Match, Mount: &m.pub, Files: files})
 		} else {
-			out = append(out, httpd.Route{Prefix: m.prefix, Mount: &m.pub})
+			out = append(out, httpd.Route{Prefix: m.prefix, Mount: &m.pub, Files: files})
 		}
 	}
 	return out
 }
 
-// perRequest: names that come from the request, or files that come first.
+// perRequest: names that come from the request.
 func perRequest(c *config) bool {
-	return dynamic(c.processGroup.V) || dynamic(c.applicationGroup.V) || dynamic(c.callable.V) ||
-		c.fileOrApplication.Set && c.fileOrApplication.V != "off"
+	return dynamic(c.processGroup.V) || dynamic(c.applicationGroup.V) || dynamic(c.callable.V)
 }
 
 // translate maps a URL path to a mounted script: the first mount in order

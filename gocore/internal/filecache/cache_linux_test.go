@@ -1,0 +1,265 @@
+// Tests of the file cache over the real phases: what is kept, what makes it
+// ask the phases again, and that descriptors do not leak.
+
+package filecache
+
+import (
+	"net/netip"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+	"unsafe"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+
+	"modwsgi/gocore/internal/conf"
+	"modwsgi/gocore/internal/http1"
+	"modwsgi/gocore/internal/httpd"
+	"modwsgi/gocore/internal/listen"
+	"modwsgi/gocore/internal/mod"
+)
+
+// site is a folder of files whose changes lie back far enough, with a host
+// over it and a cache.
+type site struct {
+	t     *testing.T
+	root  string
+	host  *httpd.VirtualHost
+	cache Cache
+}
+
+func newSite(t *testing.T, config string) *site {
+	root, err := filepath.EvalSymlinks(t.TempDir())
+	require.NoError(t, err)
+	s := &site{t: t, root: root}
+	s.write("a.txt", "0123456789")
+	s.write("big.bin", strings.Repeat("x", smallFile+1))
+	s.write("sub/index.html", "index")
+	opt := httpd.ConfOptions(mod.All)
+	text := "ServerRoot /tmp\nServerName x\nListen 80\nDocumentRoot ROOT\n" + config
+	tree, diags := conf.ParseText("httpd.conf", strings.ReplaceAll(text, "ROOT", root), opt)
+	require.False(t, conf.HasErrors(diags), diags)
+	srv, diags := httpd.Compile(tree, mod.All)
+	require.False(t, conf.HasErrors(diags), diags)
+	s.host = srv.Main
+	settle = -time.Hour // every file counts as old
+	t.Cleanup(func() { settle = settleTime })
+	return s
+}
+
+func (s *site) write(name, text string) {
+	p := filepath.Join(s.root, name)
+	require.NoError(s.t, os.MkdirAll(filepath.Dir(p), 0o755))
+	require.NoError(s.t, os.WriteFile(p, []byte(text), 0o644))
+	old := time.Now().Add(-time.Hour)
+	require.NoError(s.t, os.Chtimes(p, old, old))
+}
+
+// find asks the cache.
+func (s *site) find(method, path string, fields ...string) (*File, int) {
+	text := []byte(method + " " + path + " HTTP/1.1\r\nHost: x\r\n")
+	for _, f := range fields {
+		text = append(text, f+"\r\n"...)
+	}
+	text = append(text, "\r\n"...)
+	q := &listen.Req{In: unsafe.Pointer(&text[0]), InLen: uint64(len(text))}
+	_, st := http1.Parse(text, &q.Head, &http1.Limits{Line: 8190, Fields: 100, FieldSize: 8190})
+	require.Equal(s.t, http1.OK, st)
+	return s.cache.Find(s.host, q)
+}
+
+// serve is what the dispatcher does; it tells whether the cache answered, and
+// with what contents.
+func (s *site) serve(path string) (cached bool, body string) {
+	s.t.Helper()
+	if f, status := s.find("GET", path); f != nil {
+		defer f.Release()
+		require.Equal(s.t, 200, status)
+		if f.FD >= 0 {
+			b := make([]byte, f.Size)
+			_, err := os.NewFile(uintptr(dup(s.t, f.FD)), path).ReadAt(b, 0)
+			require.NoError(s.t, err)
+			return true, string(b)
+		}
+		return true, string(f.Data)
+	}
+	out := s.host.Handle(&httpd.Request{Method: "GET", RawPath: path, RawTarget: path, Proto: "HTTP/1.1", HostName: "x", ContentLength: -1,
+		Remote: netip.MustParseAddrPort("127.0.0.1:5"), Local: netip.MustParseAddrPort("127.0.0.1:80")})
+	s.cache.Keep(s.host, path, out, "Server: t\r\n", func(f *File) any { return f })
+	b := make([]byte, out.FileLen)
+	if out.File != nil {
+		_, err := out.File.ReadAt(b, out.FileOff)
+		require.NoError(s.t, err)
+		require.NoError(s.t, out.File.Close())
+	}
+	if out.Status != 200 {
+		return false, ""
+	}
+	return false, string(b)
+}
+
+func TestKept(t *testing.T) {
+	for _, c := range []struct {
+		config, path string
+		kept         bool
+	}{
+		{"", "/a.txt", true},
+		{"", "/big.bin", true},
+		{"", "/sub/", true},
+		{"", "/none.txt", false},
+		{"Alias /s ROOT/sub", "/s/index.html", true},
+		{"SetEnv X 1", "/a.txt", true},
+		{"<Directory ROOT>\nAllowOverride All\n</Directory>", "/a.txt", true},
+		{"<Directory ROOT>\nAllowOverride All\n</Directory>", "/sub/", true},
+		{"DirectoryIndex /a.txt", "/sub/", false},
+		{"<Directory ROOT>\nRequire ip 127.0.0.1\n</Directory>", "/a.txt", false},
+		{"<Files a.txt>\nRequire local\n</Files>", "/a.txt", false},
+		{"<Location /a.txt>\nRequire local\n</Location>", "/big.bin", true},
+		{"<Directory ROOT>\nOptions SymLinksIfOwnerMatch\n</Directory>", "/a.txt", false},
+		{"WSGIScriptAlias / ROOT/app.wsgi\nWSGIFileOrApplication On", "/a.txt", true},
+	} {
+		t.Run(c.config+c.path, func(t *testing.T) {
+			s := newSite(t, c.config)
+			cached, first := s.serve(c.path)
+			require.False(t, cached)
+			cached, second := s.serve(c.path)
+			assert.Equal(t, c.kept, cached)
+			assert.Equal(t, first, second)
+		})
+	}
+}
+
+// TestChanges does something to the files; the next answer must know it.
+func TestChanges(t *testing.T) {
+	override := "<Directory ROOT>\nAllowOverride All\n</Directory>"
+	for _, c := range []struct {
+		name, config, path string
+		change             func(s *site)
+		want               string
+	}{
+		{"rewritten", "", "/a.txt", func(s *site) { s.write("a.txt", "9876543210") }, "9876543210"},
+		{"removed", "", "/a.txt", func(s *site) { os.Remove(s.root + "/a.txt") }, ""},
+		{"replaced", "", "/a.txt", func(s *site) { s.write("b", "bbbbbbbbbb"); os.Rename(s.root+"/b", s.root+"/a.txt") }, "bbbbbbbbbb"},
+		{"big one grows", "", "/big.bin", func(s *site) { s.write("big.bin", "small now") }, "small now"},
+		{"parent replaced", "", "/sub/index.html", func(s *site) {
+			os.Rename(s.root+"/sub", s.root+"/old")
+			s.write("sub/index.html", "other")
+		}, "other"},
+		{"earlier index appears", "DirectoryIndex first.html index.html", "/sub/", func(s *site) { s.write("sub/first.html", "first") }, "first"},
+		{"index removed", "", "/sub/", func(s *site) { os.Remove(s.root + "/sub/index.html") }, ""},
+		{"htaccess appears", override, "/a.txt", func(s *site) { s.write(".htaccess", "Require all denied") }, ""},
+		{"htaccess appears below", override, "/sub/index.html", func(s *site) { s.write("sub/.htaccess", "Require all denied") }, ""},
+		{"becomes a directory", "", "/a.txt", func(s *site) { os.Remove(s.root + "/a.txt"); os.Mkdir(s.root+"/a.txt", 0o755) }, ""},
+		{"fallback is needed no more", "FallbackResource /a.txt", "/later.txt", func(s *site) { s.write("later.txt", "here") }, "here"},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			s := newSite(t, c.config)
+			s.serve(c.path)
+			cached, _ := s.serve(c.path)
+			require.True(t, cached)
+			c.change(s)
+			cached, body := s.serve(c.path)
+			assert.False(t, cached)
+			assert.Equal(t, c.want, body)
+		})
+	}
+}
+
+func TestYoungFilesAreNotKept(t *testing.T) {
+	s := newSite(t, "")
+	settle = settleTime
+	s.serve("/a.txt") // its inode changed just now
+	cached, _ := s.serve("/a.txt")
+	assert.False(t, cached)
+}
+
+func TestConditions(t *testing.T) {
+	s := newSite(t, "")
+	s.serve("/a.txt")
+	f, status := s.find("HEAD", "/a.txt")
+	require.Equal(t, 200, status)
+	etag, modified := f.etag, f.modified
+	assert.Contains(t, string(f.Fields(200)), "Content-Length: 10\r\n")
+	assert.Equal(t, "Server: t\r\nLast-Modified: "+modified+"\r\nETag: "+etag+"\r\n", string(f.Fields(304)))
+	for _, c := range []struct {
+		method, path, field string
+		status              int
+	}{
+		{"GET", "/a.txt", "If-None-Match: " + etag, 304},
+		{"GET", "/a.txt", "IF-NONE-MATCH: " + etag, 304},
+		{"GET", "/a.txt", "If-Modified-Since: " + modified, 304},
+		{"GET", "/a.txt", "If-None-Match: \"x\", " + etag, 0},
+		{"GET", "/a.txt", "If-None-Match: *", 0},
+		{"GET", "/a.txt", "If-Modified-Since: Thu, 01 Jan 1970 00:00:00 GMT", 0},
+		{"GET", "/a.txt", "Range: bytes=0-1", 0},
+		{"GET", "/a.txt", "If-Range: x", 0},
+		{"GET", "/a.txt", "If-Match: x", 0},
+		{"GET", "/a.txt", "If-Unmodified-Since: x", 0},
+		{"GET", "/a.txt", "Content-Length: 3", 0},
+		{"GET", "/a.txt", "Transfer-Encoding: chunked", 0},
+		{"GET", "/a.txt", "Accept: */*", 200},
+		{"GET", "/a.txt?q", "Referer: x", 200},
+		{"POST", "/a.txt", "Accept: */*", 0},
+		{"OPTIONS", "/a.txt", "Accept: */*", 0},
+		{"GET", "/b.txt", "Accept: */*", 0},
+	} {
+		_, status := s.find(c.method, c.path, c.field)
+		assert.Equal(t, c.status, status, "%s %s %s", c.method, c.path, c.field)
+	}
+}
+
+func TestBounds(t *testing.T) {
+	s := newSite(t, "")
+	before := openFiles(t)
+	for i := range maxKeptFDs + 40 {
+		name := "/f" + strings.Repeat("i", i%7) + time.Duration(i).String()
+		s.write(name, strings.Repeat("y", smallFile+1))
+		s.serve(name)
+	}
+	assert.Equal(t, maxKeptFDs, s.cache.fds)
+	assert.LessOrEqual(t, openFiles(t)-before, maxKeptFDs)
+	s.cache.Tick(keepUnused*10 + 10)
+	assert.Zero(t, s.cache.kept+s.cache.fds+int(s.cache.content))
+	assert.LessOrEqual(t, openFiles(t), before)
+}
+
+func TestHeldWhileSent(t *testing.T) {
+	s := newSite(t, "")
+	s.serve("/big.bin")
+	f, _ := s.find("GET", "/big.bin")
+	s.write("big.bin", "x")
+	s.serve("/big.bin")
+	b := make([]byte, 1)
+	_, err := os.NewFile(uintptr(dup(t, f.FD)), "").ReadAt(b, 0)
+	assert.NoError(t, err)
+	n := openFiles(t)
+	f.Release()
+	assert.Less(t, openFiles(t), n)
+}
+
+func TestFindAllocatesLittle(t *testing.T) {
+	s := newSite(t, "")
+	s.serve("/a.txt")
+	text := []byte("GET /a.txt HTTP/1.1\r\nHost: x\r\nAccept: */*\r\n\r\n")
+	q := &listen.Req{In: unsafe.Pointer(&text[0]), InLen: uint64(len(text))}
+	http1.Parse(text, &q.Head, &http1.Limits{Line: 8190, Fields: 100, FieldSize: 8190})
+	assert.LessOrEqual(t, testing.AllocsPerRun(200, func() {
+		f, _ := s.cache.Find(s.host, q)
+		f.Release()
+	}), 1.0) // the path for stat
+}
+
+func openFiles(t *testing.T) int {
+	list, err := os.ReadDir("/proc/self/fd")
+	require.NoError(t, err)
+	return len(list)
+}
+
+func dup(t *testing.T, fd int) int {
+	n, err := dupFD(uintptr(fd))
+	require.NoError(t, err)
+	return n
+}
