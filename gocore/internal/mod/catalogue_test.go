@@ -59,7 +59,7 @@ func TestCatalogue(t *testing.T) {
 		assert.NotContains(t, rows, key, "twice")
 		rows[key] = r
 		assert.NotEmpty(t, r.Doc, r.Name)
-		assert.Contains(t, []string{"yes", "ignored", "refused"}, r.Effect, r.Name)
+		assert.Contains(t, []string{"yes", "mapped", "ignored", "refused"}, r.Effect, r.Name)
 		if r.Effect == "yes" {
 			assert.NotEmpty(t, r.Context, r.Name)
 			assert.True(t, strings.HasSuffix(r.Doc, "."), r.Name)
