@@ -36,7 +36,6 @@ var catalogue = []catalogueRow{
 		"RegexDefaultOptions UnsafeAllow3F ReadBufferSize CGIVar MaxRangeOverlaps MaxRangeReversals KeptBodySize", why: "there is nothing here that it could tune"},
 	{module: "mpm", names: "ThreadLimit MinSpareThreads MaxSpareThreads MinSpareServers MaxSpareServers " +
 		"AsyncRequestWorkerFactor MaxMemFree", why: "processes and threads are set with WSGIDaemonProcess"},
-	{module: "core", names: "If ElseIf Else", refuse: true, section: true, why: "the settings inside would be lost"},
 	{module: "privileges", names: "PrivilegesMode VHostUser VHostGroup VHostSecure VHostPrivs DTracePrivileges VHostCGIMode VHostCGIPrivs", refuse: true,
 		harmless: argIs(0, "FAST"), why: "processes would run with other rights"},
 

@@ -45,6 +45,7 @@ type hostBuild struct {
 	index    int
 	conf     []any
 	sections []*section
+	ifs      []ifGroup
 }
 
 // place is where a list of directives stands.
@@ -199,6 +200,8 @@ func (b *builder) container(d *conf.Directive, at *place) error {
 		inner.limit = l
 		b.apply(d.Children, &inner)
 		return nil
+	case "if", "elseif", "else":
+		return b.conditional(name, d, at)
 	default:
 		x, err := b.newSection(name, d)
 		if err != nil {
@@ -304,9 +307,9 @@ func (b *builder) finish() {
 		v.base = s.newMerged("", c)
 		if h.spec != nil {
 			v.Pos = h.spec.Pos
-			v.sections = newHostSections(b.main.sections, h.sections)
+			v.sections = newHostSections(b.main, h)
 		} else {
-			v.sections = newHostSections(b.main.sections, nil)
+			v.sections = newHostSections(b.main)
 		}
 		hosts[i] = v
 	}

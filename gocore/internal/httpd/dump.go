@@ -65,9 +65,12 @@ func (v *VirtualHost) dump(w io.Writer) {
 			fmt.Fprintf(w, "  <%s %s%s>\n", step.name, form, x.arg)
 			for _, f := range x.files {
 				fmt.Fprintf(w, "    <Files %s>\n", f.arg)
+				dumpIfs(w, "      ", f.ifs)
 			}
+			dumpIfs(w, "    ", x.ifs)
 		}
 	}
+	dumpIfs(w, "  ", v.sections.ifs)
 	for i := range v.fast.entries {
 		e := &v.fast.entries[i]
 		name := e.prefix
@@ -87,6 +90,22 @@ func (v *VirtualHost) dump(w io.Writer) {
 			fmt.Fprintf(w, " except=%s", x.arg)
 		}
 		fmt.Fprintln(w)
+	}
+}
+
+func dumpIfs(w io.Writer, indent string, groups []ifGroup) {
+	for _, g := range groups {
+		for i, x := range g {
+			switch {
+			case i == 0:
+				fmt.Fprintf(w, "%s<If %s>\n", indent, x.arg)
+			case x.cond != nil:
+				fmt.Fprintf(w, "%s<ElseIf %s>\n", indent, x.arg)
+			default:
+				fmt.Fprintf(w, "%s<Else>\n", indent)
+			}
+			dumpIfs(w, indent+"  ", x.ifs)
+		}
 	}
 }
 

@@ -108,7 +108,9 @@ func (r *Request) translate() Status {
 			}
 		}
 	}
-	r.m = v.merge(r.locs)
+	if st := r.cover(r.locs); st != OK {
+		return st
+	}
 	if st := r.first(phTranslate); st > OK {
 		return st
 	} else if st == Declined {
@@ -131,6 +133,8 @@ func (r *Request) judge() Status {
 		if st := r.walk(); st != OK {
 			return st
 		}
+	} else if st := r.cover(r.locs); st != OK { // no file, but a URL path
+		return st
 	}
 	if st := r.all(phHeader); st != OK {
 		return st

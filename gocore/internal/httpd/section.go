@@ -6,6 +6,7 @@
 //	2 <DirectoryMatch> and <Directory ~>, in file order
 //	3 <Files> and <FilesMatch>; those inside a Directory after the others
 //	4 <Location> and <LocationMatch>, in file order
+//	5 <If>, <ElseIf> and <Else>, see ifs.go
 //
 // and within each step the main server's before the virtual host's.
 package httpd
@@ -26,6 +27,7 @@ const (
 	kindDirectory sectionKind = iota
 	kindFiles
 	kindLocation
+	kindIf
 )
 
 // section is one such container with the settings given in it.
@@ -38,23 +40,28 @@ type section struct {
 	depth      int     // number of path components of a Directory
 	conf       []any   // per module; nil where the section says nothing
 	files      []*section
-	translates bool // says something about the translate phase (Alias, Redirect)
-	named      bool // exports named groups
+	ifs        []ifGroup // inside
+	cond       *Expr     // of <If> and <ElseIf>
+	translates bool      // says something about the translate phase (Alias, Redirect)
+	named      bool      // exports named groups
 	pos        conf.Pos
 }
 
 // hostSections is a host's sections, main server's first, by step.
 type hostSections struct {
 	dirs, dirMatch, files, locs []*section
+	ifs                         []ifGroup
 	symlinks                    bool // some settings lack FollowSymLinks: components must be checked
 	htaccess                    bool // AllowOverride is not None somewhere
 }
 
-// newHostSections sorts the sections of main server and host into steps.
-func newHostSections(main, host []*section) *hostSections {
+// newHostSections sorts the sections of main server and host into steps; they
+// are given in this order.
+func newHostSections(scopes ...*hostBuild) *hostSections {
 	s := &hostSections{}
-	for _, list := range [2][]*section{main, host} {
-		for _, x := range list {
+	for _, scope := range scopes {
+		s.ifs = append(s.ifs, scope.ifs...)
+		for _, x := range scope.sections {
 			switch {
 			case x.kind == kindLocation:
 				s.locs = append(s.locs, x)

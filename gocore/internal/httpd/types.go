@@ -300,7 +300,7 @@ type Request struct {
 	onlyLocs  bool       // probe: locs is given, do not match
 	redirects int
 	logged    bool
-	dynamic   bool // .htaccess files were looked for
+	dynamic   bool // .htaccess files or conditions were looked at
 	varies    bool // see Varies
 	depends   []Dependency
 }

@@ -63,8 +63,7 @@ func (r *Request) walk() Status {
 		list = append(list, x)
 		r.exportGroups(x, r.URI)
 	}
-	r.m = v.merge(list)
-	return OK
+	return r.cover(list)
 }
 
 // exportGroups sets MATCH_NAME variables for the named groups of a Match

@@ -130,3 +130,13 @@ func TestRegexTimeoutIsAnError(t *testing.T) {
 	_, err = e.True(r)
 	assert.ErrorContains(t, err, "took longer")
 }
+
+func TestConditionalSectionsAreNotRepeatable(t *testing.T) {
+	srv := compile(t, "ServerName x\nListen 80\nDocumentRoot $DIR/docs\n<Files index.html>\n<If \"%{HTTP_COOKIE} == 'x'\">\nForceType text/x\n</If>\n</Files>\n")
+	for path, repeatable := range map[string]bool{"/a.txt": true, "/index.html": false} {
+		_, out := get(srv, path, "")
+		require.Equal(t, 200, out.Status)
+		out.File.Close()
+		assert.Equal(t, repeatable, out.Repeat != nil, path)
+	}
+}

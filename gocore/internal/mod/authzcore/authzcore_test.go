@@ -51,8 +51,8 @@ func read(t *testing.T, text string, limit *httpd.MethodLimit) (*Config, error) 
 			top.Children = append(top.Children, d)
 			stack = append(stack, d)
 		default:
-			w := strings.Fields(l)
-			top.Children = append(top.Children, &conf.Directive{Name: w[0], Args: w[1:], Pos: conf.Pos{Line: i + 1}})
+			name, raw, _ := strings.Cut(l, " ")
+			top.Children = append(top.Children, &conf.Directive{Name: name, Raw: raw, Args: conf.Words(raw), Pos: conf.Pos{Line: i + 1}})
 		}
 	}
 	c := &Config{}
@@ -106,6 +106,16 @@ func TestDecisions(t *testing.T) {
 		{"<RequireAll>;<RequireAny>;Require env a;Require env b;</>;Require method GET;</>", req("GET", "", "b"), httpd.OK, httpd.OK},
 		{"<RequireAll>;<RequireAny>;Require env a;Require env b;</>;Require method GET;</>", req("PUT", "", "b"), 403, 403},
 		{"<RequireAll>;</>", req("GET", ""), 403, 403},
+		{"Require expr %{REQUEST_METHOD} == 'GET'", req("GET", ""), httpd.OK, httpd.OK},
+		{"Require expr \"%{REQUEST_METHOD} == 'GET'\"", req("PUT", ""), 403, 403},
+		{"Require expr '%{REQUEST_METHOD} == \"GET\"'", req("GET", ""), httpd.OK, httpd.OK},
+		{"Require expr true", req("GET", ""), httpd.OK, httpd.OK},
+		{"Require expr \t-n reqenv('a')", req("GET", "", "a"), httpd.OK, httpd.OK},
+		{"<RequireAll>;Require all granted;Require not expr \"-n reqenv('a')\";</>", req("GET", "", "a"), 403, 403},
+		{"<RequireAll>;Require all granted;Require NOT EXPR -n reqenv('a');</>", req("GET", ""), httpd.OK, httpd.OK},
+		{"Require expr %{REMOTE_USER} in {'joe', 'ann'}", req("GET", ""), httpd.Declined, 401},
+		{"Require expr %{REMOTE_USER} in {'joe', 'ann'}", req("GET", "ann"), httpd.OK, httpd.OK},
+		{"Require expr %{REMOTE_USER} in {'joe', 'ann'}", req("GET", "eve"), 403, 401},
 		{"Require broken", req("GET", ""), 500, 500},
 	} {
 		t.Run(c.text+"/"+c.r.Method+c.r.User, func(t *testing.T) {
@@ -185,6 +195,8 @@ func TestRefused(t *testing.T) {
 		{"Require method get", "upper case"},
 		{"Require method TRACE", "TraceEnable"},
 		{"Require env", "needs the name"},
+		{"Require expr", "needs an expression"},
+		{"Require expr %{FOO} == 'x'", "there is no variable FOO"},
 		{"AuthMerging maybe", "Off, And or Or"},
 	} {
 		_, err := read(t, c.text, nil)
@@ -199,7 +211,7 @@ func TestPerRequest(t *testing.T) {
 		text string
 		want bool
 	}{
-		{"", false}, {"Require all granted", false}, {"Require all denied", true}, {"Require env a", true},
+		{"", false}, {"Require all granted", false}, {"Require all denied", true}, {"Require env a", true}, {"Require expr true", true},
 		{"Require env a;Require all granted", false}, {"<RequireAll>;Require all granted;</>", false},
 		{"<RequireAll>;Require all granted;Require env a;</>", true}, {"<RequireAll>;Require all granted;<RequireNone>;Require env x;</>;</>", true},
 	} {

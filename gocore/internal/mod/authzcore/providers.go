@@ -1,5 +1,5 @@
-// This file has the providers that mod_authz_core itself brings: all, env and
-// method.
+// This file has the providers that mod_authz_core itself brings: all, env, expr
+// and method.
 
 package authzcore
 
@@ -14,6 +14,7 @@ import (
 var builtin = []Provider{
 	{Name: "all", Parse: parseAll},
 	{Name: "env", Parse: parseEnv},
+	{Name: "expr", Parse: parseExpr},
 	{Name: "method", Parse: parseMethod},
 }
 
@@ -66,6 +67,40 @@ func parseMethod(_ *httpd.Cmd, args []string) (Check, error) {
 			if m == method || m == r.Method {
 				return Granted
 			}
+		}
+		return Denied
+	}, nil
+}
+
+// parseExpr reads a condition, in quotes or as the rest of the line. One that
+// speaks of the user cannot be false for good before there is one.
+func parseExpr(k *httpd.Cmd, args []string) (Check, error) {
+	text := strings.TrimSpace(k.Raw)
+	for _, w := range []string{"not", "expr"} {
+		if i := strings.IndexAny(text, " \t"); i > 0 && strings.EqualFold(text[:i], w) {
+			text = strings.TrimSpace(text[i:])
+		}
+	}
+	if len(args) == 1 {
+		text = args[0]
+	}
+	if text == "" || len(args) == 0 {
+		return nil, errors.New("needs an expression")
+	}
+	e, err := k.Expr(text)
+	if err != nil {
+		return nil, err
+	}
+	ofUser := e.Uses("REMOTE_USER")
+	return func(r *httpd.Request) Result {
+		switch ok, err := e.True(r); {
+		case err != nil:
+			logf(r, "AH02561: evaluating the expression of Require expr: %v", err)
+			return Failed
+		case ok:
+			return Granted
+		case ofUser && r.User == "":
+			return DeniedNoUser
 		}
 		return Denied
 	}, nil

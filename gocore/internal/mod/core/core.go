@@ -33,6 +33,9 @@ var sections = []httpd.Directive[config]{
 	{Name: "FilesMatch", Args: "regex", Min: 1, Max: 1, In: sv | httpd.InDir | httpd.InHtaccess, Override: httpd.OverrideAll, Section: true, Doc: "Applies to files whose name matches."},
 	{Name: "Location", Args: "URL-path", Min: 1, Max: 2, In: sv, Section: true, Doc: "Applies to a URL path and everything below it."},
 	{Name: "LocationMatch", Args: "regex", Min: 1, Max: 1, In: sv, Section: true, Doc: "Applies to URL paths that match."},
+	{Name: "If", Args: "expression", Min: 1, Max: 1, In: all, Override: httpd.OverrideAll, Section: true, Doc: "Applies to requests for which an expression is true."},
+	{Name: "ElseIf", Args: "expression", Min: 1, Max: 1, In: all, Override: httpd.OverrideAll, Section: true, Doc: "Applies if the sections before it did not and an expression is true."},
+	{Name: "Else", Min: 0, Max: 0, In: all, Override: httpd.OverrideAll, Section: true, Doc: "Applies if the <If> and <ElseIf> before it did not."},
 	{Name: "Limit", Args: "method ...", Min: 1, Max: -1, In: dirs, Override: httpd.OverrideLimit | httpd.OverrideAuthConfig, Section: true, Doc: "Restricts the access rules inside to some methods."},
 	{Name: "LimitExcept", Args: "method ...", Min: 1, Max: -1, In: dirs, Override: httpd.OverrideLimit | httpd.OverrideAuthConfig, Section: true, Doc: "Restricts the access rules inside to all other methods."},
 }
