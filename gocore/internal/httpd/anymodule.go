@@ -50,6 +50,9 @@ type hooks struct {
 	insert     func(*Request, any, *ResponseHead) []string
 	filter     func(*Request, any, *ResponseHead) BodyFilter
 	hasFilter  func(any) bool
+	challenge  func(*Request, any)
+	authzRules func(any) bool
+	satisfyAny func(*Request, any) bool
 	hasLog     func(any) bool
 	logFiles   func(any) []LogTarget
 	openLogs   func(any, func(LogTarget) *LogFile) error
@@ -118,6 +121,15 @@ func (m *Module[C]) bind() hooks {
 	}
 	if f := m.Host; f != nil {
 		h.host = func(v *VirtualHost, c any) { f(v, c.(*C)) }
+	}
+	if f := m.AuthzRules; f != nil {
+		h.authzRules = func(c any) bool { return f(c.(*C)) }
+	}
+	if f := m.Challenge; f != nil {
+		h.challenge = func(r *Request, c any) { f(r, c.(*C)) }
+	}
+	if f := m.SatisfyAny; f != nil {
+		h.satisfyAny = func(r *Request, c any) bool { return f(r, c.(*C)) }
 	}
 	if f := m.Check; f != nil {
 		h.check = func(k *Checker, c any) { f(k, c.(*C)) }

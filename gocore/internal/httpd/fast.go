@@ -165,7 +165,7 @@ func (v *VirtualHost) fastEntry(route Route) fastEntry {
 	// Ask the phases once, with those Locations only that always apply.
 	r := &Request{Method: "GET", RawTarget: prefix, RawPath: prefix, Proto: "HTTP/1.1", ContentLength: -1, TLS: v.TLS,
 		Host: v, m: v.base, URI: prefix, locs: always, onlyLocs: true}
-	if r.resolve() != OK || r.Mount != route.Mount || r.dynamic || !sameVars(r.env, r.m.environ) ||
+	if st, known := r.probe(); !known || st != OK || r.Mount != route.Mount || r.dynamic || !sameVars(r.env, r.m.environ) ||
 		r.Info == nil || r.Info.IsDir() || r.m.perRequest || v.base.perRequest {
 		return e
 	}
@@ -179,6 +179,20 @@ func (v *VirtualHost) fastEntry(route Route) fastEntry {
 	e.plan = out.Plan
 	e.noInfo = r.m.core.AcceptPathInfo.V == "off"
 	return e
+}
+
+// probe resolves a request that no client sent; known is false if a hook needs
+// another place to run.
+func (r *Request) probe() (st Status, known bool) {
+	defer func() {
+		if e := recover(); e != nil {
+			if _, ok := e.(needs); !ok {
+				panic(e)
+			}
+			st, known = 0, false
+		}
+	}()
+	return r.resolve(), true
 }
 
 // sameVars reports whether the variables that the phases set are among the

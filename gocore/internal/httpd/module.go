@@ -156,9 +156,12 @@ type Module[C any] struct {
 	MapStorage func(r *Request, c *C) Status   // as Translate
 	Header     func(r *Request, c *C) Status   // header parse; as PostRead
 	Access     func(r *Request, c *C) Status   // as PostRead: without a user; must not decline to refuse
+	AuthzRules func(c *C) bool                 // with AuthzFirst: are there rules at all? nil: always
 	AuthzFirst func(r *Request, c *C) Status   // can it be decided without a user? OK: granted; Declined: do Authn and Authz; else refused
 	Authn      func(r *Request, c *C) Status   // first that does not decline; sets r.User, r.AuthType
 	Authz      func(r *Request, c *C) Status   // first that does not decline
+	Challenge  func(r *Request, c *C)          // the request is answered with 401: add WWW-Authenticate if the scheme is yours
+	SatisfyAny func(r *Request, c *C) bool     // Satisfy Any: passing Access is enough, and so is being authorised
 	Type       func(r *Request, c *C) Status   // all run until one gives an HTTP status
 	Fixup      func(r *Request, c *C) Status   // as PostRead
 	Handler    func(r *Request, c *C) *Outcome // first that gives an outcome; looks at r.Handler

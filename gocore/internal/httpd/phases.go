@@ -18,19 +18,23 @@ import (
 	"modwsgi/gocore/internal/http1"
 )
 
-// Handle runs the phases on the calling goroutine. It may do file I/O and
-// never runs Python. The result is never nil. The host must be the one that
+// Handle runs the phases on the calling goroutine. It may do file I/O; what
+// takes longer, and Python, only where Resume said that it may: else the
+// outcome has Needs. The result is never nil. The host must be the one that
 // Select chose for r.
 func (v *VirtualHost) Handle(r *Request) (out *Outcome) {
 	defer func() {
-		if e := recover(); e != nil {
-			t, ok := e.(errRegexTimeout)
-			if !ok {
-				panic(e)
-			}
-			r.Logf(LevelError, "core", "%v", t)
+		switch e := recover().(type) {
+		case nil:
+		case needs:
+			out = &Outcome{Needs: Place(e), Request: r}
+		case errRegexTimeout:
+			r.Logf(LevelError, "core", "%v", e)
 			out = r.builtin(http.StatusInternalServerError)
+		default:
+			panic(e)
 		}
+		r.at.leave()
 	}()
 	r.Host, r.m = v, v.base
 	return r.run()
@@ -139,10 +143,7 @@ func (r *Request) judge() Status {
 	if st := r.all(phHeader); st != OK {
 		return st
 	}
-	if st := r.all(phAccess); st != OK {
-		return st
-	}
-	if st := r.authorize(); st != OK {
+	if st := r.permit(); st != OK {
 		return st
 	}
 	if st := r.all(phType); st != OK {
@@ -181,35 +182,6 @@ func (r *Request) first(phase int) Status {
 		}
 	}
 	return Declined
-}
-
-// authorize decides access for a user. A need for a user that nobody can
-// establish refuses: a site must not open because a module is missing.
-func (r *Request) authorize() Status {
-	s, asked := r.Host.server, false
-	for i := range s.hooks {
-		if f := s.hooks[i].phase[phAuthzFirst]; f != nil {
-			asked = true
-			if st := f(r, r.m.conf[i]); st != Declined {
-				return st
-			}
-		}
-	}
-	if !asked {
-		return OK
-	}
-	switch st := r.first(phAuthn); {
-	case st == Declined:
-		r.Logf(LevelError, "core", "access to %s needs a user, but no authentication is configured", r.URI)
-		return http.StatusInternalServerError
-	case st != OK:
-		return st
-	}
-	if st := r.first(phAuthz); st == Declined {
-		return http.StatusForbidden
-	} else {
-		return st
-	}
 }
 
 // handle asks the modules for a handler. A handler name that nobody serves is
@@ -268,7 +240,7 @@ func (r *Request) sub(uri string) (*Request, Status) {
 	}
 	sub := &Request{Method: "GET", RawTarget: r.RawTarget, RawPath: r.RawPath, Query: r.Query, Proto: r.Proto, HostName: r.HostName,
 		Header: r.Header, Local: r.Local, Remote: r.Remote, TLS: r.TLS, Start: r.Start, ContentLength: -1,
-		Host: r.Host, URI: uri, SubRequest: true, Prev: r.Prev, main: r, redirects: r.redirects + 1}
+		Host: r.Host, URI: uri, SubRequest: true, Prev: r.Prev, main: r, redirects: r.redirects + 1, at: r.share()}
 	sub.env = append(sub.env, r.env...)
 	sub.m = r.Host.base
 	return sub, OK
@@ -302,7 +274,7 @@ func (r *Request) Redirect(url string, status int) *Outcome {
 	uri, query, _ := strings.Cut(url, "?")
 	n := &Request{Method: "GET", RawTarget: r.RawTarget, RawPath: uri, Query: query, Proto: r.Proto, HostName: r.HostName,
 		Local: r.Local, Remote: r.Remote, TLS: r.TLS, Start: r.Start, ContentLength: -1,
-		Host: r.Host, Prev: r, Status: status, redirects: r.redirects + 1, m: r.Host.base}
+		Host: r.Host, Prev: r, Status: status, redirects: r.redirects + 1, m: r.Host.base, at: r.share()}
 	for _, f := range r.Header {
 		// the new request has no body and is not conditional
 		switch strings.ToLower(f.Name) {

@@ -29,6 +29,20 @@ func (v *VirtualHost) Error(r *Request, status int) *Outcome {
 	if r.URI == "" && r.clean() != OK {
 		return r.builtin(status)
 	}
+	return r.failHere(status)
+}
+
+// failHere is Fail where nothing slow can be done: if the error document
+// needed that, the built-in page has to do.
+func (r *Request) failHere(status int) (out *Outcome) {
+	defer func() {
+		if e := recover(); e != nil {
+			if _, ok := e.(needs); !ok {
+				panic(e)
+			}
+			out = r.builtin(status)
+		}
+	}()
 	return r.Fail(status)
 }
 

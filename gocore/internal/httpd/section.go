@@ -170,10 +170,32 @@ func (v *VirtualHost) merge(list []*section) *merged {
 			}
 		}
 	}
-	m = v.server.newMerged(string(key), c)
+	return v.remember(v.server.newMerged(string(key), c))
+}
+
+// mergeOver puts one more section on top of settings that were merged already.
+func (v *VirtualHost) mergeOver(m *merged, x *section) *merged {
+	key := string(binary.BigEndian.AppendUint32([]byte(m.key), x.id))
+	v.merged.mu.RLock()
+	over := v.merged.m[key]
+	v.merged.mu.RUnlock()
+	if over != nil {
+		return over
+	}
+	c := slices.Clone(m.conf)
+	for i, child := range x.conf {
+		if child != nil {
+			c[i] = v.server.mods[i].mergeConf(c[i], child)
+		}
+	}
+	return v.remember(v.server.newMerged(key, c))
+}
+
+// remember keeps merged settings; an equal one that is there already wins.
+func (v *VirtualHost) remember(m *merged) *merged {
 	v.merged.mu.Lock()
 	defer v.merged.mu.Unlock()
-	if old := v.merged.m[string(key)]; old != nil {
+	if old := v.merged.m[m.key]; old != nil {
 		return old
 	}
 	if v.merged.m == nil || len(v.merged.m) >= mergeCacheMax {

@@ -223,6 +223,7 @@ type Outcome struct {
 	CloseConn        bool
 	Request          *Request // final request (after internal redirects), for logging
 	page             bool     // made by the server for a status: the fields for a success do not belong to it
+	Needs            Place    // not OnLeader: nothing is decided yet, run the phases again there (see Resume)
 }
 
 // LogEntry is what an access log line is made from. Slices, and strings that
@@ -288,6 +289,7 @@ type Request struct {
 	Mount         *Mount // set by the wsgi module's Translate
 	Aliased       bool   // mapped by Alias, ScriptAlias, WSGIScriptAlias
 	SubRequest    bool
+	Claimed       string   // user name in credentials that were refused, for logs only
 	Prev          *Request // the request that was internally redirected to this one
 	Status        int      // of an error document: the original status
 
@@ -295,7 +297,9 @@ type Request struct {
 	env       []EnvVar
 	filters   []string // names of output filters, upper case
 	m         *merged
-	main      *Request   // of a sub-request: the request that asked
+	main      *Request // of a sub-request: the request that asked
+	at        *execution
+	permitted bool       // access control has let it pass
 	locs      []*section // Locations of this URI
 	onlyLocs  bool       // probe: locs is given, do not match
 	redirects int

@@ -35,6 +35,7 @@ const (
 	phWrite               // response waits for the socket
 	phLinger              // closing: discard what still comes
 	phRun                 // in the application or its queue
+	phDecide              // where Decide runs, or on the way there
 )
 
 // Conn is one client connection. Fields are its owner's (see the states above)

@@ -192,6 +192,11 @@ func (r *Reactor) advance(th *thread, c *Conn) step {
 		}
 		c.action = r.h.Route(c, q)
 		c.routed = true
+	}
+	if c.phase != phBody {
+		if c.action >= Think && !r.decide(th, c) {
+			return gone
+		}
 		c.phase = phBody
 		if q.Head.Flags&(http1.FlagChunked|http1.FlagContentLength) != 0 {
 			c.stage(r.now(), c.Settings.Body)

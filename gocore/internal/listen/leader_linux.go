@@ -60,6 +60,7 @@ type leadership struct {
 	unpark    chan struct{}
 	coarse    atomic.Int64
 	active    atomic.Int32 // Python threads inside the application
+	thinking  atomic.Int32 // requests on goroutines of their own (decide_linux.go)
 }
 
 func (l *leadership) init(r *Reactor, n int) {
@@ -139,10 +140,14 @@ func (th *thread) main(started chan<- error) {
 	}
 }
 
-// resume runs a queued request (phRun, owned) and goes on with its connection.
+// resume runs a queued request (phRun or phDecide, owned) and goes on with its connection.
 func (th *thread) resume(c *Conn) {
 	th.serving = c
 	defer th.guard(nil)
+	if c.phase == phDecide {
+		th.r.serve(th, c)
+		return
+	}
 	switch th.r.run(th, c) {
 	case gone:
 	case needOutput:
@@ -354,5 +359,5 @@ func (r *Reactor) poll() {
 func (r *Reactor) Running() int {
 	r.lead.mu.Lock()
 	defer r.lead.mu.Unlock()
-	return int(r.lead.active.Load()) + len(r.lead.queue)
+	return int(r.lead.active.Load()) + int(r.lead.thinking.Load()) + len(r.lead.queue)
 }

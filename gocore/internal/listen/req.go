@@ -143,8 +143,10 @@ type Settings struct {
 type Action int
 
 const (
-	Run     Action = iota // buffer the body, then Handler.Run on a Python thread
-	Respond               // the response is in the output buffer (and FileFD/FileOff/FileLeft, then Conn.Parts)
+	Run         Action = iota // buffer the body, then Handler.Run on a Python thread
+	Respond                   // the response is in the output buffer (and FileFD/FileOff/FileLeft, then Conn.Parts)
+	Think                     // call Handler.Decide on a goroutine, where it may wait
+	ThinkPython               // call Handler.Decide on a Python thread
 )
 
 // Handler gives requests their meaning. All methods but Run and Done are
@@ -155,6 +157,9 @@ type Handler interface {
 	// Route looks at a complete head. For Run it sets r.Route, r.ScriptLen,
 	// r.Extra and r.BodyLimit; for Respond it appends the response.
 	Route(c *Conn, r *Req) Action
+	// Decide goes on where Route (or Decide itself) gave up; python says that
+	// this is a Python thread. Its answer is as Route's.
+	Decide(c *Conn, r *Req, python bool) Action
 	// Bad appends the response to a request that cannot be served: a
 	// malformed head, a body over the limit, a time-out. The connection closes.
 	Bad(c *Conn, r *Req, status int)

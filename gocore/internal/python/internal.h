@@ -81,6 +81,10 @@ int mw_environ_init(mw_state *st);
 PyObject *mw_environ(mw_state *st, mw_route *rt, mw_req *r, mw_thread *th);
 mw_route *mw_route_get(uint32_t i);
 
+/* run.c: the module of an auxiliary script, executed again when the file has changed.
+ * New reference, or NULL with an exception. May release the GIL while it waits. */
+PyObject *mw_script_module(const char *path);
+
 /* filewrapper.c */
 typedef struct { PyObject_HEAD PyObject *filelike; Py_ssize_t blksize; PyObject *dict; } mw_wrapper;
 int mw_wrapper_init(PyObject *module, mw_state *st);

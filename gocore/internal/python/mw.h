@@ -103,6 +103,23 @@ typedef struct {
     int log_level;           /* 0 emerg ... 7 debug */
 } mw_conf;
 
+/* A function of a script for access control (authscript.c). Strings end with NUL. */
+enum { MW_SCRIPT_PASSWORD = 0, MW_SCRIPT_HASH, MW_SCRIPT_GROUPS, MW_SCRIPT_ACCESS };          /* kind */
+enum { MW_SCRIPT_FAILED = 0, MW_SCRIPT_NONE, MW_SCRIPT_FALSE, MW_SCRIPT_TRUE, MW_SCRIPT_TEXT, MW_SCRIPT_STRINGS }; /* answer */
+typedef struct {
+    const char *script, *function, *application_group;
+    const char *environ;     /* "name\0value\0"... */
+    size_t environ_len;
+    const char *args;        /* nargs strings */
+    int nargs, kind, https;
+} mw_script;
+typedef struct {
+    char *text;              /* malloc or NULL: strings, each with its NUL */
+    size_t len;
+    int answer;
+} mw_script_result;
+void mw_script_call(const mw_script *s, mw_req *r, mw_script_result *out);
+
 int mw_init(const mw_conf *conf);
 int mw_thread_start(int thread_id);
 int mw_route_add(const mw_route_conf *conf);

@@ -136,6 +136,45 @@ func Import(path, group string) bool {
 	return C.mw_import(p, g) == 0
 }
 
+// Script is one call of a function of a script for access control.
+type Script struct {
+	Script, Function, ApplicationGroup string
+	Environ                            []byte // "name\x00value\x00"...
+	Args                               []byte // strings, each with a NUL
+	NArgs, Kind                        int    // Kind as httpd.ScriptKind
+	HTTPS                              bool
+}
+
+// CallScript runs the function for the request (a listen.Req in C memory) on a
+// Python thread. answer is as httpd.ScriptAnswer; text has strings with a NUL
+// each.
+func CallScript(req unsafe.Pointer, s *Script) (answer int, text []byte) {
+	var out C.mw_script_result
+	var frees []unsafe.Pointer
+	str := func(v string) *C.char {
+		p := C.CString(v)
+		frees = append(frees, unsafe.Pointer(p))
+		return p
+	}
+	raw := func(b []byte) *C.char {
+		p := C.CBytes(append(b, 0))
+		frees = append(frees, p)
+		return (*C.char)(p)
+	}
+	defer func() {
+		for _, p := range frees {
+			C.free(p)
+		}
+	}()
+	c := C.mw_script{script: str(s.Script), function: str(s.Function), application_group: str(s.ApplicationGroup),
+		environ: raw(s.Environ), environ_len: C.size_t(len(s.Environ)), args: raw(s.Args), nargs: C.int(s.NArgs),
+		kind: C.int(s.Kind), https: flag(s.HTTPS)}
+	C.mw_script_call(&c, (*C.mw_req)(req), &out)
+	text = C.GoBytes(unsafe.Pointer(out.text), C.int(out.len))
+	C.free(unsafe.Pointer(out.text))
+	return int(out.answer), text
+}
+
 // Stale reports whether the script of a loaded route has changed on disk.
 func Stale(route uint32) bool { return C.mw_stale(C.uint32_t(route)) != 0 }
 

@@ -162,6 +162,28 @@ int mw_stale(uint32_t i) {
     return t != 0 && (t != rt->mtime_ns || size != rt->size);
 }
 
+PyObject *mw_script_module(const char *path) {
+    Py_BEGIN_ALLOW_THREADS
+    PyThread_acquire_lock(load_lock, 1);
+    Py_END_ALLOW_THREADS
+    int64_t size = 0, now = stat_ns(path, &size);
+    PyObject *name = module_name(path), *mod = name ? PyImport_GetModule(name) : NULL;
+    if (mod) {
+        PyObject *mt = PyObject_GetAttrString(mod, "__mtime__");
+        int64_t loaded = mt && PyLong_Check(mt) ? PyLong_AsLongLong(mt) : 0;
+        PyErr_Clear();
+        Py_XDECREF(mt);
+        if (!loaded || loaded != now / 1000) {
+            Py_CLEAR(mod);
+            if (PyDict_DelItem(PyImport_GetModuleDict(), name) < 0) PyErr_Clear();
+        }
+    }
+    if (!mod && name && !PyErr_Occurred()) mod = load_script(path, &now, &size);
+    Py_XDECREF(name);
+    PyThread_release_lock(load_lock);
+    return mod;
+}
+
 /* WSGIImportScript: execute for its effects. Any Python thread, without GIL. */
 int mw_import(const char *path, const char *group) {
     PyEval_RestoreThread(mw_self->ts);

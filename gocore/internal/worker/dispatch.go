@@ -196,8 +196,31 @@ func (d *dispatcher) request(c *listen.Conn, q *listen.Req, host *httpd.VirtualH
 }
 
 func (d *dispatcher) phases(c *listen.Conn, q *listen.Req, host *httpd.VirtualHost) listen.Action {
-	r := d.request(c, q, host)
+	return d.handle(c, q, host, d.request(c, q, host))
+}
+
+// Decide implements listen.Handler: the phases again, from the beginning, where they may do what they need.
+func (d *dispatcher) Decide(c *listen.Conn, q *listen.Req, onPython bool) listen.Action {
+	t := c.Tag.(*target)
+	r := d.request(c, q, t.host)
+	if onPython {
+		r.Resume(t.req, httpd.OnPython, scripts{q})
+	} else {
+		r.Resume(t.req, httpd.OnWorker, nil)
+	}
+	return d.handle(c, q, t.host, r)
+}
+
+// handle runs the phases.
+func (d *dispatcher) handle(c *listen.Conn, q *listen.Req, host *httpd.VirtualHost, r *httpd.Request) listen.Action {
 	out := host.Handle(r)
+	if out.Needs != httpd.OnLeader {
+		c.Tag = &target{host: host, req: r}
+		if out.Needs == httpd.OnPython {
+			return listen.ThinkPython
+		}
+		return listen.Think
+	}
 	if out.Plan == nil {
 		d.keepFile(q, host, out)
 		return d.respond(c, q, host, r, out)

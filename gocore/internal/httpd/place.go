@@ -1,0 +1,170 @@
+// Where the phases run. The leader's thread serves all connections, so a hook
+// that has to compute (password hashes), wait (name servers) or run Python says
+// so with Need. Handle then gives up with Outcome.Needs, and the caller runs
+// the phases again from the beginning where that is possible:
+//
+//	leader          Handle -> Needs = OnWorker
+//	a goroutine     Resume(earlier, OnWorker); Handle -> finished, or Needs = OnPython
+//	a Python thread Resume(earlier, OnPython); Handle -> finished
+//
+// Starting again keeps hooks plain functions. What must happen once only
+// (counting a nonce, asking a script) is kept in Memo.
+package httpd
+
+// Place is a kind of thread, from the most to the least restricted.
+type Place int
+
+const (
+	OnLeader Place = iota // short work and file I/O only
+	OnWorker              // a goroutine of the request's own: may compute and wait
+	OnPython              // a Python thread: may also run Python
+)
+
+// needs is what Need panics with; Handle catches it.
+type needs Place
+
+// Scripts runs functions of Python scripts for the phases (WSGIAuthUserScript
+// and the like) on the calling Python thread.
+type Scripts interface {
+	Call(c *ScriptCall) ScriptResult
+}
+
+// ScriptCall is one call of a function: function(environ, args...).
+type ScriptCall struct {
+	Script, Function string // file; name in it
+	ApplicationGroup string // "" = main interpreter
+	Kind             ScriptKind
+	Environ          []EnvVar
+	Args             []string // bytes, decoded as latin-1
+	HTTPS            bool     // mod_ssl.is_https()
+}
+
+// ScriptKind says which results a script may give.
+type ScriptKind int
+
+const (
+	ScriptPassword ScriptKind = iota // check_password: True, False, None or str
+	ScriptHash                       // get_realm_hash: None, str or bytes
+	ScriptGroups                     // groups_for_user: iterable of str or bytes
+	ScriptAccess                     // allow_access: bool or None
+)
+
+// ScriptAnswer is what a function returned.
+type ScriptAnswer int
+
+const (
+	ScriptFailed  ScriptAnswer = iota // an exception, a wrong result, no such function: logged
+	ScriptNone                        // None
+	ScriptFalse                       // False
+	ScriptTrue                        // True
+	ScriptText                        // Text: a name or a hash
+	ScriptStrings                     // Strings: names of groups
+)
+
+// ScriptResult is an answer with its text.
+type ScriptResult struct {
+	Answer  ScriptAnswer
+	Text    string
+	Strings []string
+}
+
+// execution is shared by a request, its sub-requests and internal redirects,
+// and the repetition of its phases elsewhere. One goroutine at a time.
+type execution struct {
+	place   Place
+	scripts Scripts
+	memo    map[any]any
+}
+
+// share gives the execution to a request that is made inside of r.
+func (r *Request) share() *execution {
+	if r.at == nil {
+		r.at = &execution{}
+	}
+	return r.at
+}
+
+// leave ends the permissions of the place when Handle returns.
+func (x *execution) leave() {
+	if x != nil {
+		x.place, x.scripts = OnLeader, nil
+	}
+}
+
+// Resume prepares r, built anew from the same head, for Handle at another
+// place after Handle of earlier (nil: there was none) gave up. s is needed for
+// OnPython.
+func (r *Request) Resume(earlier *Request, at Place, s Scripts) {
+	if earlier != nil {
+		r.at, r.Start = earlier.share(), earlier.Start
+	}
+	x := r.share()
+	x.place, x.scripts = at, s
+}
+
+// Need makes sure that the phases run where p is possible. It does not return
+// otherwise, so nothing that must not happen twice may have been done before
+// without Memo, and no lock may be held.
+func (r *Request) Need(p Place) {
+	if r.at == nil && p > OnLeader || r.at != nil && r.at.place < p {
+		panic(needs(p))
+	}
+}
+
+// Script calls a function of a Python script; it needs OnPython. The answer to
+// the same call is kept for the whole request.
+func (r *Request) Script(c *ScriptCall) ScriptResult {
+	type key struct{ script, function, args string }
+	k := key{c.Script, c.Function, joinArgs(c.Args)}
+	if v, ok := r.Memo(k); ok {
+		return v.(ScriptResult)
+	}
+	r.Need(OnPython)
+	res := r.at.scripts.Call(c)
+	r.SetMemo(k, res)
+	return res
+}
+
+// joinArgs joins without ambiguity: an argument has no NUL, or is refused before.
+func joinArgs(args []string) string {
+	b := make([]byte, 0, 64)
+	for _, a := range args {
+		b = append(append(b, a...), 0)
+	}
+	return string(b)
+}
+
+// Memo returns what SetMemo kept under the key for this request, its
+// sub-requests and internal redirects, and repetitions of its phases. Keys are
+// values of a type that only the caller has.
+func (r *Request) Memo(key any) (any, bool) {
+	if r.at == nil {
+		return nil, false
+	}
+	v, ok := r.at.memo[key]
+	return v, ok
+}
+
+// SetMemo keeps a value; see Memo.
+func (r *Request) SetMemo(key, value any) {
+	x := r.share()
+	if x.memo == nil {
+		x.memo = map[any]any{}
+	}
+	x.memo[key] = value
+}
+
+// Original is the request that the client sent: not a sub-request, not the
+// result of an internal redirect.
+func (r *Request) Original() *Request {
+	for {
+		switch {
+		case r.main != nil:
+			r = r.main
+		case r.Prev != nil:
+			r = r.Prev
+		default:
+			return r
+		}
+	}
+}

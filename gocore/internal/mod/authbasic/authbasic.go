@@ -1,0 +1,188 @@
+// Package authbasic is mod_auth_basic: Basic authentication (RFC 7617) with
+// the providers of package authncore.
+package authbasic
+
+import (
+	"crypto/md5"
+	"crypto/subtle"
+	"encoding/base64"
+	"encoding/hex"
+	"fmt"
+	"strings"
+
+	"modwsgi/gocore/internal/httpd"
+	"modwsgi/gocore/internal/mod/authncore"
+)
+
+// Config is the module's settings of one scope.
+type Config struct {
+	providers     httpd.Opt[[]authncore.Provider]
+	authoritative httpd.Opt[bool]
+	digest        httpd.Opt[bool] // AuthBasicUseDigestAlgorithm MD5
+}
+
+type module struct{ core *authncore.Core }
+
+// New makes the module over the providers of core.
+func New(core *authncore.Core) *httpd.Module[Config] {
+	m := module{core}
+	dh := httpd.InSection | httpd.InHtaccess
+	return &httpd.Module[Config]{
+		Name: "authbasic", ID: "auth_basic_module", File: "mod_auth_basic.c",
+		Directives: []httpd.Directive[Config]{
+			{Name: "AuthBasicProvider", Args: "provider ...", Min: 1, Max: -1, In: dh, Override: httpd.OverrideAuthConfig, Default: "file", Set: m.setProviders,
+				Doc: "Who knows the users' passwords; asked in order until one knows the user."},
+			{Name: "AuthBasicAuthoritative", Args: "On|Off", Min: 1, Max: 1, In: dh, Override: httpd.OverrideAuthConfig, Default: "On", Set: setAuthoritative,
+				Doc: "Off: a user that no provider knows is left to other modules."},
+			{Name: "AuthBasicUseDigestAlgorithm", Args: "MD5|Off", Min: 1, Max: 1, In: dh, Override: httpd.OverrideAuthConfig, Default: "Off", Set: setDigest,
+				Doc: "MD5: passwords are checked against the hashes of Digest authentication."},
+			{Name: "AuthBasicFake", Args: "off", Min: 1, Max: 2, In: dh, Override: httpd.OverrideAuthConfig, Default: "off", Set: setFake,
+				Doc: "Only off: credentials are not made up."},
+		},
+		Merge: func(p, k *Config) *Config {
+			return &Config{providers: p.providers.Over(k.providers), authoritative: p.authoritative.Over(k.authoritative), digest: p.digest.Over(k.digest)}
+		},
+		Authn:     m.authenticate,
+		Challenge: m.challenge,
+	}
+}
+
+func (m module) setProviders(k *httpd.Cmd, c *Config) error {
+	list, err := m.core.Providers(k, authncore.Basic)
+	c.providers = httpd.Some(append(c.providers.V, list...))
+	return err
+}
+
+func setAuthoritative(k *httpd.Cmd, c *Config) error {
+	v, err := k.Flag(0)
+	c.authoritative = httpd.Some(v)
+	return err
+}
+
+func setDigest(k *httpd.Cmd, c *Config) error {
+	switch strings.ToLower(k.Arg(0)) {
+	case "md5":
+		c.digest = httpd.Some(true)
+	case "off":
+		c.digest = httpd.Some(false)
+	default:
+		return fmt.Errorf("must be MD5 or Off, not %q", k.Arg(0))
+	}
+	return nil
+}
+
+// setFake: what AuthBasicFake adds is for servers behind a proxy that trust it.
+func setFake(k *httpd.Cmd, _ *Config) error {
+	if len(k.Args) == 1 && strings.EqualFold(k.Arg(0), "off") {
+		return nil
+	}
+	return &httpd.Coded{Code: httpd.CodeUnavailable, Message: "credentials cannot be made up here", Suggestion: "use RequestHeader set Authorization"}
+}
+
+func (m module) challenge(r *httpd.Request, _ *Config) {
+	if m.core.Type(r) != "basic" {
+		return
+	}
+	if realm, ok := m.core.Realm(r); ok {
+		r.ErrOut = append(r.ErrOut, httpd.Field{Name: "WWW-Authenticate", Value: "Basic realm=" + authncore.Quote(realm)})
+	}
+}
+
+func (m module) authenticate(r *httpd.Request, c *Config) httpd.Status {
+	if m.core.Type(r) != "basic" {
+		return httpd.Declined
+	}
+	realm, ok := m.core.Realm(r)
+	if !ok {
+		return 500
+	}
+	r.AuthType = "Basic"
+	user, password, err := credentials(r)
+	switch {
+	case err != "":
+		logf(r, httpd.LevelError, "AH01614: %s: %s", err, r.URI)
+		return 401
+	case user == "" && password == "":
+		return 401 // nothing was sent: the client does not know yet
+	}
+	r.Claimed = user
+	providers := c.providers.V
+	if !c.providers.Set {
+		providers = m.core.Default()
+	}
+	name, res := user, authncore.NotFound
+	for i := range providers {
+		if name, res = check(r, &providers[i], c.digest.Or(false), user, realm, password); res != authncore.NotFound {
+			break
+		}
+	}
+	switch {
+	case res == authncore.Granted && httpd.ValidUser(name):
+		r.User, r.Claimed = name, ""
+		return httpd.OK
+	case res == authncore.Denied:
+		logf(r, httpd.LevelError, "AH01617: user %s: authentication failure for %q: Password Mismatch", user, r.URI)
+		return 401
+	case !c.authoritative.Or(true):
+		return httpd.Declined
+	case res == authncore.NotFound:
+		logf(r, httpd.LevelError, "AH01618: user %s not found: %s", user, r.URI)
+		return 401
+	}
+	return 500
+}
+
+// check asks one provider.
+func check(r *httpd.Request, p *authncore.Provider, digest bool, user, realm, password string) (string, authncore.Result) {
+	if !digest {
+		return p.Password(r, user, password)
+	}
+	if p.Hash == nil {
+		logf(r, httpd.LevelError, "AuthBasicUseDigestAlgorithm: the provider %q has no hashes for Digest", p.Name)
+		return "", authncore.Failed
+	}
+	hash, res := p.Hash(r, user, realm)
+	if res != authncore.Granted {
+		return user, res
+	}
+	sum := md5.Sum([]byte(user + ":" + realm + ":" + password))
+	if subtle.ConstantTimeCompare([]byte(hex.EncodeToString(sum[:])), []byte(strings.ToLower(hash))) != 1 {
+		return user, authncore.Denied
+	}
+	return user, authncore.Granted
+}
+
+// credentials reads the Authorization field. Nothing sent: two empty strings.
+// Anything that two readers could understand in two ways is refused.
+func credentials(r *httpd.Request) (user, password, problem string) {
+	value, n := "", 0
+	for i := range r.Header {
+		if strings.EqualFold(r.Header[i].Name, "Authorization") {
+			value = r.Header[i].Value
+			n++
+		}
+	}
+	switch {
+	case n == 0:
+		return "", "", ""
+	case n > 1:
+		return "", "", "client sent more than one Authorization field"
+	}
+	scheme, rest, _ := strings.Cut(value, " ")
+	if !strings.EqualFold(scheme, "Basic") {
+		return "", "", "client used wrong authentication scheme"
+	}
+	text, err := base64.RawStdEncoding.DecodeString(strings.TrimRight(strings.Trim(rest, " \t"), "="))
+	if err != nil {
+		return "", "", "client sent credentials that cannot be decoded"
+	}
+	user, password, found := strings.Cut(string(text), ":")
+	if !found || !httpd.ValidUser(user) || strings.IndexByte(password, 0) >= 0 {
+		return "", "", "client sent credentials without a usable user name"
+	}
+	return user, password, ""
+}
+
+func logf(r *httpd.Request, level int, format string, a ...any) {
+	r.Logf(level, "auth_basic", format, a...)
+}

@@ -1,0 +1,46 @@
+// Scripts for access control (WSGIAuthUserScript and the like): httpd.Scripts
+// over package python, for one request on a Python thread.
+package worker
+
+import (
+	"strings"
+	"unsafe"
+
+	"modwsgi/gocore/internal/httpd"
+	"modwsgi/gocore/internal/listen"
+	"modwsgi/gocore/internal/python"
+)
+
+type scripts struct{ q *listen.Req }
+
+// Call implements httpd.Scripts.
+func (s scripts) Call(c *httpd.ScriptCall) httpd.ScriptResult {
+	p := python.Script{Script: c.Script, Function: c.Function, ApplicationGroup: c.ApplicationGroup, Kind: int(c.Kind),
+		NArgs: len(c.Args), HTTPS: c.HTTPS}
+	for _, e := range c.Environ {
+		p.Environ = appendString(appendString(p.Environ, e.Name), e.Value)
+	}
+	for _, a := range c.Args {
+		if strings.IndexByte(a, 0) >= 0 { // would end the argument early: another user, another password
+			return httpd.ScriptResult{Answer: httpd.ScriptFailed}
+		}
+		p.Args = appendString(p.Args, a)
+	}
+	answer, text := python.CallScript(unsafe.Pointer(s.q), &p)
+	res := httpd.ScriptResult{Answer: httpd.ScriptAnswer(answer)}
+	switch res.Answer {
+	case httpd.ScriptText:
+		res.Text = strings.TrimSuffix(string(text), "\x00")
+	case httpd.ScriptStrings:
+		if len(text) > 0 {
+			res.Strings = strings.Split(strings.TrimSuffix(string(text), "\x00"), "\x00")
+		}
+	}
+	return res
+}
+
+// appendString appends a string with its NUL; what follows a NUL inside is dropped.
+func appendString(b []byte, v string) []byte {
+	v, _, _ = strings.Cut(v, "\x00")
+	return append(append(b, v...), 0)
+}
