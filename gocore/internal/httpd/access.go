@@ -65,6 +65,11 @@ func (r *Request) satisfyAny() bool {
 // challenge lets the scheme in force say how to authenticate.
 func (r *Request) challenge() {
 	s := r.Host.server
+	for _, f := range r.ErrOut { // an error document that needs a user itself: the first question stands
+		if strings.EqualFold(f.Name, "WWW-Authenticate") {
+			return
+		}
+	}
 	for i := range s.hooks {
 		if f := s.hooks[i].challenge; f != nil {
 			f(r, r.m.conf[i])

@@ -41,18 +41,12 @@ var catalogue = []catalogueRow{
 
 	// access and authentication
 	{module: "access_compat", names: "Order Allow Deny Satisfy", refuse: true, why: "access would not be restricted; use Require"},
-	{module: "authn_core", names: "AuthType", refuse: true, harmless: argIs(0, "None"), why: "no password would be asked for"},
-	{module: "authn_core", names: "AuthnProviderAlias", refuse: true, section: true, why: "no password would be asked for"},
-	{module: "authz_core", names: "AuthzProviderAlias", refuse: true, section: true, why: "access would not be restricted"},
-	{module: "authn_core", names: "AuthName", why: "it has no effect without AuthType"},
-	{module: "auth_basic", names: "AuthBasicProvider AuthBasicAuthoritative AuthBasicFake AuthBasicUseDigestAlgorithm", why: "it has no effect without AuthType"},
 	{module: "auth_digest", names: "AuthDigestProvider AuthDigestDomain AuthDigestNonceLifetime AuthDigestQop AuthDigestAlgorithm AuthDigestShmemSize AuthDigestNcCheck",
 		why: "it has no effect without AuthType"},
 	{module: "auth_form", names: "AuthFormProvider AuthFormAuthoritative AuthFormLoginRequiredLocation AuthFormLoginSuccessLocation AuthFormLogoutLocation " +
 		"AuthFormUsername AuthFormPassword AuthFormMimetype AuthFormSize AuthFormSitePassphrase AuthFormFakeBasicAuth AuthFormDisableNoStore AuthFormBody AuthFormMethod AuthFormLocation",
 		refuse: true, why: "no password would be asked for"},
 	{module: "authn_anon", names: "Anonymous Anonymous_LogEmail Anonymous_MustGiveEmail Anonymous_NoUserID Anonymous_VerifyEmail", why: "it has no effect without AuthType"},
-	{module: "authn_file", names: "AuthUserFile", why: "it has no effect without AuthType"},
 	{module: "authn_dbm", names: "AuthDBMUserFile AuthDBMType AuthDBMGroupFile", why: "it has no effect without AuthType"},
 	{module: "authn_dbd", names: "AuthDBDUserPWQuery AuthDBDUserRealmQuery AuthzDBDQuery AuthzDBDRedirectQuery AuthzDBDLoginToReferer", why: "it has no effect without AuthType"},
 	{module: "authn_socache", names: "AuthnCacheEnable AuthnCacheProvideFor AuthnCacheContext AuthnCacheTimeout AuthnCacheSOCache", why: "it has no effect without AuthType"},

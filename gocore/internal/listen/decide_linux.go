@@ -35,8 +35,11 @@ func (r *Reactor) decide(th *thread, c *Conn) bool {
 // think runs on a goroutine of its own. Requests that follow on the connection
 // may be served here too; those for the application go to the Python threads.
 func (r *Reactor) think(c *Conn) {
-	th := &thread{r: r, scratch: make([]byte, 16<<10)}
-	c.action = r.h.Decide(c, c.req, false)
-	r.lead.thinking.Add(-1)
+	th := &thread{r: r, scratch: make([]byte, 16<<10), serving: c}
+	defer th.guard(nil)
+	func() {
+		defer r.lead.thinking.Add(-1)
+		c.action = r.h.Decide(c, c.req, false)
+	}()
 	r.serve(th, c)
 }

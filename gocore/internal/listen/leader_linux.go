@@ -186,13 +186,17 @@ func (l *leadership) popIdle() *thread {
 	return nil
 }
 
-// submit is the spare's: a request for the application, connection owned.
+// submit is for threads that are not Python's, the spare and the goroutines of
+// decide_linux.go: a request for the application, connection owned.
 func (l *leadership) submit(th *thread, c *Conn) {
 	l.mu.Lock()
 	to := l.popIdle()
 	if to == nil {
 		l.queue = append(l.queue, c)
 		l.mu.Unlock()
+		if !th.leading {
+			l.r.wake() // the leader may be a Python thread that waits for events
+		}
 		return
 	}
 	l.mu.Unlock()
@@ -329,6 +333,7 @@ func (th *thread) lead() (again bool) {
 		case fd == r.evfd:
 			var b [8]byte
 			syscall.Read(fd, b[:])
+			th.fromQueue()
 		default:
 			if c := r.conns[fd].Load(); c != nil {
 				r.event(th, c, e.ev)
@@ -337,6 +342,25 @@ func (th *thread) lead() (again bool) {
 		}
 	}
 	return false
+}
+
+// fromQueue lets a leader that is a Python thread do what goroutines have
+// queued while nobody else was idle. What is left when it loses leadership is
+// for next.
+func (th *thread) fromQueue() {
+	l := &th.r.lead
+	for th.python && th.leading {
+		l.mu.Lock()
+		if len(l.queue) == 0 {
+			l.mu.Unlock()
+			return
+		}
+		c := l.queue[0]
+		l.queue[0] = nil
+		l.queue = l.queue[1:]
+		l.mu.Unlock()
+		th.resume(c)
+	}
 }
 
 func (r *Reactor) poll() {

@@ -101,6 +101,29 @@ func (f *fakeApp) Route(c *Conn, q *Req) Action {
 	case path == "/panic-route":
 		f.mem.Append(q, []byte("half a resp"))
 		panic("route")
+	case strings.HasPrefix(path, "/think"):
+		return Think
+	}
+	return Run
+}
+
+// Decide: /think/no is refused, /think/python asks for a Python thread, and
+// everything else runs in the end.
+func (f *fakeApp) Decide(c *Conn, q *Req, python bool) Action {
+	path := string(q.Bytes(q.Head.Path))
+	switch {
+	case path == "/think/panic-python" && python, path == "/think/panic":
+		panic("decide")
+	case python:
+		atomic.StoreUint32(&q.Phase, phaseApp)
+		return Run
+	case strings.HasPrefix(path, "/think/wait"):
+		<-f.release
+	case path == "/think/no":
+		f.answer(q, 401, "refused")
+		return Respond
+	case strings.HasSuffix(path, "python"):
+		return ThinkPython
 	}
 	return Run
 }

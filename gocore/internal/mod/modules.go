@@ -4,10 +4,16 @@
 package mod
 
 import (
+	"slices"
+
 	"modwsgi/gocore/internal/httpd"
 	"modwsgi/gocore/internal/mod/alias"
+	"modwsgi/gocore/internal/mod/authbasic"
+	"modwsgi/gocore/internal/mod/authncore"
+	"modwsgi/gocore/internal/mod/authnfile"
 	"modwsgi/gocore/internal/mod/authzcore"
 	"modwsgi/gocore/internal/mod/authzhost"
+	"modwsgi/gocore/internal/mod/authzuser"
 	"modwsgi/gocore/internal/mod/core"
 	"modwsgi/gocore/internal/mod/dir"
 	"modwsgi/gocore/internal/mod/env"
@@ -20,14 +26,24 @@ import (
 	"modwsgi/gocore/internal/mod/wsgi"
 )
 
+// authn is mod_authn_core with everybody who knows passwords.
+var authn = authncore.New(authnfile.Provider)
+
+// authz are the kinds of Require lines.
+var authz = slices.Concat(authzhost.Providers, authzuser.Providers)
+
 // All is every module.
 var All = []httpd.AnyModule{
 	core.Module,
 	so.Module,
 	unixd.Module,
 	reqtimeout.Module,
-	authzcore.New(authzhost.Providers...),
+	authzcore.NewWith(authn.Type, authz...),
 	authzhost.Module,
+	authzuser.Module,
+	authnfile.Module,
+	authbasic.New(authn),
+	authn.Module, // after the schemes: what none of them took up is an error
 	alias.Module,
 	env.Module,
 	mime.Module,

@@ -102,7 +102,7 @@ func setType(k *httpd.Cmd, c *Config) error {
 }
 
 func setName(k *httpd.Cmd, c *Config) error {
-	e, err := httpd.ParseStringExpr(k.Arg(0))
+	e, err := k.StringExpr(k.Arg(0))
 	c.name = httpd.Some(e)
 	return err
 }

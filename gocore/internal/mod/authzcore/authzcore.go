@@ -29,15 +29,29 @@ const (
 type Config struct {
 	root      *node // nil: no Require in force
 	merging   merging
-	forbidden httpd.Opt[bool] // AuthzSendForbiddenOnFailure
+	forbidden httpd.Opt[bool]   // AuthzSendForbiddenOnFailure
+	aliases   map[string]*alias // main server
+}
+
+// alias is an <AuthzProviderAlias>: a Require line with settings of its own.
+type alias struct {
+	check   Check
+	overlay *httpd.Overlay
 }
 
 // Required says whether any Require is in force.
 func (c *Config) Required() bool { return c.root != nil }
 
-// New makes the module with the built-in providers and those given.
+// New makes the module with the built-in providers and those given, for a
+// server without authentication.
 func New(providers ...Provider) *httpd.Module[Config] {
-	m := &module{providers: map[string]Provider{}}
+	return NewWith(func(*httpd.Request) string { return "" }, providers...)
+}
+
+// NewWith is New with authentication: authType gives the scheme that is
+// configured for a request, "" for none.
+func NewWith(authType func(r *httpd.Request) string, providers ...Provider) *httpd.Module[Config] {
+	m := &module{providers: map[string]Provider{}, authType: authType}
 	for _, p := range append(builtin, providers...) {
 		m.providers[strings.ToLower(p.Name)] = p
 		m.names = append(m.names, p.Name)
@@ -52,7 +66,7 @@ func New(providers ...Provider) *httpd.Module[Config] {
 			return err
 		}
 	}
-	return &httpd.Module[Config]{
+	m.self = &httpd.Module[Config]{
 		Name: "authzcore", ID: "authz_core_module", File: "mod_authz_core.c",
 		Directives: []httpd.Directive[Config]{
 			{Name: "Require", Args: "[not] provider [argument ...]", Min: 1, Max: -1, In: in, Override: httpd.OverrideAuthConfig, Set: m.require,
@@ -67,17 +81,23 @@ func New(providers ...Provider) *httpd.Module[Config] {
 				Doc: "Combines the section's Require lines with those of the enclosing sections instead of replacing them."},
 			{Name: "AuthzSendForbiddenOnFailure", Args: "On|Off", Min: 1, Max: 1, In: httpd.InSection | httpd.InHtaccess, Override: httpd.OverrideAuthConfig,
 				Default: "Off", Set: setForbidden, Doc: "Answers 403 instead of 401 when an authenticated user is refused."},
+			{Name: "AuthzProviderAlias", Args: "provider name [argument ...]", Min: 2, Max: -1, In: httpd.InServer, Section: true, Set: m.setAlias,
+				Doc: "Gives a Require line, with settings of its own, a name."},
 		},
 		Merge:      merge,
 		PerRequest: func(c *Config) bool { return !c.root.alwaysGranted() },
-		AuthzFirst: withoutUser,
+		AuthzRules: (*Config).Required,
+		AuthzFirst: m.withoutUser,
 		Authz:      withUser,
 	}
+	return m.self
 }
 
 type module struct {
+	self      *httpd.Module[Config]
 	providers map[string]Provider
 	names     []string
+	authType  func(r *httpd.Request) string
 }
 
 func (c *Config) add(n *node) {
@@ -90,7 +110,7 @@ func (c *Config) add(n *node) {
 // merge: a section's Require lines replace the enclosing ones, unless its own
 // AuthMerging says otherwise. AuthMerging itself is not inherited.
 func merge(parent, child *Config) *Config {
-	c := &Config{root: child.root, merging: child.merging, forbidden: parent.forbidden.Over(child.forbidden)}
+	c := &Config{root: child.root, merging: child.merging, forbidden: parent.forbidden.Over(child.forbidden), aliases: parent.aliases}
 	switch {
 	case child.root == nil:
 		c.root = parent.root
@@ -149,8 +169,15 @@ func (m *module) line(k *httpd.Cmd) (*node, error) {
 	name := strings.ToLower(args[0])
 	p, ok := m.providers[name]
 	if !ok {
-		return nil, &httpd.Coded{Code: "AUTHZ-UNKNOWN-PROVIDER", Message: fmt.Sprintf("unknown authorization provider %q", args[0]),
-			Suggestion: "known are: " + strings.Join(m.names, ", ")}
+		a := m.alias(k, name)
+		switch {
+		case a == nil:
+			return nil, m.unknown(args[0])
+		case len(args) > 1:
+			return nil, fmt.Errorf("%s has its arguments in <AuthzProviderAlias> and takes none here", args[0])
+		}
+		n.check = a.run
+		return n, nil
 	}
 	check, err := p.Parse(k, args[1:])
 	if err != nil {
@@ -159,6 +186,52 @@ func (m *module) line(k *httpd.Cmd) (*node, error) {
 	n.check = check
 	n.constant = name == "all"
 	return n, nil
+}
+
+func (m *module) unknown(name string) error {
+	return &httpd.Coded{Code: "AUTHZ-UNKNOWN-PROVIDER", Message: fmt.Sprintf("unknown authorization provider %q", name),
+		Suggestion: "known are: " + strings.Join(m.names, ", ")}
+}
+
+// setAlias reads <AuthzProviderAlias provider name arguments>.
+func (m *module) setAlias(k *httpd.Cmd, c *Config) error {
+	p, known := m.providers[strings.ToLower(k.Arg(0))]
+	name := strings.ToLower(k.Arg(1))
+	switch _, taken := m.providers[name]; {
+	case !known:
+		return m.unknown(k.Arg(0))
+	case taken || c.aliases[name] != nil:
+		return fmt.Errorf("there is a provider %q already", k.Arg(1))
+	}
+	// the provider sees its own words only, as after Require
+	d := *k.Directive
+	d.Args = append([]string{p.Name}, k.Args[2:]...)
+	d.Raw = strings.Join(d.Args, " ")
+	inner := *k
+	inner.Directive = &d
+	check, err := p.Parse(&inner, d.Args[1:])
+	if err != nil {
+		return fmt.Errorf("%s: %w", p.Name, err)
+	}
+	o, err := k.Overlay()
+	if err != nil {
+		return err
+	}
+	if c.aliases == nil {
+		c.aliases = map[string]*alias{}
+	}
+	c.aliases[name] = &alias{check, o}
+	return nil
+}
+
+// alias finds a name given before with <AuthzProviderAlias>.
+func (m *module) alias(k *httpd.Cmd, name string) *alias {
+	return httpd.MainConfOf(k, m.self).aliases[name]
+}
+
+func (a *alias) run(r *httpd.Request) (result Result) {
+	r.Under(a.overlay, func() { result = a.check(r) })
+	return result
 }
 
 // group reads a container and what is in it.
@@ -202,8 +275,12 @@ func (m *module) group(k *httpd.Cmd, op operator, negate bool) (*node, error) {
 }
 
 // withoutUser decides what can be decided before authentication.
-func withoutUser(r *httpd.Request, c *Config) httpd.Status {
+func (m *module) withoutUser(r *httpd.Request, c *Config) httpd.Status {
 	if c.root == nil {
+		if m.authType(r) != "" { // somebody wants users checked and nobody says which
+			logf(r, "AH01627: AuthType configured with no corresponding authorization directives: %s", resource(r))
+			return 500
+		}
 		return httpd.OK
 	}
 	switch c.root.eval(r, allOf) {
@@ -228,7 +305,7 @@ func withUser(r *httpd.Request, c *Config) httpd.Status {
 		return httpd.OK
 	case result == Failed:
 		return 500
-	case result == DeniedNoUser:
+	case result == DeniedNoUser: // a rule wants more than the user that there is
 		logf(r, "AH01629: authorization failure (no authenticated user): %s", resource(r))
 		return 401
 	case r.AuthType == "" && r.User == "":

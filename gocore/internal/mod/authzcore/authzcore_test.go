@@ -28,6 +28,12 @@ var user = Provider{Name: "user", Parse: func(_ *httpd.Cmd, args []string) (Chec
 	}, nil
 }}
 
+func noType(*httpd.Request) string { return "" }
+
+func first(r *httpd.Request, c *Config) httpd.Status {
+	return (&module{authType: noType}).withoutUser(r, c)
+}
+
 var broken = Provider{Name: "broken", Parse: func(*httpd.Cmd, []string) (Check, error) {
 	return func(*httpd.Request) Result { return Failed }, nil
 }}
@@ -126,7 +132,7 @@ func TestDecisions(t *testing.T) {
 			} else if c.then == 401 {
 				c.r.AuthType = ""
 			}
-			assert.Equal(t, c.first, withoutUser(c.r, s))
+			assert.Equal(t, c.first, first(c.r, s))
 			assert.Equal(t, c.then, withUser(c.r, s))
 		})
 	}
@@ -143,10 +149,10 @@ func TestLimit(t *testing.T) {
 	require.NoError(t, err)
 	open, err := read(t, "Require all granted", nil)
 	require.NoError(t, err)
-	assert.Equal(t, httpd.Declined, withoutUser(&httpd.Request{Method: "POST"}, only))
-	assert.Equal(t, httpd.Status(403), withoutUser(&httpd.Request{Method: "GET"}, only), "neutral on its own")
+	assert.Equal(t, httpd.Declined, first(&httpd.Request{Method: "POST"}, only))
+	assert.Equal(t, httpd.Status(403), first(&httpd.Request{Method: "GET"}, only), "neutral on its own")
 	open.root.children = append(open.root.children, only.root.children...)
-	assert.Equal(t, httpd.OK, withoutUser(&httpd.Request{Method: "GET"}, open))
+	assert.Equal(t, httpd.OK, first(&httpd.Request{Method: "GET"}, open))
 
 	except := &httpd.MethodLimit{Methods: []string{"GET"}, Except: true}
 	assert.False(t, applies(except, "HEAD"))
@@ -176,7 +182,7 @@ func TestMerging(t *testing.T) {
 		for _, v := range strings.Fields(c.vars) {
 			r.SetEnv(v, "1")
 		}
-		assert.Equal(t, c.granted, withoutUser(r, merge(a, child)) == httpd.OK, "%s with %s", c.child, c.vars)
+		assert.Equal(t, c.granted, first(r, merge(a, child)) == httpd.OK, "%s with %s", c.child, c.vars)
 	}
 }
 
