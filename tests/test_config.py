@@ -241,7 +241,7 @@ def test_access_log_has_the_format(sites):
 @pytest.mark.ours
 def test_basic_authentication(extra):
     needs("AuthType", "AuthUserFile")
-    running = extra(AUTH)
+    running = extra(AUTH, "--mount-point", "/main")
     plain = running.get("/app/admin")
     assert plain.status_code == 401 and plain.headers["www-authenticate"] == 'Basic realm="Members"'
     assert running.get("/app/admin", auth=("user", "wrong")).status_code == 401

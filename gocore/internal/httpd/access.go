@@ -12,6 +12,9 @@ import (
 // the server (error document, directory index) under the very settings that
 // were applied already is not asked again: the same rules, the same client.
 func (r *Request) permit() Status {
+	if r.m.perRequest { // the settings may be replaced by those of an index file before anybody looks again
+		r.varies = true
+	}
 	if from := r.origin(); from != nil {
 		r.User, r.AuthType, r.permitted = from.User, from.AuthType, true
 		return OK

@@ -16,51 +16,6 @@ var builtin = []Provider{
 	{Name: "env", Parse: parseEnv},
 	{Name: "expr", Parse: parseExpr},
 	{Name: "method", Parse: parseMethod},
-	{Name: "expr", Parse: parseExpr},
-}
-
-// parseExpr takes the rest of the line as it is written; quotes around all of
-// it are dropped. A condition about the user asks for one before it refuses.
-func parseExpr(k *httpd.Cmd, args []string) (Check, error) {
-	if len(args) == 0 {
-		return nil, errors.New("needs a condition")
-	}
-	text := afterWord(k.Raw, "expr")
-	if n := len(text); n >= 2 && text[0] == '"' && text[n-1] == '"' {
-		text = text[1 : n-1]
-	}
-	e, err := k.Expr(text)
-	if err != nil {
-		return nil, err
-	}
-	return func(r *httpd.Request) Result {
-		switch ok, err := e.True(r); {
-		case err != nil:
-			logf(r, "AH02320: Cannot evaluate the expression: %v", err)
-			return Failed
-		case ok:
-			return Granted
-		case r.User == "" && e.Uses("REMOTE_USER"):
-			return DeniedNoUser
-		}
-		return Denied
-	}, nil
-}
-
-// afterWord is what follows the word (and an optional "not" before it) in a line.
-func afterWord(raw, word string) string {
-	raw = strings.TrimSpace(raw)
-	for range 2 {
-		first, rest, _ := strings.Cut(raw, " ")
-		if i := strings.IndexByte(first, '\t'); i >= 0 {
-			first, rest = first[:i], raw[i+1:]
-		}
-		raw = strings.TrimSpace(rest)
-		if strings.EqualFold(first, word) {
-			break
-		}
-	}
-	return raw
 }
 
 // Words reads the arguments of a Require line that may hold %{...}: the result
