@@ -83,7 +83,7 @@ func TestDirectivesJSON(t *testing.T) {
 	byName := map[string]directiveJSON{}
 	for _, r := range rows {
 		assert.NotEmpty(t, r.Name)
-		assert.Contains(t, []string{"yes", "ignored", "refused"}, r.Effect, r.Name)
+		assert.Contains(t, []string{"yes", "mapped", "ignored", "refused"}, r.Effect, r.Name)
 		byName[r.Name] = r
 	}
 	assert.Len(t, byName, len(rows), "no name twice")

@@ -28,7 +28,9 @@ PENDING = {
 
 
 def run(*words, env=None):
-    return subprocess.run([*COMMAND, *map(str, words)], capture_output=True, text=True, timeout=60, env={**ENVIRON, **(env or {})})
+    return subprocess.run(
+        [*COMMAND, *map(str, words)], capture_output=True, text=True, timeout=60, env={**ENVIRON, **(env or {})}
+    )
 
 
 def check_json(file, *words):
@@ -67,22 +69,38 @@ def write(tmp_path, text):
 
 
 def test_all_problems_at_once_with_place_cause_and_remedy(tmp_path):
-    file = write(tmp_path, "Lisen 80\nListen 8000\nTimeout never\n<Location /x>\nListen 1\nKeepAliveTimeout 5\n</Location>\n")
+    file = write(
+        tmp_path, "Lisen 80\nListen 8000\nTimeout never\n<Location /x>\nListen 1\nKeepAliveTimeout 5\n</Location>\n"
+    )
     answer = run("check", file)
     assert answer.returncode == 1
     for line in (1, 3, 5, 6):
-        assert re.search(rf"^{re.escape(str(file))}:{line}: error: \w+: \S.* \[[A-Z-]+\]$", answer.stdout, re.M), answer.stdout
+        assert re.search(rf"^{re.escape(str(file))}:{line}: error: \w+: \S.* \[[A-Z-]+\]$", answer.stdout, re.M), (
+            answer.stdout
+        )
     assert re.search(r"^    remedy: .*Listen", answer.stdout, re.M)
     assert re.search(r": \d errors, .*would not start", answer.stdout)
 
 
 def test_table_of_effects(tmp_path):
-    file = write(tmp_path, "Listen 8000\nStartServers 3\nMaxMemFree 64\nThreadLimit 5\nThreadLimit 6\nSSLFIPS on\nTimeout x\n")
+    file = write(
+        tmp_path, "Listen 8000\nStartServers 3\nMaxMemFree 64\nThreadLimit 5\nThreadLimit 6\nSSLFIPS on\nTimeout x\n"
+    )
     found = {(row["name"], row["effect"]): row["count"] for row in check_json(file)["directives"]}
-    assert found == {("Listen", "full"): 1, ("StartServers", "mapped"): 1, ("MaxMemFree", "ignored"): 1, ("ThreadLimit", "ignored"): 2,
-                     ("SSLFIPS", "refused"): 1, ("Timeout", "wrong"): 1}
+    assert found == {
+        ("Listen", "full"): 1,
+        ("StartServers", "mapped"): 1,
+        ("MaxMemFree", "ignored"): 1,
+        ("ThreadLimit", "ignored"): 2,
+        ("SSLFIPS", "refused"): 1,
+        ("Timeout", "wrong"): 1,
+    }
     table = run("check", file).stdout
-    assert re.search(r"^  ignored +3  ", table, re.M) and "ThreadLimit (2)" in table and re.search(r"^  refused +1  ", table, re.M)
+    assert (
+        re.search(r"^  ignored +3  ", table, re.M)
+        and "ThreadLimit (2)" in table
+        and re.search(r"^  refused +1  ", table, re.M)
+    )
 
 
 def test_good_file_and_several_files(tmp_path):
@@ -143,14 +161,17 @@ def serve(tmp_path):
     finish_all(running)
 
 
-@pytest.mark.parametrize("name, path, text", [
-    ("mounts", "/scripts/site.wsgi", "hello from @/scripts/site.wsgi"),
-    ("mounts", "/short/site", "hello from @/scripts/site.wsgi"),
-    ("mounts", "/flask/x", "hello from @/named.py"),
-    ("files", "/style.css", "style.css"),
-    ("files", "/anything", "hello from @/app.wsgi"),
-    ("handlers", "/only/site.wsgi", "hello from @/scripts/site.wsgi"),
-])
+@pytest.mark.parametrize(
+    "name, path, text",
+    [
+        ("mounts", "/scripts/site.wsgi", "hello from @/scripts/site.wsgi"),
+        ("mounts", "/short/site", "hello from @/scripts/site.wsgi"),
+        ("mounts", "/flask/x", "hello from @/named.py"),
+        ("files", "/style.css", "style.css"),
+        ("files", "/anything", "hello from @/app.wsgi"),
+        ("handlers", "/only/site.wsgi", "hello from @/scripts/site.wsgi"),
+    ],
+)
 def test_run_config_serves(folder, serve, name, path, text):
     port = free_port()
     running = serve(instance(name, folder, port), port)
@@ -184,13 +205,25 @@ class TestDebian:
             (conf / name).write_text(text)
 
         user = pwd.getpwuid(os.getuid()).pw_name
-        edit("envvars", (r"/var/run/apache2\$SUFFIX", f"{tmp_path}/run"), (r"/var/lock/apache2\$SUFFIX", f"{tmp_path}/lock"),
-             (r"/var/log/apache2\$SUFFIX", f"{tmp_path}/log"), (r"APACHE_RUN_USER=.*", f"APACHE_RUN_USER={user}"),
-             (r"APACHE_RUN_GROUP=.*", f"APACHE_RUN_GROUP='#{os.getgid()}'"))
+        edit(
+            "envvars",
+            (r"/var/run/apache2\$SUFFIX", f"{tmp_path}/run"),
+            (r"/var/lock/apache2\$SUFFIX", f"{tmp_path}/lock"),
+            (r"/var/log/apache2\$SUFFIX", f"{tmp_path}/log"),
+            (r"APACHE_RUN_USER=.*", f"APACHE_RUN_USER={user}"),
+            (r"APACHE_RUN_GROUP=.*", f"APACHE_RUN_GROUP='#{os.getgid()}'"),
+        )
         edit("ports.conf", (r"^Listen 80$", f"Listen 127.0.0.1:{port}"))
         site = "sites-enabled/000-default.conf"
-        edit(site, (r"\*:80>", f"*:{port}>"), (r"(?=</VirtualHost>)", f"WSGIScriptAlias /app {tmp_path}/app.wsgi\n"
-             f"<Directory {tmp_path}>\nRequire all granted\n</Directory>\n"))
+        edit(
+            site,
+            (r"\*:80>", f"*:{port}>"),
+            (
+                r"(?=</VirtualHost>)",
+                f"WSGIScriptAlias /app {tmp_path}/app.wsgi\n"
+                f"<Directory {tmp_path}>\nRequire all granted\n</Directory>\n",
+            ),
+        )
         running = serve(conf / "apache2.conf", port)
         assert running.get("/app/x").text == f"hello from {tmp_path}/app.wsgi"
         index = running.get("/")
@@ -199,4 +232,6 @@ class TestDebian:
         from harness import wait_for
 
         log = tmp_path / "log" / "access.log"
-        wait_for(lambda: log.exists() and '"GET /app/x HTTP/1.1" 200' in log.read_text(), 5, "the line in the access log")
+        wait_for(
+            lambda: log.exists() and '"GET /app/x HTTP/1.1" 200' in log.read_text(), 5, "the line in the access log"
+        )

@@ -7,7 +7,7 @@ import pytest
 
 from harness import wait_for
 
-APP = '''
+APP = """
 import os, sys
 
 def application(environ, start_response):
@@ -29,13 +29,16 @@ def application(environ, start_response):
         return [environ["mod_wsgi.request_id"].encode()]
     start_response("200 OK", headers)
     return [b"hello"]
-'''
+"""
 
 
 def one_line(path, count=1):
     """The last of `count` lines of a log, once it is there."""
-    return wait_for(lambda: path.exists() and (lines := path.read_text().splitlines()) and len(lines) >= count and lines[-1],
-                    5, f"line {count} of {path}")
+    return wait_for(
+        lambda: path.exists() and (lines := path.read_text().splitlines()) and len(lines) >= count and lines[-1],
+        5,
+        f"line {count} of {path}",
+    )
 
 
 @pytest.fixture(scope="module")
@@ -55,9 +58,9 @@ def site(tmp_path_factory):
         "process": "%P %{tid}P %a %{c}a %h %A %l %u %L",
         "line": '"%r" %>s',
     }
-    config = "SetEnv COLOUR blue\nErrorDocument 404 /file.txt\nErrorDocument 403 \"closed\"\n"
-    config += f'Alias /file.txt {folder}/file.txt\nAlias /missing {folder}/nothing\n'
-    config += f'<Directory {folder}>\nRequire all granted\n</Directory>\n<Location /closed>\nRequire all denied\n</Location>\n'
+    config = 'SetEnv COLOUR blue\nErrorDocument 404 /file.txt\nErrorDocument 403 "closed"\n'
+    config += f"Alias /file.txt {folder}/file.txt\nAlias /missing {folder}/nothing\n"
+    config += f"<Directory {folder}>\nRequire all granted\n</Directory>\n<Location /closed>\nRequire all denied\n</Location>\n"
     for name, text in formats.items():
         quoted = text.replace('"', '\\"')
         config += f'CustomLog "@ROOT@/{name}.log" "{quoted}"\n'
@@ -130,6 +133,7 @@ def test_names_of_the_request(site):
 @pytest.mark.parametrize("path", ["/x", "/stream"])
 def test_fields_of_request_and_response(site, path):
     """Fields of the response are known after a long stream too, which has used its buffer many times."""
+
     def ask():
         site.get(path, headers={"X-Ask": "two\twords", "Cookie": "a=1; token=t2"})
 
@@ -168,15 +172,176 @@ def test_malformed_request_line_is_logged_as_it_came(site, request_line):
 
 
 def test_conditional_and_global_logs(server, script):
-    running = server(script(APP), config="""
+    running = server(
+        script(APP),
+        config="""
 SetEnv SEEN 1
 GlobalLog "@ROOT@/global" "%v %U"
 CustomLog "@ROOT@/seen" "%U" env=SEEN
 CustomLog "@ROOT@/unseen" "%U" env=!SEEN
 CustomLog "|$exec cat >> @ROOT@/piped" "piped %U"
-""")
+""",
+    )
     assert running.get("/one").status_code == 200
     assert one_line(running.root / "seen") == "/one"
     assert one_line(running.root / "global") == "127.0.0.1 /one"
     assert one_line(running.root / "piped") == "piped /one"
     assert not (running.root / "unseen").read_text()
+
+
+HOSTS = """
+ErrorLogFormat connection "connection %{c}L from %a to %A"
+ErrorLogFormat request "request %L: %{X-Ask}i %{SITE}e"
+ErrorLogFormat "[%{cu}t] [%-m:%l] %v %V %L %-{c}L %k [client\\ %a] %M"
+SetEnv SITE main
+<VirtualHost *:@PORT@>
+    ServerName main.example
+    WSGIScriptAlias / @APP@
+</VirtualHost>
+<VirtualHost *:@PORT@>
+    ServerName own.example
+    ErrorLog "@ROOT@/own_error"
+    ErrorLogFormat "%{u}t %P %l: %M"
+    LogLevel info
+    WSGIScriptAlias / @APP@
+    <Location /debug>
+        LogLevel wsgi:debug
+    </Location>
+    <Location /quiet>
+        LogLevel crit
+    </Location>
+    Alias /secret @ROOT@
+    <Location /secret>
+        Require all denied
+        LogLevel authz_core:debug
+    </Location>
+</VirtualHost>
+"""
+
+TALKER = '''
+import logging, os, sys
+import mod_wsgi
+log = logging.getLogger("app")
+log.addHandler(mod_wsgi.LogHandler())
+log.setLevel(1)
+log.propagate = False
+print("loaded")
+
+def application(environ, start_response):
+    mark = environ["QUERY_STRING"]
+    print("errors " + mark + " \\x1b[31m\\r", file=environ["wsgi.errors"])
+    for level in ("critical", "error", "warning", "info", "debug"):
+        getattr(log, level)(level + " " + mark)
+    if "fork" in environ["PATH_INFO"]:
+        pid = os.fork()
+        if not pid:
+            print("child " + mark, file=environ["wsgi.errors"])
+            environ["wsgi.errors"].flush()
+            os._exit(0)
+        os.waitpid(pid, 0)
+    if "raise" in environ["PATH_INFO"]:
+        raise ValueError(mark)
+    start_response("200 OK", [])
+    return [environ["mod_wsgi.request_id"].encode(), b" ", environ["mod_wsgi.connection_id"].encode()]
+'''
+
+
+@pytest.fixture(scope="module")
+def hosts(tmp_path_factory):
+    """Two virtual hosts whose error logs differ in file, format and level."""
+    from harness import finish_all, start
+
+    folder = tmp_path_factory.mktemp("hosts")
+    (folder / "talker.wsgi").write_text(TALKER)
+    config = HOSTS.replace("@APP@", str(folder / "talker.wsgi"))
+    running = start(folder / "talker.wsgi", root=folder / "root", config=config)
+    running.own = running.root / "own_error"
+    yield running
+    finish_all([running])
+
+
+def records(path, mark):
+    """The lines with the mark, once one of them is there."""
+    def found():
+        return path.exists() and [line for line in path.read_text().splitlines() if mark in line]
+
+    return wait_for(found, 5, f"{mark} in {path}")
+
+
+@pytest.mark.ours
+def test_error_log_format(hosts):
+    with hosts.conn() as conn:
+        for number in range(2):
+            conn.send(b"GET /x?fmt%d HTTP/1.1\r\nHost: Main.example:80\r\nX-Ask: me\r\n\r\n" % number)
+            request_id, connection_id = conn.response()[2].decode().split()
+            text = hosts.log()
+            port = conn.sock.getsockname()[1]
+            stamp = r"\[\d{4}-\d\d-\d\d \d\d:\d\d:\d\d\.\d{6}\]"
+            assert re.search(
+                rf"^{stamp} \[wsgi:error\] main\.example Main\.example {request_id} {connection_id} {number} "
+                rf"\[client 127\.0\.0\.1:{port}\] errors fmt{number} \\x1b\[31m\\r$",
+                text, re.M,
+            ), text
+            assert len(re.findall(rf"^request {request_id}: me main$", text, re.M)) == 1, text
+            assert len(re.findall(rf"^connection {connection_id} from 127.0.0.1:{port} to 127.0.0.1:{hosts.port}$", text, re.M)) == 1
+
+
+@pytest.mark.ours
+def test_error_log_of_a_host_has_the_messages_of_its_requests(hosts):
+    host = {"Host": "own.example"}
+    hosts.get("/x?at-host", headers=host)
+    lines = records(hosts.own, "at-host")
+    assert re.match(r"\w{3} \w{3} \d\d \d\d:\d\d:\d\d\.\d{6} \d{4} \d+ error: errors at-host", lines[0]), lines
+    assert [line.split(": ")[1].split()[0] for line in lines] == ["errors", "critical", "error", "warning", "info"]
+    hosts.get("/raise?in-host", headers=host)
+    assert any("ValueError" in line for line in records(hosts.own, "in-host"))
+    hosts.get("/fork?in-child", headers=host)
+    wait_for(lambda: any("child" in line for line in records(hosts.own, "in-child")), 5, "the child's line")
+    assert "-host" not in hosts.log() and "in-child" not in hosts.log()
+
+
+@pytest.mark.ours
+def test_log_level_of_a_directory(hosts):
+    host = {"Host": "own.example"}
+    hosts.get("/debug?at-debug", headers=host)
+    assert len(records(hosts.own, "at-debug")) == 6
+    hosts.get("/quiet?at-quiet", headers=host)
+    assert ["critical" in line for line in records(hosts.own, "at-quiet")] == [True]
+
+
+@pytest.mark.ours
+def test_messages_of_the_server_go_to_the_host(hosts):
+    assert hosts.get("/secret/x", headers={"Host": "own.example"}).status_code == 403
+    assert hosts.get("/nothing/../../x", headers={"Host": "own.example"}).status_code in (200, 400)
+    assert hosts.log().count("loaded") == 1
+
+
+@pytest.mark.ours
+def test_default_error_log_format_has_client_and_referer(server, script):
+    running = server(script(TALKER))
+    with running.conn() as conn:
+        conn.send(b"GET /?default HTTP/1.1\r\nHost: x\r\nReferer: http://from.example/\r\n\r\n")
+        conn.response()
+        port = conn.sock.getsockname()[1]
+    running.wait_log(
+        r"^\[\w{3} \w{3} \d\d \d\d:\d\d:\d\d\.\d{6} \d{4}\] \[wsgi:error\] \[pid \d+:tid \d+\] "
+        rf"\[remote 127\.0\.0\.1:{port}\] error default, referer: http://from\.example/$"
+    )
+
+
+def test_access_log_names_the_error_log_record(site):
+    answer = []
+    with_id = logged(site, "process", lambda: answer.append(site.get("/error").text))
+    assert with_id.split()[-1] == answer[0]
+
+
+@pytest.mark.ours
+def test_bad_formats_are_refused(tmp_path):
+    import subprocess
+
+    from harness import COMMAND
+
+    for line, hint in (("ErrorLogFormat none", "%M"), ('ErrorLogFormat "%M %q"', "%q"), ('LogFormat "%Q"', "%Q")):
+        (tmp_path / "bad.conf").write_text(f"Listen 8000\n{line}\n")
+        answer = subprocess.run([*COMMAND, "check", tmp_path / "bad.conf"], capture_output=True, text=True, timeout=30)
+        assert answer.returncode == 1 and hint in answer.stdout and "bad.conf:2: error" in answer.stdout

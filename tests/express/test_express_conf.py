@@ -40,7 +40,7 @@ CASES = {
     "url-alias": "app.wsgi --url-alias /static static/ --url-alias /favicon.ico icon.ico --url-alias /static/x/ other",
     "logs": "app.wsgi --log-directory logs --log-level warn@wsgi:info --access-log --error-log-name errors",
     "terminal": "app.wsgi --log-to-terminal --access-log --access-log-format combined",
-    "log-format": 'app.wsgi --access-log --access-log-name a.log --access-log-format %h@"%r"',
+    "log-format": 'app.wsgi --access-log --access-log-name a.log --access-log-format %h@"%r" --error-log-format %l@"%M"',
     "virtual-host": "app.wsgi --server-name example.com --server-alias *.example.com --server-alias example.org",
     "allow-localhost": "app.wsgi --server-name example.com --allow-localhost",
     "www": "app.wsgi --server-name www.example.com --port 80",

@@ -4,6 +4,7 @@
 package httpd
 
 import (
+	"maps"
 	"time"
 )
 
@@ -65,14 +66,34 @@ const (
 // LogLevels is LogLevel: a default and per-module levels (0 emerg ... 7 debug,
 // 8..15 trace1..8).
 type LogLevels struct {
-	Default int
+	Default int // LevelInherited: not given here
 	Module  map[string]int
+}
+
+// LevelInherited is the default of a section that names modules only.
+const LevelInherited = -1
+
+// Over gives the levels of a section inside: a bare level resets all modules,
+// else each module's replaces that of the outer scope.
+func (l LogLevels) Over(child LogLevels) LogLevels {
+	if child.Default != LevelInherited {
+		return child
+	}
+	out := LogLevels{Default: l.Default, Module: maps.Clone(l.Module)}
+	if out.Module == nil {
+		out.Module = map[string]int{}
+	}
+	maps.Copy(out.Module, child.Module)
+	return out
 }
 
 // Level is the level for a module given as in LogLevel, without _module.
 func (l LogLevels) Level(module string) int {
 	if n, ok := l.Module[module]; ok {
 		return n
+	}
+	if l.Default == LevelInherited {
+		return LevelWarn
 	}
 	return l.Default
 }
@@ -98,6 +119,7 @@ type CoreConfig struct {
 	ServerAdmin                            Opt[string]
 	ErrorLog                               Opt[LogTarget]
 	ErrorLogFormat                         Opt[string]
+	ErrorLogConnection, ErrorLogRequest    []string
 	KeepAlive                              Opt[bool]
 	KeepAliveTimeout, Timeout              Opt[time.Duration]
 	MaxKeepAliveRequests                   Opt[int]

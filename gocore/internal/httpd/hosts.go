@@ -70,6 +70,7 @@ func (b *builder) hostSettings(v *VirtualHost, h *hostBuild) {
 	v.UseCanonicalName, v.UseCanonicalPhysicalPort = c.UseCanonicalName.Or("off") != "off", c.UseCanonicalPhysicalPort.V
 	v.TraceEnable = c.TraceEnable.Or("on") != "off"
 	v.ErrorLog, v.ErrorLogFormat = c.ErrorLog.V, c.ErrorLogFormat.V
+	v.ErrorLogConnection, v.ErrorLogRequest = c.ErrorLogConnection, c.ErrorLogRequest
 	v.LogLevel = c.LogLevel.Or(LogLevels{Default: LevelWarn})
 	for _, x := range append(append([]*section(nil), v.sections.dirs...), v.sections.dirMatch...) {
 		if o, ok := x.core(b.s.coreSlot); ok && (o.AllowOverride.V != 0 || len(o.AllowOverrideList.V) > 0) {

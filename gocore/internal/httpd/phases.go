@@ -239,7 +239,7 @@ func (r *Request) sub(uri string) (*Request, Status) {
 		return nil, http.StatusInternalServerError
 	}
 	sub := &Request{Method: "GET", RawTarget: r.RawTarget, RawPath: r.RawPath, Query: r.Query, Proto: r.Proto, HostName: r.HostName,
-		Header: r.Header, Local: r.Local, Remote: r.Remote, TLS: r.TLS, Start: r.Start, ContentLength: -1,
+		Header: r.Header, Local: r.Local, Remote: r.Remote, Peer: r.Peer, ConnNo: r.ConnNo, RequestNo: r.RequestNo, TLS: r.TLS, Start: r.Start, ContentLength: -1,
 		Host: r.Host, URI: uri, SubRequest: true, Prev: r.Prev, main: r, redirects: r.redirects + 1, at: r.share()}
 	sub.env = append(sub.env, r.env...)
 	sub.m = r.Host.base
@@ -273,7 +273,7 @@ func (r *Request) Redirect(url string, status int) *Outcome {
 	}
 	uri, query, _ := strings.Cut(url, "?")
 	n := &Request{Method: "GET", RawTarget: r.RawTarget, RawPath: uri, Query: query, Proto: r.Proto, HostName: r.HostName,
-		Local: r.Local, Remote: r.Remote, TLS: r.TLS, Start: r.Start, ContentLength: -1,
+		Local: r.Local, Remote: r.Remote, Peer: r.Peer, ConnNo: r.ConnNo, RequestNo: r.RequestNo, TLS: r.TLS, Start: r.Start, ContentLength: -1,
 		Host: r.Host, Prev: r, Status: status, redirects: r.redirects + 1, m: r.Host.base, at: r.share()}
 	for _, f := range r.Header {
 		// the new request has no body and is not conditional

@@ -42,6 +42,10 @@ func (r *Request) MakePlan(p Plan) *Plan {
 	p.Host, p.merged = r.Host, r.m
 	c := r.m.core
 	p.BodyLimit = c.LimitRequestBody.Or(1 << 30)
+	p.LogLevel = r.Host.LogLevel.Level("wsgi")
+	if c.LogLevel.Set {
+		p.LogLevel = c.LogLevel.V.Level("wsgi")
+	}
 	if c.CGIPassAuth.Or(false) {
 		p.PassAuthorization = true
 	}

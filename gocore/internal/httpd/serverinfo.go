@@ -39,7 +39,7 @@ func (r *Request) Logf(level int, module, format string, a ...any) {
 	if r.m != nil && r.m.core.LogLevel.Set {
 		lv = r.m.core.LogLevel.V
 	}
-	if level > lv.Level(module) {
+	if level > lv.Level(module) && level != LevelNotice { // notices cannot be suppressed, as in Apache
 		return
 	}
 	for p := r; p != nil; p = p.Prev {
@@ -50,6 +50,26 @@ func (r *Request) Logf(level int, module, format string, a ...any) {
 
 // Logged reports whether the error log has a record of this request.
 func (r *Request) Logged() bool { return r.logged }
+
+// FirstRecord says once for each connection and request that the record to be
+// written is its first, for the lines of ErrorLogFormat connection and request.
+func (r *Request) FirstRecord() (connection, request bool) {
+	first := r
+	for first.Prev != nil {
+		first = first.Prev
+	}
+	connection, request = !first.ConnLogged, !first.ReqLogged
+	first.ConnLogged, first.ReqLogged = true, true
+	return connection, request
+}
+
+// ConnLogID identifies the connection in the error log (%{c}L); it is what the
+// application finds as mod_wsgi.connection_id.
+func (r *Request) ConnLogID() string { return fmt.Sprintf("%016x", r.ConnNo) }
+
+// LogID identifies the request in the error log and the access log (%L); it is
+// what the application finds as mod_wsgi.request_id.
+func (r *Request) LogID() string { return fmt.Sprintf("%016x-%x", r.ConnNo, r.RequestNo) }
 
 // software is the Server header for a ServerTokens setting.
 func software(tokens string) string {

@@ -129,7 +129,8 @@ type VirtualHost struct {
 	TraceEnable                            bool
 	ErrorLog                               LogTarget
 	LogLevel                               LogLevels
-	ErrorLogFormat                         string // as written, "" = the default
+	ErrorLogFormat                         string   // as written, "" = the default
+	ErrorLogConnection, ErrorLogRequest    []string // lines before the first record of a connection, a request
 	HasLog                                 bool
 	LogsResponse                           bool // some access log shows fields of the response
 	TLS                                    bool // scheme https on this host
@@ -180,6 +181,7 @@ type Plan struct {
 
 	PassAuthorization, ChunkedRequest, ScriptReloading bool
 	ErrorOverride, CaseSensitivity, IgnoreActivity     bool
+	LogLevel                                           int // for messages of the module wsgi
 	MapHEAD                                            MapHEADMode
 	BodyLimit                                          int64 // 0 = none
 	TrustedProxies                                     []netip.Prefix
@@ -261,7 +263,10 @@ type Request struct {
 	Proto                             string // "HTTP/1.1"
 	HostName                          string // Host header or authority, with port, as sent
 	Header                            []Field
-	Local, Remote                     netip.AddrPort
+	Local, Remote                     netip.AddrPort // Remote is the client: mod_remoteip may change it
+	Peer                              netip.AddrPort // the other end of the connection
+	ConnNo, RequestNo                 uint64         // number of the connection, and of the request on it from 1
+	ConnLogged, ReqLogged             bool           // the error log has a record of the connection, of the request already
 	TLS                               bool
 	Start                             time.Time
 	ContentLength                     int64 // -1 = not given
@@ -303,7 +308,7 @@ type Request struct {
 	locs      []*section // Locations of this URI
 	onlyLocs  bool       // probe: locs is given, do not match
 	redirects int
-	logged    bool
+	logged    bool // Logf was called
 	dynamic   bool // .htaccess files or conditions were looked at
 	varies    bool // see Varies
 	depends   []Dependency

@@ -159,3 +159,18 @@ type Source interface {
 	// Stop ends all threads as soon as they are out of the application.
 	Stop()
 }
+
+// BytesIn is the size of the current request as received so far, head and
+// framing of the body included. For the owner, from Route to Done.
+func (c *Conn) BytesIn() int64 {
+	q := c.req
+	switch {
+	case c.bodyEnd > 0:
+		return int64(c.bodyEnd)
+	case q.BodyOff == 0: // no usable head
+		return int64(q.InLen)
+	case q.Head.Flags&http1.FlagContentLength != 0 && q.StreamLeft+int64(q.BodyLen) > 0:
+		return int64(q.BodyOff) + q.Head.ContentLength - q.StreamLeft
+	}
+	return int64(q.InLen)
+}

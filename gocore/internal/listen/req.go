@@ -53,6 +53,7 @@ type Req struct {
 	KeptLen, KeptCap       uint32
 	KeepHead               uint32 // the access log wants fields of the response
 	Logged                 uint32 // an error log record was written for the request
+	ConnLogged             uint64 // ConnID for which the connection's lines were written to the error log
 }
 
 // SizeofReq lets the caller compare with the C structure.

@@ -144,7 +144,7 @@ func startSyslog(t httpd.LogTarget, log *errorLog) (*logProgram, error) {
 		for {
 			line, err := lines.ReadString('\n')
 			if line = strings.TrimRight(line, "\n"); line != "" {
-				if err := sw.Err(line); err != nil {
+				if err := toSyslog(sw, line); err != nil {
 					// The line would be lost; the terminal is what is left.
 					fmt.Fprintln(os.Stderr, line)
 				}
@@ -155,6 +155,16 @@ func startSyslog(t httpd.LogTarget, log *errorLog) (*logProgram, error) {
 		}
 	}()
 	return &logProgram{log: log, w: w, r: -1}, nil
+}
+
+// toSyslog sends a line at the level that stands before it, "<3>" for errors.
+// Lines without one, which do not come from us, are errors.
+func toSyslog(sw *syslog.Writer, line string) error {
+	level := levelError
+	if len(line) > 2 && line[0] == '<' && line[2] == '>' && line[1] >= '0' && line[1] <= '7' {
+		level, line = int(line[1]-'0'), line[3:]
+	}
+	return [...]func(string) error{sw.Emerg, sw.Alert, sw.Crit, sw.Err, sw.Warning, sw.Notice, sw.Info, sw.Debug}[level](line)
 }
 
 var syslogFacilities = map[string]syslog.Priority{

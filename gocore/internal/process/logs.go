@@ -9,13 +9,13 @@ import (
 	"errors"
 	"fmt"
 	"os"
-	"strconv"
 	"strings"
 	"sync"
 	"time"
 
 	"golang.org/x/sys/unix"
 
+	"modwsgi/gocore/internal/errorlog"
 	"modwsgi/gocore/internal/httpd"
 )
 
@@ -29,14 +29,27 @@ const (
 	levelDebug  = 7
 )
 
-var levelNames = [...]string{"emerg", "alert", "crit", "error", "warn", "notice", "info", "debug"}
-
 // errorLog writes the supervisor's own records. All methods may be called
 // from any goroutine.
 type errorLog struct {
-	mu  sync.Mutex
-	fd  int
-	max func(module string) int // LogLevel
+	mu     sync.Mutex
+	fd     int
+	max    func(module string) int // LogLevel
+	format *errorlog.Format        // nil: the default
+	server string                  // %v
+	syslog bool                    // the reader of fd takes "<level>" off each line
+}
+
+// shape sets what further records look like: as the main server's configuration says.
+func (l *errorLog) shape(v *httpd.VirtualHost) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.format, l.server, l.syslog = nil, v.ServerName, v.ErrorLog.Kind == httpd.LogToSyslog
+	if f, err := errorlog.Compile(v.ErrorLogFormat, true); err == nil && v.ErrorLogFormat != "" {
+		l.format = f
+	} else if l.syslog {
+		l.format = errorlog.DefaultSyslog("client")
+	}
 }
 
 // redirect makes fd the place of all further records. The caller keeps it open.
@@ -54,25 +67,23 @@ func (l *errorLog) printf(module string, level int, format string, args ...any) 
 	if level > levelNotice && (l.max == nil || level > l.max(module)) {
 		return
 	}
-	for line := range strings.SplitSeq(strings.TrimRight(fmt.Sprintf(format, args...), "\n"), "\n") {
-		writeAll(l.fd, appendRecord(nil, time.Now(), module, level, os.Getpid(), line))
+	r := errorlog.Record{Time: time.Now(), Level: level, Module: module, PID: os.Getpid(), TID: errorlog.ThreadID(), Server: l.server}
+	for r.Message = range strings.SplitSeq(strings.TrimRight(fmt.Sprintf(format, args...), "\n"), "\n") {
+		writeAll(l.fd, l.append(nil, &r))
 	}
 }
 
-// appendRecord formats a line as Apache's default ErrorLogFormat does.
-func appendRecord(dst []byte, t time.Time, module string, level, pid int, msg string) []byte {
-	dst = append(dst, '[')
-	dst = t.AppendFormat(dst, "Mon Jan 02 15:04:05.000000 2006")
-	dst = append(dst, "] ["...)
-	dst = append(dst, module...)
-	dst = append(dst, ':')
-	dst = append(dst, levelNames[level]...)
-	dst = append(dst, "] [pid "...)
-	dst = strconv.AppendInt(dst, int64(pid), 10)
-	dst = append(dst, "] "...)
-	dst = append(dst, msg...)
-	return append(dst, '\n')
+func (l *errorLog) append(dst []byte, r *errorlog.Record) []byte {
+	if l.syslog {
+		dst = fmt.Appendf(dst, "<%d>", r.Level)
+	}
+	if l.format == nil {
+		return defaultFormat.Append(dst, r)
+	}
+	return l.format.Append(dst, r)
 }
+
+var defaultFormat = errorlog.Default("client")
 
 // writeAll writes b as far as it goes; a log that cannot be written to is no
 // reason to stop serving.

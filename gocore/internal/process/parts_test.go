@@ -19,6 +19,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"modwsgi/gocore/internal/conf"
+	"modwsgi/gocore/internal/errorlog"
 	"modwsgi/gocore/internal/httpd"
 )
 
@@ -211,7 +212,13 @@ func TestListenUnix(t *testing.T) {
 
 func TestRecord(t *testing.T) {
 	at := time.Date(2026, 11, 21, 14, 20, 14, 123456789, time.UTC)
-	assert.Equal(t, "[Sat Nov 21 14:20:14.123456 2026] [mpm:notice] [pid 7] hello\n", string(appendRecord(nil, at, "mpm", levelNotice, 7, "hello")))
+	r := &errorlog.Record{Time: at, Level: levelNotice, Module: "mpm", PID: 7, TID: 8, Message: "hello", Server: "a.example"}
+	l := &errorLog{}
+	assert.Equal(t, "[Sat Nov 21 14:20:14.123456 2026] [mpm:notice] [pid 7:tid 8] hello\n", string(l.append(nil, r)))
+	l.shape(&httpd.VirtualHost{ErrorLogFormat: "%v %l %M"})
+	assert.Equal(t, "a.example notice hello\n", string(l.append(nil, r)))
+	l.shape(&httpd.VirtualHost{ErrorLog: httpd.LogTarget{Kind: httpd.LogToSyslog}})
+	assert.Equal(t, "<5>[mpm:notice] [pid 7:tid 8] hello\n", string(l.append(nil, r)))
 }
 
 func TestErrorLogLevels(t *testing.T) {

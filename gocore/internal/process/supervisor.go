@@ -207,6 +207,7 @@ func (s *supervisor) startAll(g *generation) error {
 // useLogs makes g's main error log the supervisor's own.
 func (s *supervisor) useLogs(g *generation) {
 	s.log.redirect(g.logs.errorFD(), g.snap.srv.Main.LogLevel.Level)
+	s.log.shape(g.snap.srv.Main)
 	if s.opt.Foreground || g.logs.stdio {
 		return
 	}

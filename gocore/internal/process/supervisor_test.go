@@ -37,7 +37,7 @@ func TestStartServeStop(t *testing.T) {
 			assert.Equal(t, 0, s.wait())
 			assert.True(t, gone(w[0]), "the worker is still there")
 			assert.NoFileExists(t, s.conf.PidFile)
-			assert.Regexp(t, `(?m)^\[\w{3} \w{3} \d\d \d\d:\d\d:\d\d\.\d{6} \d{4}\] \[mpm:notice\] \[pid \d+\] AH00489: Test/v1 configured`, s.out.String())
+			assert.Regexp(t, `(?m)^\[\w{3} \w{3} \d\d \d\d:\d\d:\d\d\.\d{6} \d{4}\] \[mpm:notice\] \[pid \d+:tid \d+\] AH00489: Test/v1 configured`, s.out.String())
 		})
 	}
 }

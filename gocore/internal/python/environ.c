@@ -390,6 +390,7 @@ int mw_route_add(const mw_route_conf *c) {
     rt->environ = malloc(left + 1);
     if (!rt->environ) goto fail;
     memcpy(rt->environ, c->environ, left);
+    rt->environ_len = left;
     if (apply_extra(d, rt->environ, left) < 0) goto fail;
     if (PyDict_SetItem(d, keys[K_SERVER_PROTOCOL], v_http11) < 0) goto fail;
     if (put_str(d, "SCRIPT_NAME", c->script_name) < 0 || put_str(d, "mod_wsgi.script_name", c->script_name) < 0 ||
@@ -429,6 +430,7 @@ int mw_route_add(const mw_route_conf *c) {
     rt->map_head = c->map_head;
     if (!rt->script || !rt->callable || !rt->script_c) goto fail;
     rt->id = nroutes;
+    rt->sink = (uint32_t)c->sink;
     id = (int)nroutes;
     routes[nroutes] = rt;
     nroutes++;

@@ -73,7 +73,7 @@ typedef struct mw_route {
     size_t environ_len;
     int pass_authorization, map_head;
     int64_t mtime_ns, size;
-    uint32_t id;
+    uint32_t id, sink;
     /* template plus the header fields of the last requests, keyed by their bytes */
     struct { char *key; size_t len, cap; PyObject *dict; uint64_t hash; } heads[8];
 } mw_route;
@@ -89,9 +89,10 @@ PyObject *mw_script_module(const char *path);
 typedef struct { PyObject_HEAD PyObject *filelike; Py_ssize_t blksize; PyObject *dict; } mw_wrapper;
 int mw_wrapper_init(PyObject *module, mw_state *st);
 
-/* log.c: no GIL needed for mw_log */
+/* errorlog.c and log.c: no GIL needed for mw_log and mw_logf */
 enum { MW_CRIT = 2, MW_ERR = 3, MW_WARN = 4, MW_NOTICE = 5, MW_INFO = 6, MW_DEBUG = 7 };
 void mw_log(int level, const mw_req *r, const char *text, size_t n);
+int mw_log_enabled(int level, const mw_req *r);
 void mw_logf(int level, const mw_req *r, const char *fmt, ...);
 void mw_log_exception(const mw_req *r, const char *fmt, ...); /* consumes the current exception */
 int mw_log_init(PyObject *module, mw_state *st);

@@ -1,64 +1,14 @@
 /*
  * log.c: the error log as Python sees it: mod_wsgi.Log objects behind
- * wsgi.errors, sys.stderr and sys.stdout, and mw_log, which writes one record.
- *
- * Records are written by C with one write(2) each and never through Go: a
- * child that the application forked has no Go runtime any more but may log.
- * Layout as Apache's default ErrorLogFormat:
- *   [Sat Nov 21 14:20:14.123456 2026] [wsgi:error] [pid 7:tid 8] [remote a:p] text
+ * wsgi.errors, sys.stderr and sys.stdout, and exceptions with their tracebacks.
+ * How a record is written is in errorlog.c.
  */
 #include "internal.h"
-#include <errno.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <string.h>
-#include <sys/time.h>
-#include <time.h>
 #include <unistd.h>
-#ifdef __linux__
-#include <sys/syscall.h>
-#endif
-
-#define RECORD_MAX 8192 /* Apache truncates records at MAX_STRING_LEN, 8 KiB */
-
-static const char *const level_names[] = {"emerg", "alert", "crit", "error",
-                                          "warn", "notice", "info", "debug"};
-
-static long thread_id(void) {
-#ifdef __linux__
-    return (long)syscall(SYS_gettid);
-#else
-    return (long)getpid();
-#endif
-}
-
-void mw_log(int level, const mw_req *r, const char *text, size_t n) {
-    if (level > mw_cfg.log_level) return;
-    char buf[RECORD_MAX + 256];
-    struct timeval tv;
-    struct tm tm;
-    gettimeofday(&tv, NULL);
-    localtime_r(&tv.tv_sec, &tm);
-    char day[40], year[8];
-    strftime(day, sizeof day, "%a %b %d %H:%M:%S", &tm);
-    strftime(year, sizeof year, "%Y", &tm);
-    int m = snprintf(buf, sizeof buf, "[%s.%06ld %s] [wsgi:%s] [pid %ld:tid %ld] ", day,
-                     (long)tv.tv_usec, year, level_names[level & 7], (long)getpid(), thread_id());
-    if (r && r->remote[0])
-        m += snprintf(buf + m, sizeof buf - (size_t)m, "[remote %s:%u] ", r->remote, r->remote_port);
-    const char *nul = memchr(text, 0, n); /* a NUL cuts the record, as in httpd */
-    if (nul) n = (size_t)(nul - text);
-    if (n > RECORD_MAX - (size_t)m) n = RECORD_MAX - (size_t)m;
-    memcpy(buf + m, text, n);
-    size_t len = (size_t)m + n, off = 0;
-    buf[len++] = '\n';
-    while (off < len) {
-        ssize_t w = write(mw_cfg.log_fd, buf + off, len - off);
-        if (w < 0 && errno == EINTR) continue;
-        if (w <= 0) break; /* a full disk must not stop the site */
-        off += (size_t)w;
-    }
-}
+#define LINE_MAX_LEN 8192 /* as a record */
 
 void mw_logf(int level, const mw_req *r, const char *fmt, ...) {
     char buf[2048];
@@ -133,7 +83,7 @@ static int log_feed(Log *s, const char *p, size_t n) {
             mw_log(MW_ERR, r, p, k);
         } else {
             size_t keep = k; /* an endless line without newline is cut, not stored */
-            if (s->len + keep > RECORD_MAX) keep = RECORD_MAX - s->len;
+            if (s->len + keep > LINE_MAX_LEN) keep = LINE_MAX_LEN - s->len;
             if (s->len + keep > s->cap) {
                 size_t cap = s->len + keep + 256;
                 char *q = PyMem_Realloc(s->line, cap);

@@ -10,7 +10,7 @@
 #include <string.h>
 #include <unistd.h>
 
-mw_conf mw_cfg = {.log_fd = 2, .log_level = MW_WARN, .server_software = "modwsgi-go"};
+mw_conf mw_cfg = {.server_software = "modwsgi-go"};
 static mw_state state;
 mw_state *mw_state_get(void) { return &state; }
 int mw_run_init(void);

@@ -81,6 +81,7 @@ typedef struct mw_req {
     uint32_t kept_len, kept_cap;
     uint32_t keep_head;           /* make that copy */
     uint32_t logged;              /* an error log record was written for the request */
+    uint64_t conn_logged;         /* conn_id for which ErrorLogFormat's connection lines were written */
 } mw_req;
 
 /* One WSGI target. Strings are copied by mw_route_add. */
@@ -91,7 +92,16 @@ typedef struct {
     size_t environ_len;
     int pass_authorization, map_head, multithread, multiprocess, error_override;
     int https;
+    int sink;                /* from mw_sink_add: where its records go */
 } mw_route_conf;
+
+/* An error log with its format; programs as errorlog.Format.Program makes them. Copied. */
+typedef struct {
+    int fd, level;           /* level: 0 emerg ... 7 debug */
+    int syslog;              /* the reader is syslog: "<level>" goes before each line */
+    const void *program, *request, *connection;
+    size_t program_len, request_len, connection_len;
+} mw_sink_conf;
 
 /* process-wide settings, before mw_init */
 typedef struct {
@@ -99,8 +109,6 @@ typedef struct {
     const char *server_software;
     int threads, processes;
     int restrict_signal;
-    int log_fd;
-    int log_level;           /* 0 emerg ... 7 debug */
 } mw_conf;
 
 /* A function of a script for access control (authscript.c). Strings end with NUL. */
@@ -122,6 +130,7 @@ void mw_script_call(const mw_script *s, mw_req *r, mw_script_result *out);
 
 int mw_init(const mw_conf *conf);
 int mw_thread_start(int thread_id);
+int mw_sink_add(const mw_sink_conf *conf);
 int mw_route_add(const mw_route_conf *conf);
 void mw_run(mw_req *r);
 int mw_stale(uint32_t route);

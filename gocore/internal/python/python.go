@@ -35,12 +35,11 @@ const (
 
 // Config prepares the interpreter of this process.
 type Config struct {
-	ProcessGroup    string
-	ServerSoftware  string
-	Threads         int // Python threads of this process
-	Processes       int // processes of the group
-	RestrictSignal  bool
-	LogFD, LogLevel int // descriptor and level (0 emerg ... 7 debug) of the error log
+	ProcessGroup   string
+	ServerSoftware string
+	Threads        int // Python threads of this process
+	Processes      int // processes of the group
+	RestrictSignal bool
 }
 
 // Route is one WSGI target in the form the C side wants.
@@ -48,6 +47,40 @@ type Route struct {
 	Script, ProcessGroup, ApplicationGroup, Callable, Handler, HandlerScript, ScriptName string
 	Environ                                                                              []byte // from AppendSet
 	PassAuthorization, MapHEAD, Multithread, Multiprocess, HTTPS                         bool
+	Sink                                                                                 int // from AddSink
+}
+
+// Sink is an error log with its format; the programs come from errorlog.Program.
+type Sink struct {
+	FD, Level int  // level: 0 emerg ... 7 debug
+	Syslog    bool // the reader is syslog
+	Program   []byte
+	Request   [][]byte // lines before the first record of a request
+	Connect   [][]byte // and of a connection
+}
+
+// AddSink makes a sink; the first is that of the process itself. One caller at a time.
+func AddSink(s *Sink) (int, error) {
+	joined := func(list [][]byte) []byte {
+		var b []byte
+		for _, p := range list {
+			b = append(append(b, byte(len(p)>>8), byte(len(p))), p...)
+		}
+		return b
+	}
+	request, connect := joined(s.Request), joined(s.Connect)
+	c := C.mw_sink_conf{fd: C.int(s.FD), level: C.int(min(s.Level, 7)), syslog: flag(s.Syslog),
+		program: C.CBytes(s.Program), program_len: C.size_t(len(s.Program)),
+		request: C.CBytes(request), request_len: C.size_t(len(request)),
+		connection: C.CBytes(connect), connection_len: C.size_t(len(connect))}
+	defer C.free(unsafe.Pointer(c.program))
+	defer C.free(unsafe.Pointer(c.request))
+	defer C.free(unsafe.Pointer(c.connection))
+	n := C.mw_sink_add(&c)
+	if n < 0 {
+		return 0, errors.New("too many different error logs and levels")
+	}
+	return int(n), nil
 }
 
 // AppendSet appends an assignment for Route.Environ or a request's extra
@@ -76,7 +109,7 @@ func Init(c Config) error {
 	defer C.free(unsafe.Pointer(pg))
 	defer C.free(unsafe.Pointer(sw))
 	cc := C.mw_conf{process_group: pg, server_software: sw, threads: C.int(c.Threads), processes: C.int(c.Processes),
-		restrict_signal: flag(c.RestrictSignal), log_fd: C.int(c.LogFD), log_level: C.int(c.LogLevel)}
+		restrict_signal: flag(c.RestrictSignal)}
 	if C.mw_init(&cc) != 0 {
 		return errors.New("prepare the Python interpreter: see the error log")
 	}
@@ -117,7 +150,7 @@ func AddRoute(r *Route) (uint32, error) {
 	c := C.mw_route_conf{script: s(r.Script), process_group: s(r.ProcessGroup), application_group: s(r.ApplicationGroup),
 		callable: s(r.Callable), handler: s(r.Handler), handler_script: s(r.HandlerScript), script_name: s(r.ScriptName),
 		environ: (*C.char)(env), environ_len: C.size_t(len(r.Environ)), pass_authorization: flag(r.PassAuthorization),
-		map_head: flag(r.MapHEAD), multithread: flag(r.Multithread), multiprocess: flag(r.Multiprocess), https: flag(r.HTTPS)}
+		map_head: flag(r.MapHEAD), multithread: flag(r.Multithread), multiprocess: flag(r.Multiprocess), https: flag(r.HTTPS), sink: C.int(r.Sink)}
 	id := C.mw_route_add(&c)
 	if id < 0 {
 		return 0, fmt.Errorf("prepare %s: see the error log", r.Script)

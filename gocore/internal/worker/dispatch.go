@@ -142,12 +142,17 @@ func (d *dispatcher) register(p *httpd.Plan, scriptName string, environ []httpd.
 		env = python.AppendSet(env, e.Name, e.Value)
 		https = https || e.Name == "HTTPS" && (e.Value == "on" || e.Value == "1")
 	}
+	sink, err := d.w.sink(p.Host, p.LogLevel)
+	if err != nil {
+		d.w.logf(levelErr, "wsgi", "%v", err)
+		return nil
+	}
 	id, err := python.AddRoute(&python.Route{Script: p.Script, ProcessGroup: p.ProcessGroup, ApplicationGroup: p.ApplicationGroup,
 		Callable: p.CallableObject, Handler: p.Handler, HandlerScript: p.HandlerScript, ScriptName: scriptName, Environ: env,
 		PassAuthorization: p.PassAuthorization, MapHEAD: p.MapHEAD == httpd.MapHEADOn, Multithread: p.Multithread,
-		Multiprocess: p.Multiprocess, HTTPS: https || p.Host != nil && p.Host.TLS})
+		Multiprocess: p.Multiprocess, HTTPS: https || p.Host != nil && p.Host.TLS, Sink: sink})
 	if err != nil {
-		d.w.logf(nil, levelErr, "wsgi", "%v", err)
+		d.w.logf(levelErr, "wsgi", "%v", err)
 		return nil
 	}
 	d.watchScript(p.Script)
@@ -159,7 +164,7 @@ func (d *dispatcher) register(p *httpd.Plan, scriptName string, environ []httpd.
 // slowRoute is the route of a plan that a request's phases gave; environ goes with each request.
 func (d *dispatcher) slowRoute(p *httpd.Plan) *route {
 	key := p.Script + "\x00" + p.CallableObject + "\x00" + p.ProcessGroup + "\x00" + p.ApplicationGroup + "\x00" +
-		p.Handler + "\x00" + p.HandlerScript + "\x00" + strconv.FormatBool(p.PassAuthorization) + strconv.Itoa(int(p.MapHEAD))
+		p.Handler + "\x00" + p.HandlerScript + "\x00" + strconv.Itoa(p.Host.Index()) + "\x00" + strconv.Itoa(p.LogLevel) + strconv.FormatBool(p.PassAuthorization) + strconv.Itoa(int(p.MapHEAD))
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	if rt := d.byKey[key]; rt != nil {
@@ -177,7 +182,8 @@ func (d *dispatcher) request(c *listen.Conn, q *listen.Req, host *httpd.VirtualH
 	h := &q.Head
 	str := func(s http1.Span) string { return string(q.Bytes(s)) }
 	r := &httpd.Request{Method: str(h.Method), RawTarget: str(h.Target), RawPath: str(h.Path), Query: str(h.Query),
-		Proto: "HTTP/1.0", HostName: str(h.Host), Local: c.Local, Remote: c.Remote, Start: time.Now(), ContentLength: -1, Host: host,
+		Proto: "HTTP/1.0", HostName: str(h.Host), Local: c.Local, Remote: c.Remote, Peer: c.Remote,
+		ConnNo: q.ConnID, RequestNo: q.RequestNo, ConnLogged: q.ConnLogged == q.ConnID, ReqLogged: q.Logged != 0, Start: time.Now(), ContentLength: -1, Host: host,
 		Chunked: h.Flags&http1.FlagChunked != 0}
 	if h.Flags&http1.FlagHTTP11 != 0 {
 		r.Proto = "HTTP/1.1"
@@ -214,6 +220,9 @@ func (d *dispatcher) Decide(c *listen.Conn, q *listen.Req, onPython bool) listen
 // handle runs the phases.
 func (d *dispatcher) handle(c *listen.Conn, q *listen.Req, host *httpd.VirtualHost, r *httpd.Request) listen.Action {
 	out := host.Handle(r)
+	if r.Logged() {
+		q.Logged, q.ConnLogged = 1, q.ConnID
+	}
 	if out.Needs != httpd.OnLeader {
 		c.Tag = &target{host: host, req: r}
 		if out.Needs == httpd.OnPython {

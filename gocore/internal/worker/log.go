@@ -1,14 +1,16 @@
-// The error log of a worker for what the Go side has to say; the Python side
-// writes the same layout itself (python/log.c).
+// The error log of a worker for what the Go side has to say. Every virtual
+// host has a log, a format and levels; the Python side gets the same as sinks
+// and writes by itself (python/errorlog.c).
 package worker
 
 import (
 	"bytes"
 	"fmt"
 	"os"
-	"strconv"
+	"syscall"
 	"time"
 
+	"modwsgi/gocore/internal/errorlog"
 	"modwsgi/gocore/internal/httpd"
 	"modwsgi/gocore/internal/listen"
 )
@@ -20,34 +22,117 @@ const (
 	levelInfo = 6
 )
 
-var levelNames = [...]string{"emerg", "alert", "crit", "error", "warn", "notice", "info", "debug"}
+// hostLog is the error log of a virtual host. Immutable.
+type hostLog struct {
+	fd         int
+	syslog     bool
+	given      bool // ErrorLogFormat
+	format     *errorlog.Format
+	request    []*errorlog.Format // lines before the first record of a request
+	connection []*errorlog.Format // and of a connection
+	server     string
+}
 
-// logf writes one record. r may be nil. Any goroutine.
-func (w *worker) logf(r *httpd.Request, level int, module, format string, a ...any) {
-	if w.srv != nil && level > 5 {
-		l := w.srv.Main.LogLevel
-		if r != nil && r.Host != nil {
-			l = r.Host.LogLevel
+// startLog is used until the configuration is there.
+var startLog = &hostLog{fd: 2, format: errorlog.Default("client")}
+
+// newHostLogs makes the logs of all hosts, the main server's first. fds are
+// the opened files by LogTarget.Key.
+func newHostLogs(srv *httpd.Server, fds map[string]*os.File) []*hostLog {
+	var out []*hostLog
+	for _, v := range append([]*httpd.VirtualHost{srv.Main}, srv.VirtualHosts...) {
+		l := &hostLog{fd: 2, server: v.ServerName}
+		// The main server's log is descriptor 2, which stays open in a child that
+		// the application forks.
+		if f := fds[v.ErrorLog.Key()]; f != nil && v.ErrorLog.Key() != srv.ErrorLog.Key() {
+			l.fd = int(f.Fd())
 		}
-		if level > l.Level(module) {
+		l.syslog = v.ErrorLog.Kind == httpd.LogToSyslog
+		switch {
+		case v.ErrorLogFormat != "":
+			l.format, l.given = compiled(v.ErrorLogFormat), true
+		case l.syslog:
+			l.format = errorlog.DefaultSyslog("client")
+		default:
+			l.format = errorlog.Default("client")
+		}
+		for _, text := range v.ErrorLogRequest {
+			l.request = append(l.request, compiled(text))
+		}
+		for _, text := range v.ErrorLogConnection {
+			l.connection = append(l.connection, compiled(text))
+		}
+		out = append(out, l)
+	}
+	return out
+}
+
+// compiled compiles a format that the configuration's check has compiled before.
+func compiled(text string) *errorlog.Format {
+	f, err := errorlog.Compile(text, false)
+	if err != nil {
+		return errorlog.Default("client")
+	}
+	return f
+}
+
+// logf writes a record of the process itself. Any goroutine.
+func (w *worker) logf(level int, module, format string, a ...any) {
+	var v *httpd.VirtualHost
+	if w.srv != nil {
+		v = w.home()
+		if level > httpd.LevelNotice && level > v.LogLevel.Level(module) {
 			return
 		}
 	}
-	name := "trace"
-	if level < len(levelNames) {
-		name = levelNames[level]
+	w.record(v, nil, level, module, fmt.Sprintf(format, a...))
+}
+
+// home is the host whose log the process uses: that of its process group.
+func (w *worker) home() *httpd.VirtualHost {
+	if g := w.group; g != nil && g.HostIndex > 0 && g.HostIndex <= len(w.srv.VirtualHosts) {
+		return w.srv.VirtualHosts[g.HostIndex-1]
 	}
-	b := append([]byte("["), time.Now().Format("Mon Jan 02 15:04:05.000000 2006")...)
-	b = append(b, "] ["+module+":"+name+"] [pid "...)
-	b = strconv.AppendInt(b, int64(os.Getpid()), 10)
-	b = append(b, ":tid "...)
-	b = strconv.AppendInt(b, int64(threadID()), 10)
-	b = append(b, "] "...)
-	if r != nil && r.Remote.IsValid() {
-		b = append(b, "[remote "+r.Remote.String()+"] "...)
+	return w.srv.Main
+}
+
+// record writes one record to the log of v, whatever its level; r may be nil.
+func (w *worker) record(v *httpd.VirtualHost, r *httpd.Request, level int, module, message string) {
+	l := startLog
+	if v != nil && v.Index() < len(w.logs) {
+		l = w.logs[v.Index()]
 	}
-	b = fmt.Appendf(b, format, a...)
-	os.Stderr.Write(append(b, '\n'))
+	rec := errorlog.Record{Time: time.Now(), Level: level, Module: module, PID: os.Getpid(), TID: errorlog.ThreadID(), Message: message, Server: l.server}
+	if r != nil {
+		rec.Request = &errorlog.Request{Client: r.Remote, Peer: r.Peer, Local: r.Local, LogID: r.LogID(), ConnID: r.ConnLogID(),
+			KeepAlives: int(r.RequestNo) - 1, Host: l.server, Header: r.Get, Env: r.Env,
+			Note: func(name string) (string, bool) { s, ok := r.Notes[name]; return s, ok }}
+		if !v.UseCanonicalName && r.HostName != "" {
+			rec.Request.Host, _ = httpd.SplitHost(r.HostName)
+		}
+		connection, request := r.FirstRecord()
+		if connection {
+			l.write(&rec, l.connection...)
+		}
+		if request {
+			l.write(&rec, l.request...)
+		}
+	}
+	l.write(&rec, l.format)
+}
+
+func (l *hostLog) write(rec *errorlog.Record, formats ...*errorlog.Format) {
+	var b []byte
+	for _, f := range formats {
+		prefix := 0
+		if l.syslog {
+			b = fmt.Appendf(b[:0], "<%d>", min(rec.Level, 7)) // taken off by the supervisor's reader
+			prefix = len(b)
+		}
+		if b = f.Append(b[:prefix], rec); len(b) > prefix {
+			syscall.Write(l.fd, b) // one record, one write; a full disk must not stop the site
+		}
+	}
 }
 
 // codePanic marks the records of a panic, for those who search for them.
@@ -57,14 +142,12 @@ const codePanic = "WSGI0301"
 // and the stack, one record per line. It is a bug of this program; the client
 // gets 500. c is nil outside a connection. Any goroutine.
 func (w *worker) panicked(c *listen.Conn, value any, stack []byte) {
-	var r *httpd.Request
 	where := ""
 	if c != nil {
-		r = &httpd.Request{Remote: c.Remote}
-		where = " on connection " + strconv.FormatUint(c.ID, 10)
+		where = fmt.Sprintf(" on connection %016x from %s", c.ID, c.Remote)
 	}
-	w.logf(r, levelCrit, "core", codePanic+": internal error%s: %q; the request is answered with 500 and the connection closed", where, fmt.Sprint(value))
+	w.logf(levelCrit, "core", codePanic+": internal error%s: %q; the request is answered with 500 and the connection closed", where, fmt.Sprint(value))
 	for line := range bytes.Lines(bytes.TrimSpace(stack)) {
-		w.logf(r, levelCrit, "core", codePanic+": %s", bytes.TrimRight(line, "\n"))
+		w.logf(levelCrit, "core", codePanic+": %s", bytes.TrimRight(line, "\n"))
 	}
 }

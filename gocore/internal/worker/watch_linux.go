@@ -52,7 +52,7 @@ func (d *dispatcher) watchScript(script string) {
 	}
 	for _, dir := range dirs {
 		if _, err := syscall.InotifyAddWatch(d.inotify, dir, watchMask); err != nil {
-			d.w.logf(nil, levelInfo, "core", "watch %s: %v; changes there are noticed within a second", dir, err)
+			d.w.logf(levelInfo, "core", "watch %s: %v; changes there are noticed within a second", dir, err)
 		}
 	}
 }

@@ -17,6 +17,7 @@ import (
 	"os/signal"
 	"strconv"
 	"strings"
+	"sync"
 	"syscall"
 	"time"
 
@@ -48,7 +49,7 @@ func Main() int {
 	}
 	w := &worker{cfg: cfg, stop: make(chan string, 8), drain: make(chan struct{}, 8)}
 	if err := w.start(); err != nil {
-		w.logf(nil, levelCrit, "core", "worker cannot start: %v", err)
+		w.logf(levelCrit, "core", "worker cannot start: %v", err)
 		return 1
 	}
 	return w.serve(term)
@@ -61,6 +62,9 @@ type worker struct {
 	control *process.Conn
 	source  listen.Source
 	d       *dispatcher
+	logs    []*hostLog // by index of the virtual host
+	sinkMu  sync.Mutex
+	sinks   map[sinkKey]int // the same for the Python side, see sink
 	stop    chan string
 	drain   chan struct{}
 }
@@ -94,7 +98,7 @@ func (w *worker) start() error {
 	}
 	w.srv = srv
 	srv.Logger = func(v *httpd.VirtualHost, r *httpd.Request, level int, module, msg string) {
-		w.logf(r, level, module, "%s", msg)
+		w.record(v, r, level, module, msg)
 	}
 	for i := range srv.Groups {
 		if srv.Groups[i].Name == w.cfg.Group {
@@ -117,16 +121,20 @@ func (w *worker) start() error {
 	if err := srv.OpenLogs(logs); err != nil {
 		return err
 	}
+	w.logs = newHostLogs(srv, logs)
 	if err := w.environment(); err != nil {
 		return err
 	}
 	threads := max(w.cfg.Threads, 1)
 	group := w.cfg.Group
 	if err := python.Init(python.Config{ProcessGroup: group, ServerSoftware: srv.Software, Threads: threads,
-		Processes: max(w.cfg.Processes, 1), RestrictSignal: srv.Python.RestrictSignal, LogFD: 2, LogLevel: min(srv.Main.LogLevel.Level("wsgi"), 7)}); err != nil {
+		Processes: max(w.cfg.Processes, 1), RestrictSignal: srv.Python.RestrictSignal}); err != nil {
 		return err
 	}
 	trackAll()
+	if _, err := w.sink(w.home(), w.home().LogLevel.Level("wsgi")); err != nil {
+		return err
+	}
 	paths := srv.Python.Path
 	if w.group != nil {
 		paths = w.group.PythonPath
@@ -149,7 +157,7 @@ func (w *worker) start() error {
 	}
 	w.d.mem = listen.Memory{Alloc: python.Alloc, Realloc: python.Realloc, Free: python.Free}
 	if err := w.d.watch(w.source); err != nil {
-		w.logf(nil, levelInfo, "core", "scripts are checked with every request: %v", err)
+		w.logf(levelInfo, "core", "scripts are checked with every request: %v", err)
 	}
 	go w.clock()
 	return w.source.Start()
@@ -231,7 +239,7 @@ func (w *worker) receive() {
 		case process.FrameHandoff:
 			if len(f.FDs) == 1 {
 				if err := w.source.Adopt(f.FDs[0], f.Payload); err != nil {
-					w.logf(nil, levelErr, "core", "take over connection: %v", err)
+					w.logf(levelErr, "core", "take over connection: %v", err)
 				}
 				f.FDs = nil
 			}
@@ -244,7 +252,7 @@ func (w *worker) receive() {
 
 func (w *worker) serve(term <-chan os.Signal) int {
 	if err := w.control.Send(&process.Frame{Type: process.FrameReady}); err != nil {
-		w.logf(nil, levelCrit, "core", "report to the supervisor: %v", err)
+		w.logf(levelCrit, "core", "report to the supervisor: %v", err)
 		return 1
 	}
 	go w.receive()
@@ -299,7 +307,7 @@ func (w *worker) serve(term <-chan os.Signal) int {
 // replace asks the supervisor for a successor, once.
 func (w *worker) replace(reason string) {
 	if !w.d.replacing.Swap(true) {
-		w.logf(nil, levelInfo, "wsgi", "mod_wsgi (pid=%d): %s: replacing the process.", os.Getpid(), reason)
+		w.logf(levelInfo, "wsgi", "mod_wsgi (pid=%d): %s: replacing the process.", os.Getpid(), reason)
 		w.control.Send(&process.Frame{Type: process.FrameReplace, Payload: []byte(reason)})
 	}
 }

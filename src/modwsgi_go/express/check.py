@@ -90,5 +90,5 @@ def table_row(title: str, meaning: str, rows: list[dict[str, Any]]) -> list[str]
 
 
 def plural(number: int, noun: str) -> str:
-    """"1 file", "2 files"."""
+    """A count with its noun: 1 file, 2 files."""
     return f"{number} {noun}" if number == 1 else f"{number} {noun}s"

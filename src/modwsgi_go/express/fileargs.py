@@ -59,7 +59,15 @@ class FileArguments:
             raise SystemExit(1)
         from .._server import interpreter_options
 
-        command = [sys.executable, *interpreter_options(), "-m", "modwsgi_go", self.command, "--no-envvars", *self.words]
+        command = [
+            sys.executable,
+            *interpreter_options(),
+            "-m",
+            "modwsgi_go",
+            self.command,
+            "--no-envvars",
+            *self.words,
+        ]
         sys.stdout.flush()
         os.execv("/bin/sh", ["sh", "-c", _SOURCE, "sh", script, *command])
 
@@ -69,7 +77,10 @@ def read(command: str, words: Sequence[str], text: str, *, several: bool) -> Fil
     import argparse
 
     parser = argparse.ArgumentParser(
-        prog=f"{PROG} {command}", description=text, formatter_class=argparse.RawDescriptionHelpFormatter, allow_abbrev=False
+        prog=f"{PROG} {command}",
+        description=text,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+        allow_abbrev=False,
     )
     parser.add_argument("files", metavar="FILE", nargs="+" if several else 1, help="configuration file, the main one")
     parser.add_argument("-D", "--define", action="append", default=[], metavar="NAME[=VALUE]",

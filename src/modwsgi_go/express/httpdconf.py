@@ -196,6 +196,8 @@ def _logs(s: Settings) -> str:
         f"ErrorLog {quote(s.error_log_file)}",
         "LogLevel " + " ".join(map(quote, s.log_level.split() or ["warn"])),
     ]
+    if s.error_log_format:
+        lines.append(f"ErrorLogFormat {quote(s.error_log_format)}")
     if s.access_log:
         name = s.access_log_format
         if name == "common":

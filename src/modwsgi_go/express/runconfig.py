@@ -34,6 +34,8 @@ def main(words: Sequence[str]) -> int:
     file = os.path.abspath(arguments.files[0])
     defines = {**scripts.passed_on(), **arguments.defines}
     try:
-        return Server(file, server_root=arguments.server_root or os.path.dirname(file), defines=defines).run(foreground=True)
+        return Server(file, server_root=arguments.server_root or os.path.dirname(file), defines=defines).run(
+            foreground=True
+        )
     except KeyboardInterrupt:
         return 0

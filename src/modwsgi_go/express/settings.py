@@ -97,6 +97,7 @@ class Settings:
     access_log_name: str
     access_log_format: str
     error_log_name: str
+    error_log_format: str | None
     startup_log: bool
     startup_log_name: str
     disable_reloading: bool

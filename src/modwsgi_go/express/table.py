@@ -198,7 +198,7 @@ GROUPS: list[tuple[str, list[Row]]] = [
         Row("--access-log-name", TEXT, "access_log", "FILE-NAME", WORKS, "Its file name."),
         Row("--access-log-format", TEXT, "common", "FORMAT", WORKS, "Its format: common, combined or a format string."),
         Row("--error-log-name", TEXT, "error_log", "FILE-NAME", WORKS, "File name of the error log."),
-        Row("--error-log-format", TEXT, None, "FORMAT", LATER, "Format of the error log."),
+        Row("--error-log-format", TEXT, None, "FORMAT", WORKS, "Format of the error log."),
         Row("--startup-log", FLAG, False, "", WORKS, "Keep messages of the start in a file of their own."),
         Row("--startup-log-name", TEXT, "startup_log", "FILE-NAME", WORKS, "Its file name."),
         Row("--rotate-logs", FLAG, False, "", LATER, "Rotate the logs by size."),

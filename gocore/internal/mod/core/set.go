@@ -179,7 +179,7 @@ func setLimitBody(k *httpd.Cmd, c *config) error {
 
 // setLogLevel reads levels; a bare level resets all modules.
 func setLogLevel(k *httpd.Cmd, c *config) error {
-	l := httpd.LogLevels{Default: httpd.LevelWarn, Module: map[string]int{}}
+	l := httpd.LogLevels{Default: httpd.LevelInherited, Module: map[string]int{}}
 	if c.LogLevel.Set {
 		l.Default = c.LogLevel.V.Default
 		maps.Copy(l.Module, c.LogLevel.V.Module)

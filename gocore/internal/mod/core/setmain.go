@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"modwsgi/gocore/internal/conf"
+	"modwsgi/gocore/internal/errorlog"
 	"modwsgi/gocore/internal/httpd"
 )
 
@@ -94,18 +95,23 @@ func setErrorLog(k *httpd.Cmd, c *config) error {
 	return err
 }
 
+// setErrorLogFormat reads the format of records, or of one more line before
+// the first record of a connection or request.
 func setErrorLogFormat(k *httpd.Cmd, c *config) error {
-	if len(k.Args) == 2 {
-		if a := k.Arg(0); !strings.EqualFold(a, "connection") && !strings.EqualFold(a, "request") {
-			return fmt.Errorf("the first of two arguments must be connection or request, not %q", a)
-		}
-		k.Notice(httpd.CodeIgnored, "accepted without effect: lines of their own for a %s are not written", k.Arg(0))
-		return nil
+	format := k.Arg(len(k.Args) - 1)
+	if _, err := errorlog.Compile(format, len(k.Args) == 1); err != nil {
+		return err
 	}
-	if !strings.Contains(k.Arg(0), "%M") && !strings.Contains(k.Arg(0), "M") {
-		return fmt.Errorf("the format must contain %%M")
+	switch {
+	case len(k.Args) == 1:
+		c.ErrorLogFormat = httpd.Some(format)
+	case strings.EqualFold(k.Arg(0), "connection"):
+		c.ErrorLogConnection = append(c.ErrorLogConnection, format)
+	case strings.EqualFold(k.Arg(0), "request"):
+		c.ErrorLogRequest = append(c.ErrorLogRequest, format)
+	default:
+		return fmt.Errorf("the first of two arguments must be connection or request, not %q", k.Arg(0))
 	}
-	c.ErrorLogFormat = httpd.Some(k.Arg(0))
 	return nil
 }
 
@@ -250,6 +256,12 @@ func merge(p, k *config) *config {
 	c.ServerAdmin = p.ServerAdmin.Over(k.ServerAdmin)
 	c.ErrorLog = p.ErrorLog.Over(k.ErrorLog)
 	c.ErrorLogFormat = p.ErrorLogFormat.Over(k.ErrorLogFormat)
+	if len(k.ErrorLogConnection) > 0 {
+		c.ErrorLogConnection = k.ErrorLogConnection
+	}
+	if len(k.ErrorLogRequest) > 0 {
+		c.ErrorLogRequest = k.ErrorLogRequest
+	}
 	c.KeepAlive = p.KeepAlive.Over(k.KeepAlive)
 	c.KeepAliveTimeout = p.KeepAliveTimeout.Over(k.KeepAliveTimeout)
 	c.Timeout = p.Timeout.Over(k.Timeout)
@@ -275,7 +287,11 @@ func merge(p, k *config) *config {
 	c.SetHandler = p.SetHandler.Over(k.SetHandler)
 	c.HostnameLookups = p.HostnameLookups.Over(k.HostnameLookups)
 	c.LimitRequestBody = p.LimitRequestBody.Over(k.LimitRequestBody)
-	c.LogLevel = p.LogLevel.Over(k.LogLevel)
+	if p.LogLevel.Set && k.LogLevel.Set {
+		c.LogLevel = httpd.Some(p.LogLevel.V.Over(k.LogLevel.V))
+	} else {
+		c.LogLevel = p.LogLevel.Over(k.LogLevel)
+	}
 	c.ServerSignature = p.ServerSignature.Over(k.ServerSignature)
 	c.UseCanonicalName = p.UseCanonicalName.Over(k.UseCanonicalName)
 	c.UseCanonicalPhysicalPort = p.UseCanonicalPhysicalPort.Over(k.UseCanonicalPhysicalPort)

@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"modwsgi/gocore/internal/httpd"
+	"modwsgi/gocore/internal/timefmt"
 )
 
 // pid does not change: a worker never forks.
@@ -233,11 +234,11 @@ func (it *item) appendTime(dst []byte, e *httpd.LogEntry, clock *stamp) []byte {
 	case unitMicros:
 		return strconv.AppendInt(dst, t.UnixMicro(), 10)
 	case unitMillisFrac:
-		return appendPadded(dst, t.Nanosecond()/1_000_000, 3, '0')
+		return timefmt.AppendPadded(dst, t.Nanosecond()/1_000_000, 3, '0')
 	case unitMicrosFrac:
-		return appendPadded(dst, t.Nanosecond()/1000, 6, '0')
+		return timefmt.AppendPadded(dst, t.Nanosecond()/1000, 6, '0')
 	}
-	return appendStrftime(dst, it.arg, t)
+	return timefmt.AppendStrftime(dst, it.arg, t)
 }
 
 // appendHeaderOut appends a field of the response. As in Apache Content-Type

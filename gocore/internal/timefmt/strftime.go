@@ -1,34 +1,14 @@
-// This file formats times for the log: the CLF stamp, and strftime(3) as
-// %{format}t takes it, in the C locale.
-
-package logconfig
+// Package timefmt formats times as strftime(3) does in the C locale, for the
+// formats of both logs.
+package timefmt
 
 import (
 	"strconv"
 	"time"
 )
 
-// stamp caches the CLF form of the last second seen. A log owns one and
-// uses it under its target's lock: a busy server formats one stamp per second.
-type stamp struct {
-	sec  int64
-	text []byte
-}
-
-// append appends "[02/Jan/2006:15:04:05 -0700]" of t.
-func (c *stamp) append(dst []byte, t time.Time) []byte {
-	if c == nil {
-		return t.AppendFormat(dst, "[02/Jan/2006:15:04:05 -0700]")
-	}
-	if s := t.Unix(); c.text == nil || s != c.sec {
-		c.sec = s
-		c.text = t.AppendFormat(c.text[:0], "[02/Jan/2006:15:04:05 -0700]")
-	}
-	return append(dst, c.text...)
-}
-
-// appendPadded appends n in at least width digits, padded with pad.
-func appendPadded(dst []byte, n, width int, pad byte) []byte {
+// AppendPadded appends n in at least width digits, padded with pad.
+func AppendPadded(dst []byte, n, width int, pad byte) []byte {
 	if n < 0 {
 		dst = append(dst, '-')
 		n = -n
@@ -43,11 +23,11 @@ func appendPadded(dst []byte, n, width int, pad byte) []byte {
 	return strconv.AppendInt(dst, int64(n), 10)
 }
 
-// appendStrftime appends t in the format of strftime(3), C locale. The glibc
+// AppendStrftime appends t in the format of strftime(3), C locale. The glibc
 // flags - _ 0 ^ # and the E and O modifiers are understood; an unknown
 // conversion is copied as it is, as glibc does. It does not allocate beyond the
 // growth of dst, apart from the time zone's name.
-func appendStrftime(dst []byte, format string, t time.Time) []byte {
+func AppendStrftime(dst []byte, format string, t time.Time) []byte {
 	for i := 0; i < len(format); i++ {
 		c := format[i]
 		if c != '%' {
@@ -98,7 +78,7 @@ func number(dst []byte, n, width int, pad, flag byte) []byte {
 	case '0':
 		pad = '0'
 	}
-	return appendPadded(dst, n, width, pad)
+	return AppendPadded(dst, n, width, pad)
 }
 
 // appendConversion appends one conversion. known is false, and dst unchanged,
@@ -115,17 +95,17 @@ func appendConversion(dst []byte, c, flag byte, t time.Time) (out []byte, known 
 	case 'B':
 		dst = append(dst, t.Month().String()...)
 	case 'c':
-		dst = appendStrftime(dst, "%a %b %e %H:%M:%S %Y", t)
+		dst = AppendStrftime(dst, "%a %b %e %H:%M:%S %Y", t)
 	case 'C':
 		dst = number(dst, t.Year()/100, 2, '0', flag)
 	case 'd':
 		dst = number(dst, t.Day(), 2, '0', flag)
 	case 'D', 'x':
-		dst = appendStrftime(dst, "%m/%d/%y", t)
+		dst = AppendStrftime(dst, "%m/%d/%y", t)
 	case 'e':
 		dst = number(dst, t.Day(), 2, ' ', flag)
 	case 'F':
-		dst = appendStrftime(dst, "%Y-%m-%d", t)
+		dst = AppendStrftime(dst, "%Y-%m-%d", t)
 	case 'g':
 		y, _ := t.ISOWeek()
 		dst = number(dst, y%100, 2, '0', flag)
@@ -159,9 +139,9 @@ func appendConversion(dst []byte, c, flag byte, t time.Time) (out []byte, known 
 		}
 		dst = append(dst, half...)
 	case 'r':
-		dst = appendStrftime(dst, "%I:%M:%S %p", t)
+		dst = AppendStrftime(dst, "%I:%M:%S %p", t)
 	case 'R':
-		dst = appendStrftime(dst, "%H:%M", t)
+		dst = AppendStrftime(dst, "%H:%M", t)
 	case 's':
 		dst = strconv.AppendInt(dst, t.Unix(), 10)
 	case 'S':
@@ -169,7 +149,7 @@ func appendConversion(dst []byte, c, flag byte, t time.Time) (out []byte, known 
 	case 't':
 		dst = append(dst, '\t')
 	case 'T', 'X':
-		dst = appendStrftime(dst, "%H:%M:%S", t)
+		dst = AppendStrftime(dst, "%H:%M:%S", t)
 	case 'u':
 		dst = number(dst, (int(t.Weekday())+6)%7+1, 1, '0', flag)
 	case 'U':
