@@ -48,6 +48,9 @@ CASES = {
     "environment": "app.wsgi --setenv A 1 --setenv B 2 --passenv HOME --passenv LANG",
     "trusted-proxies": "app.wsgi --trust-proxy 10.0.0.0/8 --trust-proxy 127.0.0.1 --trust-proxy-header X-Forwarded-For"
     " --trust-proxy-header X-Forwarded-Proto",
+    "authentication": "app.wsgi --host-access-script access.py --auth-user-script users.py --auth-type digest"
+    " --auth-group-script groups.py --auth-group staff",
+    "users": "app.wsgi --auth-user-script users.py --server-name example.com --port 80",
     "reload-on-changes": "app.wsgi --reload-on-changes",
     "small-things": "app.wsgi --ignore-activity /status --ignore-activity /ping --mime-types types"
     " --python-warnings error --python-warnings ignore::UserWarning",

@@ -64,6 +64,8 @@ ERRORS = {
     "--slow-requests 1": "requires --telemetry-service",
     "--slow-requests -1": "must not be negative",
     "--switch-interval 0": "must be positive",
+    "--auth-user-script a --auth-type Form": "must be Basic or Digest",
+    "--auth-group-script a": "requires --auth-user-script",
     "--debugger-startup": "requires --enable-debugger",
 }
 
@@ -116,8 +118,6 @@ def test_options_without_effect_are_said_once(line, run):
 
 
 REFUSED = [
-    "--auth-user-script a",
-    "--host-access-script a",
     "--https-port 8443",
     "--https-only",
     "--ssl-port 8443 --ssl-certificate x",

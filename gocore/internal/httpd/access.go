@@ -20,7 +20,7 @@ func (r *Request) permit() Status {
 		return OK
 	}
 	st := r.all(phAccess)
-	switch r.satisfyAny() {
+	switch r.SatisfiesAny() {
 	case true:
 		if st != OK {
 			if needed, auth := r.authorize(); needed {
@@ -55,7 +55,8 @@ func (r *Request) origin() *Request {
 	return nil
 }
 
-func (r *Request) satisfyAny() bool {
+// SatisfiesAny reports Satisfy Any for the request.
+func (r *Request) SatisfiesAny() bool {
 	s := r.Host.server
 	for i := range s.hooks {
 		if f := s.hooks[i].satisfyAny; f != nil && f(r, r.m.conf[i]) {

@@ -11,6 +11,8 @@
 // (counting a nonce, asking a script) is kept in Memo.
 package httpd
 
+import "strconv"
+
 // Place is a kind of thread, from the most to the least restricted.
 type Place int
 
@@ -114,8 +116,8 @@ func (r *Request) Need(p Place) {
 // Script calls a function of a Python script; it needs OnPython. The answer to
 // the same call is kept for the whole request.
 func (r *Request) Script(c *ScriptCall) ScriptResult {
-	type key struct{ script, function, args string }
-	k := key{c.Script, c.Function, joinArgs(c.Args)}
+	type key struct{ script, function, group, args string }
+	k := key{c.Script, c.Function, c.ApplicationGroup, c.text()}
 	if v, ok := r.Memo(k); ok {
 		return v.(ScriptResult)
 	}
@@ -125,11 +127,17 @@ func (r *Request) Script(c *ScriptCall) ScriptResult {
 	return res
 }
 
-// joinArgs joins without ambiguity: an argument has no NUL, or is refused before.
-func joinArgs(args []string) string {
-	b := make([]byte, 0, 64)
-	for _, a := range args {
-		b = append(append(b, a...), 0)
+// text is everything that goes into the call, without ambiguity.
+func (c *ScriptCall) text() string {
+	var b []byte
+	add := func(s string) { b = append(append(strconv.AppendInt(b, int64(len(s)), 10), ':'), s...) }
+	for _, a := range c.Args {
+		add(a)
+	}
+	b = append(b, '|')
+	for _, e := range c.Environ {
+		add(e.Name)
+		add(e.Value)
 	}
 	return string(b)
 }
@@ -152,19 +160,4 @@ func (r *Request) SetMemo(key, value any) {
 		x.memo = map[any]any{}
 	}
 	x.memo[key] = value
-}
-
-// Original is the request that the client sent: not a sub-request, not the
-// result of an internal redirect.
-func (r *Request) Original() *Request {
-	for {
-		switch {
-		case r.main != nil:
-			r = r.main
-		case r.Prev != nil:
-			r = r.Prev
-		default:
-			return r
-		}
-	}
 }

@@ -35,7 +35,7 @@ func init() { // not a literal, because the functions reach vars again
 		"PATH_INFO":       func(r *Request) string { return r.PathInfo },
 		"QUERY_STRING":    func(r *Request) string { return r.Query },
 		"IS_SUBREQ":       func(r *Request) string { return strconv.FormatBool(r.SubRequest) },
-		"THE_REQUEST":     func(r *Request) string { return r.original().Method + " " + r.RawTarget + " " + r.Proto },
+		"THE_REQUEST":     func(r *Request) string { return r.Original().Method + " " + r.RawTarget + " " + r.Proto },
 		"REMOTE_ADDR":     func(r *Request) string { return addrText(r) },
 		"REMOTE_HOST":     func(r *Request) string { return addrText(r) },
 		"REMOTE_PORT":     func(r *Request) string { return portText(int(r.Remote.Port())) },
@@ -113,9 +113,9 @@ func filename(r *Request) string {
 	return r.Filename
 }
 
-// original is the request that the client sent, before internal redirects and
+// Original is the request that the client sent, before internal redirects and
 // sub-requests.
-func (r *Request) original() *Request {
+func (r *Request) Original() *Request {
 	for {
 		switch {
 		case r.main != nil:

@@ -27,10 +27,10 @@ import (
 )
 
 // authn is mod_authn_core with everybody who knows passwords.
-var authn = authncore.New(authnfile.Provider)
+var authn = authncore.New(authnfile.Provider, wsgi.AuthnProvider)
 
 // authz are the kinds of Require lines.
-var authz = slices.Concat(authzhost.Providers, authzuser.Providers)
+var authz = slices.Concat(authzhost.Providers, authzuser.Providers, wsgi.AuthzProviders)
 
 // All is every module.
 var All = []httpd.AnyModule{

@@ -138,6 +138,10 @@ static int answer(const mw_script *s, PyObject *res, mw_script_result *out) {
     return MW_SCRIPT_TEXT;
 }
 
+/* mod_wsgi's numbers by kind: no such function; a result of the wrong kind. */
+static const char *const missing_id[] = {"0043", "0046", "0052", "0056"};
+static const char *const result_id[] = {"0177", "0179", "0050", "0055"};
+
 /* Any Python thread, without GIL. out->text is for the caller to free. */
 void mw_script_call(const mw_script *s, mw_req *r, mw_script_result *out) {
     mw_thread *t = mw_self;
@@ -150,11 +154,12 @@ void mw_script_call(const mw_script *s, mw_req *r, mw_script_result *out) {
     if (!mod) {
         mw_log_exception(r, "Failed to load WSGI script file '%s'.", s->script);
     } else if (!PyObject_HasAttrString(mod, s->function)) {
-        mw_logf(MW_ERR, r, "mod_wsgi (pid=%ld): WSGI script '%s' does not contain the function '%s'.", (long)getpid(), s->script, s->function);
+        mw_logf(MW_ERR, r, "[script %s] WSGI%s: the script does not contain the function '%s'.", s->script, missing_id[s->kind], s->function);
     } else {
         if ((errors = mw_log_stream(st, "<wsgi.errors>")) && (env = script_environ(s, errors))) res = call(s, mod, env);
         if (res) out->answer = answer(s, res, out);
-        if (out->answer == MW_SCRIPT_FAILED) mw_log_exception(r, "Exception occurred processing WSGI script '%s', function '%s'.", s->script, s->function);
+        if (res && out->answer == MW_SCRIPT_FAILED) mw_log_exception(r, "[script %s] WSGI%s: what '%s' returned cannot be used.", s->script, result_id[s->kind], s->function);
+        else if (!res) mw_log_exception(r, "Exception occurred processing WSGI script '%s', function '%s'.", s->script, s->function);
         PyObject *x = errors ? PyObject_CallMethod(errors, "close", NULL) : NULL;
         if (errors && !x) PyErr_Clear();
         Py_XDECREF(x);

@@ -310,6 +310,27 @@ def _extras(s: Settings) -> str:
     return "\n".join(lines)
 
 
+def _authentication(s: Settings) -> str:
+    """Scripts that decide by client, and that know users and their groups."""
+    lines = []
+    if s.host_access_script:
+        lines += ["<Location />", f"    WSGIAccessScript {quote(s.host_access_script)}", "</Location>"]
+    if s.auth_user_script:
+        lines += [
+            "<Location />",
+            f"    AuthType {s.auth_type}",
+            f"    AuthName {quote(f'{s.host_name}:{s.port}')}",
+            f"    Auth{s.auth_type}Provider wsgi",
+            f"    WSGIAuthUserScript {quote(s.auth_user_script)}",
+        ]
+        groups = []
+        if s.auth_group_script:
+            lines.append(f"    WSGIAuthGroupScript {quote(s.auth_group_script)}")
+            groups = [f"        Require wsgi-group {quote(s.auth_group)}"]
+        lines += ["    <RequireAll>", "        Require valid-user", *groups, "    </RequireAll>", "</Location>"]
+    return "\n".join(lines)
+
+
 def _includes(s: Settings) -> str:
     return "\n".join(f"Include {quote(path)}" for path in s.include_file)
 
@@ -324,6 +345,7 @@ PARTS: tuple[Callable[[Settings], str], ...] = (
     _documents,
     _application,
     _extras,
+    _authentication,
     _hosts,
     _includes,
 )

@@ -90,6 +90,11 @@ class Settings:
     mime_types: str | None
     trust_proxy_header: list[str]
     trust_proxy: list[str]
+    host_access_script: str | None
+    auth_user_script: str | None
+    auth_type: str
+    auth_group_script: str | None
+    auth_group: str
     log_directory: str
     log_to_terminal: bool
     log_level: str
@@ -161,6 +166,10 @@ def complete(command: str, argv: Sequence[str], given: dict[str, Any], positiona
     s.python_path = [os.path.abspath(entry) for entry in s.python_path]
     s.python_eggs = os.path.abspath(given.get("python_eggs") or s.server_root + "/python-eggs")
     s.include_file = [os.path.abspath(path) for path in s.include_file]
+    for name in ("host_access_script", "auth_user_script", "auth_group_script"):
+        if getattr(s, name):
+            setattr(s, name, os.path.abspath(getattr(s, name)))
+    s.auth_type = s.auth_type.capitalize()
     s.shell_executable = given.get("shell_executable") or _find_shell()
     if s.mime_types:
         s.mime_types = os.path.abspath(s.mime_types)
@@ -241,6 +250,10 @@ def _check_combinations(given: dict[str, Any]) -> None:
             raise UsageError("option --slow-requests must not be negative")
         if telemetry is None and "enable_telemetry" not in given:
             raise UsageError("option --slow-requests requires --telemetry-service")
+    if given.get("auth_type", "Basic").lower() not in ("basic", "digest"):
+        raise UsageError("option --auth-type must be Basic or Digest")
+    if "auth_group_script" in given and "auth_user_script" not in given:
+        raise UsageError("option --auth-group-script requires --auth-user-script")
     if given.get("switch_interval", 1.0) <= 0:
         raise UsageError("option --switch-interval must be positive")
     if "free_threading" in given:
@@ -257,9 +270,6 @@ def _check_effects(s: Settings, given: dict[str, Any]) -> None:
     refused = [row.name for row in table.ROWS if row.effect == table.REFUSED and row.dest in given]
     if [value.lower() for value in given.get("allow_override", [])] == ["none"]:
         refused.remove("--allow-override")  # the default, written out
-    for name in ("--auth-type", "--auth-group"):  # alone they protect nothing
-        if name in refused and "auth_user_script" not in given:
-            refused.remove(name)
     if refused:
         names = ", ".join(refused)
         raise Unavailable(f"not available yet, and the site would be less protected without: {names}")

@@ -183,11 +183,11 @@ GROUPS: list[tuple[str, list[Row]]] = [
         Row("--trust-proxy", LIST, None, "IP-ADDRESS|SUBNET", WORKS, "Address of a trusted proxy."),
     ]),
     ("Access control", [
-        Row("--host-access-script", TEXT, None, "SCRIPT-PATH", REFUSED, "Script that decides about client hosts."),
-        Row("--auth-user-script", TEXT, None, "SCRIPT-PATH", REFUSED, "Script that checks users and passwords."),
-        Row("--auth-type", TEXT, "Basic", "TYPE", REFUSED, "Basic or Digest."),
-        Row("--auth-group-script", TEXT, None, "SCRIPT-PATH", REFUSED, "Script that gives the groups of a user."),
-        Row("--auth-group", TEXT, "wsgi", "NAME", REFUSED, "Group that users must belong to."),
+        Row("--host-access-script", TEXT, None, "SCRIPT-PATH", WORKS, "Script that decides about client hosts."),
+        Row("--auth-user-script", TEXT, None, "SCRIPT-PATH", WORKS, "Script that checks users and passwords."),
+        Row("--auth-type", TEXT, "Basic", "TYPE", WORKS, "Basic or Digest."),
+        Row("--auth-group-script", TEXT, None, "SCRIPT-PATH", WORKS, "Script that gives the groups of a user."),
+        Row("--auth-group", TEXT, "wsgi", "NAME", WORKS, "Group that users must belong to."),
     ]),
     ("Logging", [
         Row("--log-directory", TEXT, None, "DIRECTORY-PATH", WORKS,

@@ -32,9 +32,9 @@ func routes(c *config) []httpd.Route {
 	return out
 }
 
-// perRequest: names that come from the request.
+// perRequest: names that come from the request, and a script that decides.
 func perRequest(c *config) bool {
-	return dynamic(c.processGroup.V) || dynamic(c.applicationGroup.V) || dynamic(c.callable.V)
+	return c.accessScript.Set || dynamic(c.processGroup.V) || dynamic(c.applicationGroup.V) || dynamic(c.callable.V)
 }
 
 // translate maps a URL path to a mounted script: the first mount in order

@@ -28,6 +28,7 @@ type config struct {
 	trustedProxies                           httpd.Opt[[]netip.Prefix]
 	fileOrApplication                        httpd.Opt[string] // off, on, directories
 	handlers                                 map[string]*handlerScript
+	accessScript, userScript, groupScript    httpd.Opt[authScript]
 
 	processGroupPos conf.Pos
 
@@ -82,7 +83,7 @@ const (
 // Module is mod_wsgi.
 var Module = &httpd.Module[config]{
 	Name: "wsgi", ID: "wsgi_module", File: "mod_wsgi.c",
-	Directives: slices.Concat(mountRows, requestRows, pythonRows, refusedRows),
+	Directives: slices.Concat(mountRows, requestRows, pythonRows, authRows, refusedRows),
 	New:        newConfig,
 	Merge:      merge,
 	Finish:     finish,
@@ -90,6 +91,7 @@ var Module = &httpd.Module[config]{
 	PerRequest: perRequest,
 	Routes:     routes,
 	Translate:  translate,
+	Access:     access,
 	Handler:    handle,
 }
 
@@ -175,14 +177,20 @@ var pythonRows = []httpd.Directive[config]{
 	{Name: "WSGITelemetryOptions", Args: "[+|-]flag ...", Min: 1, Max: -1, In: s, NoEffect: true, Set: setTelemetryOptions, Doc: "What measurements contain; not available yet."},
 }
 
-// refusedRows would leave a site open, or route requests wrongly, if they were
-// ignored.
-var refusedRows = []httpd.Directive[config]{
-	{Name: "WSGIAccessScript", Args: "file [application-group=name]", Min: 1, Max: 2, In: dh, Override: ac, Set: unavailable("access would not be restricted"), Doc: "Not available yet: a script that decides by address who may see a page."},
-	{Name: "WSGIAuthUserScript", Args: "file [application-group=name]", Min: 1, Max: 2, In: dh, Override: ac, Set: unavailable("nobody would check passwords"), Doc: "Not available yet: a script that checks passwords."},
-	{Name: "WSGIAuthGroupScript", Args: "file [application-group=name]", Min: 1, Max: 2, In: dh, Override: ac, Set: unavailable("nobody would check groups"), Doc: "Not available yet: a script that knows the groups of a user."},
-	{Name: "WSGIDispatchScript", Args: "file [application-group=name]", Min: 1, Max: 2, In: svd, Set: unavailable("requests would run in the wrong place"), Doc: "Not available yet: a script that chooses where a request runs."},
+// authRows are the scripts of access control (authscripts.go).
+var authRows = []httpd.Directive[config]{
+	{Name: "WSGIAccessScript", Args: "file [application-group=name]", Min: 1, Max: -1, In: dh, Override: ac, Set: setAuthScript(func(c *config) *httpd.Opt[authScript] { return &c.accessScript }),
+		Doc: "A script whose allow_access(environ, host) decides by client and request who may see a page."},
+	{Name: "WSGIAuthUserScript", Args: "file [application-group=name]", Min: 1, Max: -1, In: dh, Override: ac, Set: setAuthScript(func(c *config) *httpd.Opt[authScript] { return &c.userScript }),
+		Doc: "A script whose check_password(environ, user, password) or get_realm_hash(environ, user, realm) knows users, for the provider wsgi."},
+	{Name: "WSGIAuthGroupScript", Args: "file [application-group=name]", Min: 1, Max: -1, In: dh, Override: ac, Set: setAuthScript(func(c *config) *httpd.Opt[authScript] { return &c.groupScript }),
+		Doc: "A script whose groups_for_user(environ, user) knows the groups of a user, for Require wsgi-group."},
 	{Name: "WSGIGroupAuthoritative", Args: "On|Off", Min: 1, Max: 1, In: dh, Override: ac, NoEffect: true, Set: ignoredFlag, Doc: "Accepted without effect, as in mod_wsgi itself."},
+}
+
+// refusedRows would route requests wrongly if they were ignored.
+var refusedRows = []httpd.Directive[config]{
+	{Name: "WSGIDispatchScript", Args: "file [application-group=name]", Min: 1, Max: 2, In: svd, Set: unavailable("requests would run in the wrong place"), Doc: "Not available yet: a script that chooses where a request runs."},
 }
 
 func merge(p, k *config) *config {
@@ -201,6 +209,9 @@ func merge(p, k *config) *config {
 		trustedHeaders:    p.trustedHeaders.Over(k.trustedHeaders),
 		trustedProxies:    p.trustedProxies.Over(k.trustedProxies),
 		fileOrApplication: p.fileOrApplication.Over(k.fileOrApplication),
+		accessScript:      p.accessScript.Over(k.accessScript),
+		userScript:        p.userScript.Over(k.userScript),
+		groupScript:       p.groupScript.Over(k.groupScript),
 		handlers:          p.handlers,
 		main:              p.main,
 		processGroupPos:   p.processGroupPos,
