@@ -57,10 +57,18 @@ func Parse(buf []byte, h *Head, lim *Limits) (n int, st Status) {
 	if lim == nil {
 		lim = &DefaultLimits
 	}
+	i, st := startLine(buf, h, lim)
+	if st != OK {
+		return 0, st
+	}
+	return fieldLines(buf, i, h, lim)
+}
+
+// startLine clears h and parses what comes before the field lines; it returns
+// the index of the first of them.
+func startLine(buf []byte, h *Head, lim *Limits) (i int, st Status) {
 	h.Method, h.Target, h.Path, h.Query, h.Host = Span{}, Span{}, Span{}, Span{}, Span{}
 	h.HeadLen, h.NFields, h.Flags, h.ContentLength = 0, 0, 0, 0
-
-	i := 0
 	for blank := 0; ; blank++ {
 		if i >= len(buf) {
 			return 0, Incomplete
@@ -79,10 +87,12 @@ func Parse(buf []byte, h *Head, lim *Limits) (n int, st Status) {
 		}
 		i += 2
 	}
-	if i, st = requestLine(buf, i, h, lim); st != OK {
-		return 0, st
-	}
+	return requestLine(buf, i, h, lim)
+}
 
+// fieldLines parses the field lines and the empty line that begin at i and
+// finishes h; it returns the length of the head.
+func fieldLines(buf []byte, i int, h *Head, lim *Limits) (n int, st Status) {
 	maxFields := lim.Fields
 	if maxFields <= 0 || maxFields > MaxFields {
 		maxFields = MaxFields

@@ -68,6 +68,7 @@ type Conn struct {
 	started   int64 // reactor clock when the stage, head or body, began
 	closing   bool  // close after the pending output
 	unread    bool  // closing with request bytes unread: linger
+	memo      *http1.Memo
 }
 
 // Config of a source of requests.
@@ -78,6 +79,7 @@ type Config struct {
 	Threads     int        // Python threads, at least 1
 	Track       func(fd int, open bool)
 	ThreadStart func(thread int) error // run once on each Python thread
+	TimerStart  func()                 // run once on the thread that measures the quantum; may be nil
 	// Panic reports a panic of the Handler: the value and the stack. The request
 	// is answered with 500 if nothing was sent, the connection closed. c is nil
 	// when it happened outside a connection. Any thread; nil: nobody listens.

@@ -155,7 +155,7 @@ func (r *Reactor) advance(th *thread, c *Conn) step {
 		return needInput
 	}
 	if !c.routed {
-		n, st := http1.Parse(q.Input(), &q.Head, &c.Settings.Limits)
+		n, st := th.memos.Parse(q.Input(), &q.Head, &c.Settings.Limits, &c.memo)
 		if st == http1.Incomplete {
 			if c.phase == phIdle {
 				c.phase = phHead

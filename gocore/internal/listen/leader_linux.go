@@ -19,12 +19,15 @@
 package listen
 
 import (
+	"bytes"
 	"fmt"
 	"runtime"
 	"sync"
 	"sync/atomic"
 	"syscall"
 	"unsafe"
+
+	"modwsgi/gocore/internal/http1"
 )
 
 type wakeup struct {
@@ -43,6 +46,8 @@ type thread struct {
 	since   int64
 	scratch []byte
 	serving *Conn // whose handler panics if one does; nil between connections
+	stat    int   // its /proc/self/task/TID/stat; -1 if there is none
+	memos   http1.Memos
 }
 
 type leadership struct {
@@ -105,6 +110,10 @@ func (l *leadership) startThreads() error {
 
 func (th *thread) main(started chan<- error) {
 	runtime.LockOSThread()
+	if th.python {
+		th.stat, _ = syscall.Open(fmt.Sprintf("/proc/self/task/%d/stat", syscall.Gettid()), syscall.O_RDONLY|syscall.O_CLOEXEC, 0)
+		th.r.track(th.stat, true)
+	}
 	if started != nil {
 		var err error
 		if th.r.onStart != nil {
@@ -238,20 +247,29 @@ func (th *thread) end() {
 func (l *leadership) clock() int64 { return l.coarse.Load() }
 
 // monitor hands leadership on when the leader is held up, and flushes
-// responses that are being streamed. It parks when no thread is in the application.
+// responses that are being streamed. It parks when no thread is in the
+// application. While all requests are short it looks less and less often: each
+// look costs a wake-up, which displaces the leader; the first one that finds
+// something to do brings the quantum back.
 func (l *leadership) monitor() {
 	runtime.LockOSThread()
-	q := syscall.NsecToTimespec(int64(quantum))
-	idle := 0
+	if l.r.onTimer != nil {
+		l.r.onTimer()
+	}
+	tick, calm, idle := quantum, 0, 0
 	for !l.r.stopped.Load() {
+		q := syscall.NsecToTimespec(int64(tick))
 		syscall.Nanosleep(&q, nil)
+		if calm++; calm > calmTicks {
+			tick = min(tick*2, quantumMax)
+		}
 		if l.active.Load() == 0 {
-			if idle++; idle > 20 {
-				idle = 0
+			if idle++; idle > idleTicks {
 				l.parked.Store(true)
 				if l.active.Load() == 0 || !l.parked.CompareAndSwap(true, false) {
 					<-l.unpark
 				}
+				tick, calm, idle = quantum, calmTicks-10, 0 // nothing is known of the requests to come
 			}
 			continue
 		}
@@ -261,6 +279,7 @@ func (l *leadership) monitor() {
 		for _, th := range l.threads {
 			if c := th.cur.Load(); c != nil && atomic.LoadUint32(&c.Streaming) != 0 {
 				l.r.tryFlush(c)
+				tick, calm = quantum, 0
 			}
 		}
 		b := l.busySince.Load()
@@ -270,11 +289,26 @@ func (l *leadership) monitor() {
 		th := l.current.Load()
 		c := th.cur.Load()
 		inApp := c != nil && atomic.LoadUint32(&c.Phase) == phaseApp
-		if !inApp && now-b < int64(gilPatience) {
-			continue // it waits for the GIL: another Python thread could only wait as well
+		blocked := inApp && th.blocked()
+		if !blocked && now-b < int64(gilPatience) {
+			continue // it waits for the GIL, computes, or was displaced: another Python thread could only wait as well
 		}
-		l.handOn(b, inApp)
+		tick, calm = quantum, 0
+		l.handOn(b, blocked)
 	}
+}
+
+// blocked tells a thread that waits in a system call from one that computes or
+// was displaced by another process. Only the first has left the GIL to others.
+func (th *thread) blocked() bool {
+	var b [128]byte
+	n, err := syscall.Pread(th.stat, b[:], 0)
+	if err != nil {
+		return true // no /proc: judge by time alone
+	}
+	// "TID (name) S ...": the name can contain anything, the fields after it cannot
+	i := bytes.LastIndexByte(b[:n], ')')
+	return i < 0 || i+2 >= n || b[i+2] != 'R'
 }
 
 // handOn takes leadership from a leader that has been in the application since b.

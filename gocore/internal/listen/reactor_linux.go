@@ -34,7 +34,10 @@ const maxFD = 1 << 16 // connections are in a table by descriptor
 // Times of the reactor itself.
 const (
 	quantum     = 100 * time.Microsecond // measured best, see docs/architecture.md
-	gilPatience = 2 * time.Millisecond   // a leader waiting longer for the GIL gives the epoll set to the spare thread
+	quantumMax  = 1 * time.Millisecond   // between two looks of the monitor while all requests are short
+	calmTicks   = 50                     // so many looks without work before it looks less often
+	idleTicks   = 20                     // so many looks without a request in the application before it sleeps
+	gilPatience = 2 * time.Millisecond   // a leader that computes or waits for the GIL for longer gives the epoll set to the spare thread
 	janitorGap  = 250 * time.Millisecond // resolution of connection time-outs
 	sendChunk   = 4 << 20                // bytes of a file that one connection sends before it is the others' turn
 )
@@ -67,6 +70,7 @@ type Reactor struct {
 	doneOnce sync.Once
 	onStart  func(thread int) error
 	onPanic  func(c *Conn, value any, stack []byte)
+	onTimer  func()
 }
 
 type readyEvent struct {
@@ -77,7 +81,7 @@ type readyEvent struct {
 // New prepares the epoll set. Nothing is accepted before Start.
 func New(c Config) (*Reactor, error) {
 	r := &Reactor{files: c.Listeners, h: c.Handler, mem: c.Memory, lfds: map[int]bool{}, watches: map[int]func(){}, track: c.Track, events: make([]syscall.EpollEvent, 256),
-		conns: make([]atomic.Pointer[Conn], maxFD), start: time.Now(), done: make(chan struct{}), onStart: c.ThreadStart, onPanic: c.Panic}
+		conns: make([]atomic.Pointer[Conn], maxFD), start: time.Now(), done: make(chan struct{}), onStart: c.ThreadStart, onPanic: c.Panic, onTimer: c.TimerStart}
 	if r.track == nil {
 		r.track = func(int, bool) {}
 	}

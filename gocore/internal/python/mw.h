@@ -131,6 +131,11 @@ void mw_script_call(const mw_script *s, mw_req *r, mw_script_result *out);
 int mw_init(const mw_conf *conf);
 int mw_thread_start(int thread_id);
 int mw_sink_add(const mw_sink_conf *conf);
+#ifdef __linux__
+void mw_timer_slack(void);
+#else
+static inline void mw_timer_slack(void) {}
+#endif
 int mw_route_add(const mw_route_conf *conf);
 void mw_run(mw_req *r);
 int mw_stale(uint32_t route);

@@ -14,6 +14,7 @@ package python
 #cgo noescape mw_run
 #cgo nocallback mw_run
 #cgo nocallback mw_stale
+#cgo nocallback mw_timer_slack
 #include <stdlib.h>
 #include "mw.h"
 */
@@ -131,6 +132,10 @@ func StartThread(id int) error {
 	}
 	return nil
 }
+
+// TimerSlack gives the calling thread, which must be locked to its goroutine,
+// the system's default timer precision: see sched_linux.c.
+func TimerSlack() { C.mw_timer_slack() }
 
 // AddRoute registers a target and returns its index.
 func AddRoute(r *Route) (uint32, error) {

@@ -22,6 +22,7 @@ int mw_run_init(void) { return (load_lock = PyThread_allocate_lock()) ? 0 : -1; 
 int mw_thread_start(int id) {
     mw_thread *t = calloc(1, sizeof *t);
     if (!t) return -1;
+    mw_timer_slack(); /* the application's timers are its own */
     t->ts = PyThreadState_New(PyInterpreterState_Main());
     if (!t->ts) { free(t); return -1; }
     PyEval_RestoreThread(t->ts);

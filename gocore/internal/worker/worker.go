@@ -151,7 +151,7 @@ func (w *worker) start() error {
 	w.d = newDispatcher(w)
 	w.source, err = listen.Open(listen.Config{Handler: w.d, Listeners: listeners, Threads: threads, Track: python.TrackFD,
 		Memory:      listen.Memory{Alloc: python.Alloc, Realloc: python.Realloc, Free: python.Free},
-		ThreadStart: w.threadStart, Panic: w.panicked})
+		ThreadStart: w.threadStart, Panic: w.panicked, TimerStart: python.TimerSlack})
 	if err != nil {
 		return err
 	}
