@@ -207,3 +207,46 @@ def test_untrusted_peer_loses_proxy_headers(server):
     assert environ["REMOTE_ADDR"] == "127.0.0.1"
     assert "HTTP_X_FORWARDED_FOR" not in environ
 
+
+
+def test_a_kept_connection_sees_what_a_fresh_one_sees(sink):
+    """Requests that repeat, and that differ in one thing from the one before, on one connection.
+
+    The server keeps the environ of a connection's last request and replaces what is new.
+    """
+    plain = ["Host: a.test", "User-Agent: one", "X-A: 1", "Cookie: c=1"]
+    steps = [
+        ("GET", "/environ", "HTTP/1.1", plain), ("GET", "/environ", "HTTP/1.1", plain),
+        ("GET", "/environ", "HTTP/1.1", plain), ("GET", "/environ?q=1", "HTTP/1.1", plain),
+        ("GET", "/environ", "HTTP/1.1", plain), ("GET", "/environ/x%20y?", "HTTP/1.1", plain),
+        ("GET", "/environ/longer/path", "HTTP/1.1", plain), ("POST", "/environ", "HTTP/1.1", plain),
+        ("GET", "/environ", "HTTP/1.1", plain), ("DELETE", "/environ", "HTTP/1.1", plain),
+        ("GET", "/environ", "HTTP/1.0", [*plain, "Connection: keep-alive"]),
+        ("GET", "/environ", "HTTP/1.1", [*plain, "Connection: keep-alive"]),
+        ("GET", "/environ", "HTTP/1.1", [*plain[:3], "Cookie: c=2"]),
+        ("GET", "/environ", "HTTP/1.1", plain), ("GET", "/environ", "HTTP/1.1", plain[:3]),
+        ("GET", "/environ", "HTTP/1.1", ["Host: b.test:81", *plain[1:]]),
+        ("GET", "/environ", "HTTP/1.1", ["Host: b.test:81", *plain[1:]]),
+        ("GET", "/environ", "HTTP/1.1", plain), ("GET", "http://c.test/environ", "HTTP/1.1", plain),
+        ("GET", "/environ", "HTTP/1.1", plain), ("GET", "/environ", "HTTP/1.1", plain),
+    ]
+    new = {"REMOTE_PORT", "mod_wsgi.connection_id", "mod_wsgi.request_id", "mod_wsgi.request_start",
+           "mod_wsgi.application_start", "mod_wsgi.thread_id"}
+
+    def ask(conn, step):
+        method, target, version, lines = step
+        conn.send("\r\n".join([f"{method} {target} {version}", *lines, "", ""]).encode())
+        return json.loads(conn.response()[2])["environ"]
+
+    ids, ports = set(), set()
+    with sink.conn() as kept:
+        for number, step in enumerate(steps):
+            seen = ask(kept, step)
+            with sink.conn() as other:
+                fresh = ask(other, step)
+            assert {k: v for k, v in seen.items() if k not in new} == \
+                {k: v for k, v in fresh.items() if k not in new}, (number, step)
+            assert seen["mod_wsgi.request_id"] == f"{seen['mod_wsgi.connection_id']}-{number + 1:x}"
+            ids.add(seen["mod_wsgi.connection_id"])
+            ports.add(seen["REMOTE_PORT"])
+    assert len(ids) == len(ports) == 1

@@ -206,6 +206,11 @@ func FuzzParse(f *testing.F) {
 	lim := &Limits{Line: 200, Fields: 10, FieldSize: 120}
 	f.Fuzz(func(t *testing.T, buf []byte) {
 		checkIncremental(t, buf, lim)
+		var memos Memos
+		var last *Memo
+		for range 3 {
+			sameHead(t, &memos, &last, buf, lim)
+		}
 		var h Head
 		n, st := Parse(buf, &h, nil)
 		if st != OK {

@@ -56,6 +56,7 @@ type Reactor struct {
 	events   []syscall.EpollEvent
 	ready    []readyEvent
 	conns    []atomic.Pointer[Conn]
+	top      int // above every descriptor that was a connection; under mu
 	mu       sync.Mutex // accept, close, janitor, pool of requests
 	pool     []*Req
 	nconn    atomic.Int64
@@ -267,6 +268,7 @@ func (r *Reactor) register(c *Conn) error {
 	r.nconn.Add(1)
 	r.track(c.FD, true)
 	r.conns[c.FD].Store(c)
+	r.top = max(r.top, c.FD+1)
 	r.mu.Unlock()
 	err := r.add(c.FD, connEvents)
 	if err != nil {
@@ -383,7 +385,7 @@ func (r *Reactor) janitor() {
 		}
 		now := r.now()
 		r.mu.Lock()
-		for i := range r.conns {
+		for i := range r.conns[:r.top] {
 			c := r.conns[i].Load()
 			if c == nil || c.expired.Load() {
 				continue

@@ -10,6 +10,11 @@
  * probes, load generators. mw_route.heads keeps, for the last few blocks, the
  * template with those fields already in it. A block is stored when it is seen
  * the second time; a lookup compares every byte, never only a hash.
+ *
+ * On a keep-alive connection even more stays the same: addresses, ports, the
+ * connection's id, often the request line. mw_route.conns keeps the environ of
+ * a connection's last request, without what is new in each, when two requests
+ * in a row had the same field lines.
  */
 #include "internal.h"
 #include <stdio.h>
@@ -252,6 +257,45 @@ static PyObject *cached_port(uint32_t port) {
     return *o;
 }
 
+/* ---- the environ of a connection's last request ---- */
+enum { CONNS = 128 }; /* per route; more connections than that share the slots */
+struct mw_conn_env {
+    uint64_t conn;
+    char *key;             /* head of the last request from its method on */
+    size_t len, cap, line; /* line: bytes of the request line, with its CRLF */
+    PyObject *dict;        /* NULL: seen once */
+};
+
+static struct mw_conn_env *conn_slot(mw_route *rt, uint64_t id) {
+    if (!rt->conns) rt->conns = PyMem_Calloc(CONNS, sizeof *rt->conns);
+    return rt->conns ? &rt->conns[(id * 0x9E3779B97F4A7C15ull) >> 57] : NULL;
+}
+
+/* Is the head in r the one of the slot? 2: to the byte; 1: but for the request line; 0: no. */
+static int conn_match(const struct mw_conn_env *e, const mw_req *r, size_t line) {
+    const char *p = r->in + r->head.method.off;
+    size_t rest = r->head.head_len - r->head.method.off - line;
+    if (e->conn != r->conn_id || e->len - e->line != rest || memcmp(e->key + e->line, p + line, rest)) return 0;
+    return e->line == line && !memcmp(e->key, p, line) ? 2 : 1;
+}
+
+static void conn_remember(struct mw_conn_env *e, const mw_req *r, size_t line, PyObject *env) {
+    size_t len = r->head.head_len - r->head.method.off;
+    PyObject *d = env ? PyDict_Copy(env) : NULL;
+    if (env && !d) PyErr_Clear();
+    Py_XSETREF(e->dict, d);
+    if (len > e->cap) {
+        char *q = PyMem_Realloc(e->key, len);
+        if (!q) { e->conn = 0; return; }
+        e->key = q;
+        e->cap = len;
+    }
+    memcpy(e->key, r->in + r->head.method.off, len);
+    e->conn = r->conn_id;
+    e->len = len;
+    e->line = line;
+}
+
 static int apply_extra(PyObject *env, const char *p, size_t n) {
     const char *end = p + n;
     while (p < end) { /* "+NAME\0value\0" sets, "-NAME\0\0" deletes */
@@ -280,15 +324,18 @@ static int apply_extra(PyObject *env, const char *p, size_t n) {
     return 0;
 }
 
-/* The environ of a request. New reference or NULL with an exception. */
-PyObject *mw_environ(mw_state *st, mw_route *rt, mw_req *r, mw_thread *th) {
-    const char *in = r->in;
-    mw_head *h = &r->head;
-    PyObject *env = with_fields(rt, r);
-    if (!env) return NULL;
 #define SET(k, o) do { if (set_new(env, keys[K_##k], (o)) < 0) goto fail; } while (0)
 #define SETB(k, o) do { PyObject *o_ = (o); if (!o_ || PyDict_SetItem(env, keys[K_##k], o_) < 0) goto fail; } while (0)
-    const char *m = in + h->method.off;
+
+static const char hx[] = "0123456789abcdef";
+static void hex16(char *p, uint64_t v) {
+    for (int i = 0; i < 16; i++) p[i] = hx[(v >> (60 - 4 * i)) & 15];
+}
+
+/* What differs between requests of one connection: the request line. 0 or -1. */
+static int fill_line(PyObject *env, mw_route *rt, mw_req *r) {
+    const char *in = r->in, *m = in + r->head.method.off;
+    mw_head *h = &r->head;
     if (h->method.len == 3 && !memcmp(m, "GET", 3)) SETB(REQUEST_METHOD, v_get);
     else if (h->method.len == 4 && !memcmp(m, "POST", 4)) SETB(REQUEST_METHOD, v_post);
     else if (h->method.len == 4 && !memcmp(m, "HEAD", 4)) SETB(REQUEST_METHOD, rt->map_head ? v_get : v_head);
@@ -302,12 +349,21 @@ PyObject *mw_environ(mw_state *st, mw_route *rt, mw_req *r, mw_thread *th) {
         Py_DECREF(pi);
     }
     if (h->query.len) SET(QUERY_STRING, str(in + h->query.off, h->query.len));
+    else SETB(QUERY_STRING, v_empty);
     SET(REQUEST_URI, str(in + h->target.off, h->target.len));
-    if (!(h->flags & MW_HTTP11)) SETB(SERVER_PROTOCOL, v_http10);
+    SETB(SERVER_PROTOCOL, h->flags & MW_HTTP11 ? v_http11 : v_http10);
+    return 0;
+fail:
+    return -1;
+}
+
+/* What is the same for all requests of a connection to one host. 0 or -1. */
+static int fill_connection(PyObject *env, mw_req *r) {
     static last_str la, ra;
+    mw_head *h = &r->head;
     uint32_t port = r->local_port;
     if (h->host.len) { /* UseCanonicalName Off: the port the client used */
-        const char *hp = in + h->host.off, *c = memrchr(hp, ':', h->host.len), *e = hp + h->host.len;
+        const char *hp = r->in + h->host.off, *c = memrchr(hp, ':', h->host.len), *e = hp + h->host.len;
         if (c && c + 1 < e && !memchr(c, ']', (size_t)(e - c))) {
             port = 0;
             for (c++; c < e; c++) port = port * 10 + (uint32_t)(*c - '0');
@@ -320,11 +376,53 @@ PyObject *mw_environ(mw_state *st, mw_route *rt, mw_req *r, mw_thread *th) {
     for (int i = 0; i < 5; i++) bad |= !vals[i] || PyDict_SetItem(env, keys[at[i]], vals[i]) < 0;
     CACHE_UNLOCK();
     if (bad) goto fail;
+    char id[16];
+    hex16(id, r->conn_id);
+    SET(CONNECTION_ID, str(id, 16));
+    return 0;
+fail:
+    return -1;
+}
+
+/* The environ without what is new in each request. New reference or NULL with an exception. */
+static PyObject *environ_base(mw_route *rt, mw_req *r) {
+    uint32_t nf = r->head.nfields, start = r->head.method.off;
+    size_t line = nf ? r->head.fields[0].name.off - start : 0;
+    int usable = !r->extra && nf && r->head.head_len - start <= 4096 && r->head.host.off >= start + line;
+    struct mw_conn_env *e = NULL;
+    PyObject *env;
+    int same = 0, again = 0;
+    if (usable) {
+        CACHE_LOCK();
+        if ((e = conn_slot(rt, r->conn_id))) {
+            same = conn_match(e, r, line);
+            if (same && e->dict) {
+                env = PyDict_Copy(e->dict);
+                CACHE_UNLOCK();
+                if (env && same == 1 && fill_line(env, rt, r) < 0) Py_CLEAR(env);
+                return env;
+            }
+            again = same;
+        }
+        CACHE_UNLOCK();
+    }
+    env = with_fields(rt, r);
+    if (env && (fill_line(env, rt, r) < 0 || fill_connection(env, r) < 0)) Py_CLEAR(env);
+    if (env && e) {
+        CACHE_LOCK();
+        conn_remember(e, r, line, again ? env : NULL);
+        CACHE_UNLOCK();
+    }
+    return env;
+}
+
+/* The environ of a request. New reference or NULL with an exception. */
+PyObject *mw_environ(mw_state *st, mw_route *rt, mw_req *r, mw_thread *th) {
+    PyObject *env = environ_base(rt, r);
+    if (!env) return NULL;
     SETB(INPUT, (PyObject *)th->input);
     char id[40];
-    static const char hx[] = "0123456789abcdef";
-    for (int i = 0; i < 16; i++) id[i] = hx[(r->conn_id >> (60 - 4 * i)) & 15];
-    SET(CONNECTION_ID, str(id, 16));
+    hex16(id, r->conn_id);
     id[16] = '-';
     int n = 17, sh = 28;
     while (sh && !((r->request_no >> sh) & 15)) sh -= 4;

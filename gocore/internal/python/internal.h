@@ -48,6 +48,7 @@ typedef struct mw_response {
     PyObject_HEAD
     mw_req *req;               /* NULL once the request is finished */
     PyObject *status, *headers;
+    PyObject *checked;         /* tuple of the pairs in headers that start_response found good */
     vectorcallfunc vectorcall;
     int64_t length;            /* declared Content-Length or -1 */
     int committed, chunked, nobody;
@@ -76,6 +77,7 @@ typedef struct mw_route {
     uint32_t id, sink;
     /* template plus the header fields of the last requests, keyed by their bytes */
     struct { char *key; size_t len, cap; PyObject *dict; uint64_t hash; } heads[8];
+    struct mw_conn_env *conns; /* see environ.c; NULL until used */
 } mw_route;
 int mw_environ_init(mw_state *st);
 PyObject *mw_environ(mw_state *st, mw_route *rt, mw_req *r, mw_thread *th);

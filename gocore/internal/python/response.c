@@ -251,6 +251,9 @@ static PyObject *resp_call(PyObject *self, PyObject *const *a, size_t nf, PyObje
     }
     Py_XSETREF(s->status, Py_NewRef(a[0]));
     Py_XSETREF(s->headers, Py_NewRef(a[1]));
+    PyObject *pairs = PyList_AsTuple(a[1]);
+    if (!pairs) return NULL;
+    Py_XSETREF(s->checked, pairs);
     return PyCFunction_New(&write_def, self);
 }
 
@@ -276,6 +279,16 @@ static void keep_head(mw_req *r, const char *p, size_t n) {
     r->kept_len = (uint32_t)n;
 }
 
+/* Does the list hold what start_response checked? The application may have changed it since; its
+ * pairs are tuples of str, which cannot change. */
+static int unchanged(PyObject *list, PyObject *checked) {
+    Py_ssize_t n = PyList_GET_SIZE(list);
+    if (!checked || PyTuple_GET_SIZE(checked) != n) return 0;
+    for (Py_ssize_t i = 0; i < n; i++)
+        if (PyList_GET_ITEM(list, i) != PyTuple_GET_ITEM(checked, i)) return 0;
+    return 1;
+}
+
 /* Write status line and fields to out. known >= 0: the whole body has that many bytes. */
 int mw_commit(mw_response *s, int64_t known) {
     mw_req *r = s->req;
@@ -285,8 +298,7 @@ int mw_commit(mw_response *s, int64_t known) {
     }
     PyObject *h = s->headers;
     Py_ssize_t count = PyList_GET_SIZE(h);
-    /* the application may have changed its list since start_response checked it */
-    if (count && check_headers(h) < 0) return -1;
+    if (!unchanged(h, s->checked) && check_headers(h) < 0) return -1;
     const char *p;
     Py_ssize_t n;
     PyObject *hold;
@@ -507,16 +519,19 @@ static void resp_dealloc(PyObject *self) {
     PyObject_GC_UnTrack(self);
     Py_CLEAR(((mw_response *)self)->status);
     Py_CLEAR(((mw_response *)self)->headers);
+    Py_CLEAR(((mw_response *)self)->checked);
     t->tp_free(self);
     Py_DECREF(t);
 }
 static int resp_traverse(PyObject *self, visitproc visit, void *arg) {
     Py_VISIT(Py_TYPE(self));
     Py_VISIT(((mw_response *)self)->headers);
+    Py_VISIT(((mw_response *)self)->checked);
     return 0;
 }
 static int resp_clear(PyObject *self) {
     Py_CLEAR(((mw_response *)self)->headers);
+    Py_CLEAR(((mw_response *)self)->checked);
     return 0;
 }
 static PyObject *ssl_is_https(PyObject *self, PyObject *u) { return PyLong_FromLong(0); }
@@ -544,7 +559,7 @@ PyObject *mw_response_new(mw_state *st) {
     mw_response *s = PyObject_GC_New(mw_response, st->response_type);
     if (!s) return NULL;
     s->req = NULL;
-    s->status = s->headers = NULL;
+    s->status = s->headers = s->checked = NULL;
     s->vectorcall = resp_call;
     s->length = -1;
     s->committed = s->chunked = s->nobody = 0;

@@ -387,6 +387,7 @@ void mw_run(mw_req *r) {
     s->req = NULL;
     Py_CLEAR(s->status);
     Py_CLEAR(s->headers);
+    Py_CLEAR(s->checked);
     if (Py_REFCNT(s) > 1) {
         PyObject *n = mw_response_new(st);
         if (n) { Py_DECREF(s); t->response = (mw_response *)n; } else PyErr_Clear();
