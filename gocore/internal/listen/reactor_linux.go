@@ -56,7 +56,7 @@ type Reactor struct {
 	events   []syscall.EpollEvent
 	ready    []readyEvent
 	conns    []atomic.Pointer[Conn]
-	top      int // above every descriptor that was a connection; under mu
+	top      int        // above every descriptor that was a connection; under mu
 	mu       sync.Mutex // accept, close, janitor, pool of requests
 	pool     []*Req
 	nconn    atomic.Int64

@@ -154,6 +154,26 @@ static int bad_value(const char *what, const char *p, Py_ssize_t n) {
     return -1;
 }
 
+/* Eight bytes at a time; 0 only if there is no byte below 0x20. */
+static int controls(const char *p, Py_ssize_t n) {
+    const uint64_t ones = 0x0101010101010101ull, high = ones << 7;
+    uint64_t x, bad = 0;
+    for (; n >= 8; p += 8, n -= 8) {
+        memcpy(&x, p, 8);
+        bad |= (x - ones * 0x20) & ~x;
+    }
+    for (; n > 0; p++, n--) bad |= (unsigned char)*p < 0x20 ? high : 0;
+    return (bad & high) != 0;
+}
+
+/* Only letters, digits and '-'. */
+static int plain(const char *p, Py_ssize_t n) {
+    static const unsigned char ok[256] = {['-'] = 1, ['0' ... '9'] = 1, ['A' ... 'Z'] = 1, ['a' ... 'z'] = 1};
+    unsigned good = 1;
+    for (Py_ssize_t i = 0; i < n; i++) good &= ok[(unsigned char)p[i]];
+    return (int)good;
+}
+
 static int check_headers(PyObject *list) {
     if (!PyList_Check(list)) {
         PyErr_Format(PyExc_TypeError, "expected response headers as list, got %.200s", Py_TYPE(list)->tp_name);
@@ -179,11 +199,12 @@ static int check_headers(PyObject *list) {
         }
         if (latin1(name, "name", &p, &n, &h) < 0) return -1;
         if (n == 0) return bad_value("name is empty:", p, n);
-        for (j = 0; j < n; j++) /* stricter than needed by PEP 3333: ':' would forge a field */
-            if ((unsigned char)p[j] <= 32 || p[j] == 127 || p[j] == ':')
-                return bad_value("name contains an invalid character:", p, n);
+        if (!plain(p, n)) /* the usual name is letters and '-' */
+            for (j = 0; j < n; j++) /* stricter than needed by PEP 3333: ':' would forge a field */
+                if ((unsigned char)p[j] <= 32 || p[j] == 127 || p[j] == ':')
+                    return bad_value("name contains an invalid character:", p, n);
         if (latin1(value, "value", &p, &n, &h) < 0) return -1;
-        if (memchr(p, '\r', (size_t)n) || memchr(p, '\n', (size_t)n) || memchr(p, 0, (size_t)n))
+        if (controls(p, n) && (memchr(p, '\r', (size_t)n) || memchr(p, '\n', (size_t)n) || memchr(p, 0, (size_t)n)))
             return bad_value("value contains CR, LF or NUL:", p, n);
     }
     return 0;
