@@ -5,11 +5,14 @@ PYTHON ?= $(shell command -v python3.11 || command -v python3)
 VENV   ?= .venv
 PORT   ?= 8000
 BIN     = $(VENV)/bin
+# Packages that do without the operating system.
+PORTABLE = ./gocore/internal/conf/... ./gocore/internal/expr/... \
+	./gocore/internal/httpd/... ./gocore/internal/http1/... ./gocore/internal/mod/...
 # Python packages that the build needs when pip does not isolate it (fast rebuilds).
 BUILD_REQUIRES = "setuptools>=77" "PyBindGen>=0.22.1"
 
 .DEFAULT_GOAL := help
-.PHONY: help dev ext run test test-go test-python bench lint wheel clean
+.PHONY: help dev ext run test test-go cross test-python bench lint wheel clean
 
 help: ## Shows this list
 	@awk -F':.*## ' '/^[a-z-]+:.*## /{printf "make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -43,6 +46,14 @@ test: ## Everything: installs what is missing, builds, vets, runs Go and Python 
 test-go: $(VENV)/.ready ## go vet and go test
 	@eval "$$(PATH="$(abspath $(BIN)):$$PATH" $(BIN)/python build/binding.py --env)" && \
 	PATH="$$PATH:$(abspath $(BIN))" && go vet ./... && go test ./...
+	@PATH="$$PATH:$(abspath $(BIN))"; $(MAKE) --no-print-directory cross
+
+# Compiles only. What needs Python's headers is left out: those here are this system's.
+cross: ## Vets what other systems compile: macOS, Windows (configuration only), the build tag netconn
+	@echo "go vet for darwin and windows, and with the tag netconn"
+	@CGO_ENABLED=0 GOOS=darwin GOARCH=arm64 go vet $(PORTABLE) ./gocore/internal/listen ./gocore/internal/process
+	@CGO_ENABLED=0 GOOS=windows go build $(PORTABLE)
+	@CGO_ENABLED=0 go vet -tags netconn ./gocore/internal/listen
 
 # Last, so that pytest's summary line ends the output.
 test-python: dev ## pytest against the installed package

@@ -7,6 +7,9 @@ hash):
   binding  gopy gen, clean-up, goimports, cgo's export header, PyBindGen -> gocore.c
   link     go build -buildmode=c-shared -> _gocore<EXT_SUFFIX>
 
+MODWSGI_GO_TAGS in the environment names build tags for the library: `netconn` makes
+Linux serve the way other systems do.
+
 `gopy build` is not used: it links libpython, which a wheel must not do. The
 binding is generated inside .build/ (a package has to lie inside the module to import
 it); only its Python files and the library go to src/modwsgi_go/_gocore.
@@ -81,7 +84,7 @@ def build() -> Path:
         with _step(out / "binding.stamp", base, [*recipe, *api]) as stale:
             if stale:
                 _generate(go, env, bin_dir, out)
-        with _step(out / "link.stamp", _hash_text(base, version()), [*recipe, *modules, *_sources()]) as stale:
+        with _step(out / "link.stamp", _hash_text(base, version(), _tags()), [*recipe, *modules, *_sources()]) as stale:
             if stale:
                 _link(go, env, out)
         _install_python(out)
@@ -199,7 +202,13 @@ def _plain_python(text: str, name: str) -> str:
 def _link(go: str, env: dict[str, str], out: Path) -> None:
     """The library. Unresolved Python symbols are the interpreter's to give."""
     ldflags = f"-s -w -buildid= -X modwsgi/gocore.version={version()}"
-    _run([go, "build", "-buildmode=c-shared", "-trimpath", f"-ldflags={ldflags}", "-o", LIBRARY, "."], env, out)
+    tags = [f"-tags={_tags()}"] if _tags() else []
+    _run([go, "build", "-buildmode=c-shared", "-trimpath", *tags, f"-ldflags={ldflags}", "-o", LIBRARY, "."], env, out)
+
+
+def _tags() -> str:
+    """Extra build tags, comma-separated."""
+    return os.environ.get("MODWSGI_GO_TAGS", "")
 
 
 def _install_python(out: Path) -> None:

@@ -4,7 +4,6 @@
 package listen
 
 import (
-	"math"
 	"net/netip"
 	"os"
 	"sync/atomic"
@@ -65,6 +64,7 @@ type Conn struct {
 	bodyEnd   uint64 // raw end of a body that is complete in the buffer
 	scan      http1.ChunkDecoder
 	scanned   uint64
+	progress  http1.Progress
 	started   int64 // reactor clock when the stage, head or body, began
 	closing   bool  // close after the pending output
 	unread    bool  // closing with request bytes unread: linger
@@ -84,60 +84,6 @@ type Config struct {
 	// is answered with 500 if nothing was sent, the connection closed. c is nil
 	// when it happened outside a connection. Any thread; nil: nobody listens.
 	Panic func(c *Conn, value any, stack []byte)
-}
-
-func setAddr(dst *[64]byte, port *uint32, a netip.AddrPort) {
-	n := 0
-	if a.IsValid() {
-		n = len(a.Addr().AppendTo(dst[:0]))
-	}
-	dst[min(n, 63)] = 0
-	*port = uint32(a.Port())
-}
-
-// RequestReadTimeout (mod_reqtimeout): a stage, the head or the body, may take
-// t in total; with a rate, each rate bytes earn a second, up to most after the
-// stage's beginning (0: without bound). A stage without a limit of its own is
-// bounded by Timeout, which runs anew with each read.
-
-// stage begins one.
-func (c *Conn) stage(now int64, t time.Duration) {
-	c.started = now
-	if t <= 0 {
-		t = c.Settings.IO
-	}
-	c.arm(now, t)
-}
-
-// earn counts n bytes of a stage.
-func (c *Conn) earn(now int64, n int, t, most time.Duration, rate int) {
-	if t <= 0 {
-		c.arm(now, c.Settings.IO)
-		return
-	}
-	if rate <= 0 {
-		return
-	}
-	d := c.deadline.Load() + int64(n)*int64(time.Second)/int64(rate)
-	if most > 0 {
-		d = min(d, c.started+int64(most))
-	}
-	c.deadline.Store(d)
-}
-
-// bodyLimits tells the C side, which receives what does not fit into the buffer.
-func (c *Conn) bodyLimits(q *Req) {
-	ms := func(d time.Duration) int32 { return int32(min(d/time.Millisecond, math.MaxInt32)) }
-	q.BodyMs, q.BodyMaxMs, q.BodyRate = ms(c.Settings.Body), ms(c.Settings.BodyMax), int32(c.Settings.BodyRate)
-	q.BodyBegan, q.BodyUntil = 0, 0
-}
-
-func (c *Conn) arm(now int64, d time.Duration) {
-	if d <= 0 {
-		c.deadline.Store(0)
-		return
-	}
-	c.deadline.Store(now + int64(d))
 }
 
 // Source accepts connections and serves their requests. All methods are safe

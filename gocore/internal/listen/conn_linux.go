@@ -6,12 +6,9 @@ package listen
 import (
 	"sync/atomic"
 	"syscall"
-	"unsafe"
 
 	"modwsgi/gocore/internal/http1"
 )
-
-func (q *Req) inBuf() []byte { return unsafe.Slice((*byte)(q.In), int(q.InCap)) }
 
 // event is an epoll event for a connection. It takes ownership or leaves a note for the owner.
 func (r *Reactor) event(th *thread, c *Conn, ev uint32) {
@@ -91,11 +88,7 @@ func (r *Reactor) timedOut(c *Conn) bool {
 	if !c.expired.Load() || (c.phase != phHead && c.phase != phBody) {
 		return false
 	}
-	if q := c.req; c.phase == phHead { // what is known of the request is of the one before
-		q.Head.Method, q.Head.Target, q.Head.Host, q.Head.NFields, q.Head.Flags = http1.Span{}, http1.Span{}, http1.Span{}, 0, 0
-		q.StartUs, q.Sent, q.SentBody, q.KeptLen, q.KeepHead, q.Logged, q.Aborted, q.Result = r.wall+r.now()/1000, 0, 0, 0, 0, 0, 0, 0
-		q.BodyOff, c.bodyEnd = 0, 0
-	}
+	c.forget(r.wall + r.now()/1000)
 	r.h.Bad(c, c.req, 408)
 	c.req.KeepAlive = 0
 	c.closing = true
@@ -108,7 +101,7 @@ func (r *Reactor) read(c *Conn) bool {
 	r.need(c)
 	q := c.req
 	if q.InLen == q.InCap {
-		r.grow(q, min(q.InCap*2, bufferMax+inStart))
+		r.mem.grow(q, min(q.InCap*2, bufferMax+inStart))
 		if q.InLen == q.InCap {
 			return false // cannot happen: advance consumes or refuses before
 		}
@@ -131,11 +124,8 @@ func (r *Reactor) read(c *Conn) bool {
 	}
 	q.InLen += uint64(n)
 	c.drained = uint64(n) < room && !c.hup.Load()
-	switch s := c.Settings; c.phase {
-	case phHead:
-		c.earn(r.now(), int(n), s.Header, s.HeaderMax, s.HeaderRate)
-	case phBody:
-		c.earn(r.now(), int(n), s.Body, s.BodyMax, s.BodyRate)
+	if c.phase == phHead || c.phase == phBody {
+		c.received(r.now(), int(n))
 	}
 	return true
 }
@@ -155,41 +145,21 @@ func (r *Reactor) advance(th *thread, c *Conn) step {
 		return needInput
 	}
 	if !c.routed {
-		n, st := th.memos.Parse(q.Input(), &q.Head, &c.Settings.Limits, &c.memo)
-		if st == http1.Incomplete {
-			if c.phase == phIdle {
-				c.phase = phHead
-				now, s := r.now(), c.Settings
-				if c.Requests > 0 { // the first head's time began with the connection
-					c.stage(now, s.Header)
-				}
-				c.earn(now, int(q.InLen), s.Header, s.HeaderMax, s.HeaderRate)
-			}
-			if q.InLen == q.InCap {
-				r.grow(q, q.InCap*2)
-			}
+		if !c.headReady() {
+			c.moreHead(&r.mem)
 			return needInput
 		}
-		c.Requests++
-		q.StartUs = r.wall + r.now()/1000
-		q.Status, q.Result, q.SentBody, q.RequestNo = 0, 0, 0, uint64(c.Requests)
-		q.Aborted, q.StatusOverride, q.ScriptLen = 0, 0, 0
-		q.Sent, q.KeptLen, q.KeepHead, q.Logged = 0, 0, 0, 0
-		q.BodyOff, q.BodyRead, q.BodyLen, q.StreamLeft, q.ChunkState, q.BodyLimit = 0, 0, 0, 0, 0, 0
-		c.bodyEnd, c.scanned, c.continued = 0, 0, false
+		n, st := th.memos.Parse(q.Input(), &q.Head, &c.Settings.Limits, &c.memo)
+		if st == http1.Incomplete {
+			c.incomplete(&r.mem, r.now())
+			return needInput
+		}
+		c.begin(r.wall + r.now()/1000)
 		if st != http1.OK {
-			q.KeepAlive = 0
-			r.h.Bad(c, q, int(st))
-			c.closing, c.unread = true, true
-			return r.flush(c)
+			return r.refuse(c, int(st))
 		}
 		q.BodyOff = uint64(n)
-		q.KeepAlive = 0
-		s := c.Settings
-		if q.Head.Flags&http1.FlagKeepAlive != 0 && s.Persistent && (s.MaxRequests == 0 || c.Requests < s.MaxRequests) &&
-			!(r.draining.Load() && !r.handoff.Load()) {
-			q.KeepAlive = 1
-		}
+		c.persist(r.draining.Load() && !r.handoff.Load())
 		c.action = r.h.Route(c, q)
 		c.routed = true
 	}
@@ -203,17 +173,14 @@ func (r *Reactor) advance(th *thread, c *Conn) step {
 		}
 	}
 	if c.action == Respond {
-		if !r.skipBody(c) {
+		if !c.skipBody() {
 			q.KeepAlive = 0
 		}
 		return r.finish(c)
 	}
-	switch r.body(th, c) {
+	switch c.body(&r.mem, th.scratch) {
 	case bodyMore:
-		if q.Head.Flags&http1.FlagExpectContinue != 0 && !c.continued {
-			c.continued = true
-			syscall.Write(c.FD, []byte("HTTP/1.1 100 Continue\r\n\r\n"))
-		}
+		c.invite()
 		return needInput
 	case bodyBad:
 		return r.refuse(c, 400)
@@ -236,98 +203,6 @@ func (r *Reactor) refuse(c *Conn, status int) step {
 	return r.flush(c)
 }
 
-type bodyState int
-
-const (
-	bodyReady bodyState = iota
-	bodyMore
-	bodyBad
-	bodyTooLarge
-)
-
-// body finds out whether the request can run: its body complete in the buffer, or too large to wait for.
-func (r *Reactor) body(th *thread, c *Conn) bodyState {
-	q := c.req
-	have := q.InLen - q.BodyOff
-	switch {
-	case q.Head.Flags&http1.FlagChunked != 0:
-		if q.BodyLimit > 0 && int64(have) > q.BodyLimit+q.BodyLimit/8+4096 { // framing is not counted here exactly
-			return bodyTooLarge
-		}
-		if c.scanned == 0 {
-			c.scan.Reset()
-		}
-		for c.scanned < have {
-			src := q.Input()[q.BodyOff+c.scanned:]
-			ns, _, done, err := c.scan.Decode(src[:min(len(src), len(th.scratch))], th.scratch)
-			if err != nil {
-				return bodyBad
-			}
-			c.scanned += uint64(ns)
-			if done {
-				c.bodyEnd = q.BodyOff + c.scanned
-				q.InRead = q.BodyOff
-				return bodyReady
-			}
-			if ns == 0 {
-				break
-			}
-		}
-		if have >= bufferMax {
-			c.bodyLimits(q)
-			q.InRead = q.BodyOff
-			return bodyReady
-		}
-		if q.InLen == q.InCap {
-			r.grow(q, q.InCap*2)
-		}
-		return bodyMore
-	case q.Head.Flags&http1.FlagContentLength != 0:
-		n := uint64(q.Head.ContentLength)
-		if q.BodyLimit > 0 && q.Head.ContentLength > q.BodyLimit {
-			return bodyTooLarge
-		}
-		if have >= n {
-			q.BodyLen = n
-			c.bodyEnd = q.BodyOff + n
-			return bodyReady
-		}
-		if n > bufferMax {
-			if q.Head.Flags&http1.FlagExpectContinue != 0 && !c.continued && have == 0 {
-				c.continued = true
-				syscall.Write(c.FD, []byte("HTTP/1.1 100 Continue\r\n\r\n"))
-			}
-			c.bodyLimits(q)
-			q.BodyLen = have
-			q.StreamLeft = int64(n - have)
-			return bodyReady
-		}
-		r.grow(q, q.BodyOff+n)
-		return bodyMore
-	}
-	c.bodyEnd = q.BodyOff
-	return bodyReady
-}
-
-// skipBody drops a body that nobody wants if it is small and here.
-func (r *Reactor) skipBody(c *Conn) bool {
-	q := c.req
-	switch {
-	case q.Head.Flags&http1.FlagChunked != 0:
-		c.unread = true
-		return false
-	case q.Head.Flags&http1.FlagContentLength != 0:
-		if q.InLen-q.BodyOff < uint64(q.Head.ContentLength) {
-			c.unread = true
-			return false
-		}
-		c.bodyEnd = q.BodyOff + uint64(q.Head.ContentLength)
-		return true
-	}
-	c.bodyEnd = q.BodyOff
-	return true
-}
-
 // run calls the application on this Python thread, then writes.
 func (r *Reactor) run(th *thread, c *Conn) step {
 	q := c.req
@@ -342,16 +217,7 @@ func (r *Reactor) run(th *thread, c *Conn) step {
 		}
 		q.Result, q.Status = ResultError, 503
 	}
-	if q.Result == ResultError {
-		r.h.Failed(c, q)
-	}
-	if q.Result == ResultCut || q.Aborted != 0 {
-		q.KeepAlive = 0
-	}
-	if c.bodyEnd == 0 && (q.StreamLeft != 0 || q.Head.Flags&http1.FlagChunked != 0) {
-		q.KeepAlive = 0 // the rest of the body is still on the socket
-		c.unread = true
-	}
+	c.settle(r.h)
 	return r.finish(c)
 }
 
@@ -409,14 +275,7 @@ func (r *Reactor) flush(c *Conn) step {
 		r.mem.Append(q, p.Data)
 		q.FileOff, q.FileLeft = p.Off, p.Len
 	}
-	c.Parts = nil
-	if q.FileFD >= 0 {
-		if !c.Borrowed {
-			syscall.Close(int(q.FileFD))
-		}
-		q.FileFD = -1
-	}
-	c.Borrowed = false
+	c.dropFile()
 	return r.complete(c)
 }
 
@@ -467,21 +326,7 @@ func (r *Reactor) complete(c *Conn) step {
 		c.arm(r.now(), lingerTime)
 		return needInput
 	}
-	left := q.InLen - c.bodyEnd
-	if left > 0 {
-		b := q.inBuf()
-		copy(b, b[c.bodyEnd:q.InLen])
-	}
-	q.InLen = left
-	c.phase = phIdle
-	if q.InCap > inKeep {
-		q.In = r.mem.Realloc(q.In, uintptr(max(inStart, left)))
-		q.InCap = max(inStart, left)
-	}
-	if q.OutCap > inKeep {
-		q.Out = r.mem.Realloc(q.Out, outStart)
-		q.OutCap = outStart
-	}
+	left := c.next(&r.mem)
 	if r.draining.Load() {
 		r.leave(c)
 		return gone

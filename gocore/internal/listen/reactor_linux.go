@@ -223,7 +223,7 @@ func (r *Reactor) Adopt(fd int, pending []byte) error {
 	if len(pending) > 0 {
 		r.need(c)
 		q := c.req
-		r.grow(q, uint64(len(pending))+inStart)
+		r.mem.grow(q, uint64(len(pending))+inStart)
 		copy(q.inBuf(), pending)
 		q.InLen = uint64(len(pending))
 	}
@@ -307,11 +307,9 @@ func (r *Reactor) close(c *Conn) {
 	r.track(c.FD, false)
 	syscall.Close(c.FD) // also leaves the epoll set
 	q := c.req
-	c.req = nil
 	if q != nil {
-		if c.Borrowed {
-			q.FileFD = -1
-		}
+		c.dropFile()
+		c.req = nil
 		r.recycle(q)
 	}
 	r.nconn.Add(-1)
@@ -321,19 +319,7 @@ func (r *Reactor) close(c *Conn) {
 
 // recycle returns a request to the pool; mu held.
 func (r *Reactor) recycle(q *Req) {
-	if q.FileFD >= 0 {
-		syscall.Close(int(q.FileFD))
-		q.FileFD = -1
-	}
-	if q.Extra != nil {
-		r.mem.SetExtra(q, nil)
-	}
-	// The structure itself is never freed: the monitor may still look at it.
-	q.InLen, q.OutLen, q.OutOff = 0, 0, 0
-	if len(r.pool) >= keepReqs || q.InCap > inKeep || q.OutCap > inKeep {
-		q.In, q.InCap = r.mem.Realloc(q.In, inStart), inStart
-		q.Out, q.OutCap = r.mem.Realloc(q.Out, outStart), outStart
-	}
+	r.mem.clear(q, len(r.pool) < keepReqs)
 	r.pool = append(r.pool, q)
 }
 
@@ -350,27 +336,9 @@ func (r *Reactor) need(c *Conn) {
 	}
 	r.mu.Unlock()
 	if q == nil {
-		q = (*Req)(r.mem.Alloc(SizeofReq))
-		q.In = r.mem.Alloc(inStart)
-		q.InCap = inStart
-		q.Out = r.mem.Alloc(outStart)
-		q.OutCap = outStart
-		q.FileFD = -1
+		q = r.mem.newReq()
 	}
-	c.req = q
-	q.FD = int32(c.FD)
-	q.ConnID = c.ID
-	q.IOTimeoutMs = int32(c.Settings.IO / time.Millisecond)
-	setAddr(&q.Remote, &q.RemotePort, c.Remote)
-	setAddr(&q.Local, &q.LocalPort, c.Local)
-}
-
-func (r *Reactor) grow(q *Req, n uint64) {
-	if q.InCap >= n {
-		return
-	}
-	q.In = r.mem.Realloc(q.In, uintptr(n))
-	q.InCap = n
+	c.bind(q)
 }
 
 // janitor ends connections whose time is over by shutting their socket down:

@@ -9,7 +9,6 @@ package listen
 import (
 	"runtime/debug"
 	"sync/atomic"
-	"syscall"
 
 	"modwsgi/gocore/internal/http1"
 )
@@ -45,10 +44,7 @@ func apologize(h Handler, mem *Memory, f reporter, c *Conn) bool {
 	if c.phase == phRun && q.Status != 0 && q.Result != ResultError { // Python has committed a head
 		return false
 	}
-	if q.FileFD >= 0 {
-		syscall.Close(int(q.FileFD))
-		q.FileFD, q.FileLeft = -1, 0
-	}
+	c.dropFile()
 	atomic.StoreUint32(&q.Streaming, 0)
 	q.OutOff, q.OutLen, q.SentBody, q.StatusOverride, q.KeepAlive = 0, 0, 0, 0, 0
 	q.Status, q.Result = 500, ResultError

@@ -1,3 +1,5 @@
+//go:build !netconn
+
 // The source that Linux serves plaintext HTTP/1 with.
 package listen
 

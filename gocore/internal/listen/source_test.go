@@ -64,6 +64,9 @@ func each(t *testing.T, test func(t *testing.T, open opener)) {
 	}
 }
 
+// bigSize is more than socket buffers take.
+const bigSize = 8 << 20
+
 type opener func(Config) (Source, error)
 
 type fakeApp struct {
@@ -77,6 +80,7 @@ type fakeApp struct {
 	badOpens atomic.Int32 // so many connections panic in Open
 	mu       sync.Mutex
 	panics   []string // what was reported
+	file     *os.File // /file sends it from its second byte on
 }
 
 func (f *fakeApp) Open(c *Conn) {
@@ -97,6 +101,14 @@ func (f *fakeApp) Route(c *Conn, q *Req) Action {
 	switch path := string(q.Bytes(q.Head.Path)); {
 	case strings.HasPrefix(path, "/static"):
 		f.answer(q, 200, "static")
+		return Respond
+	case path == "/file":
+		fd, err := syscall.Dup(int(f.file.Fd()))
+		if err != nil {
+			panic(err)
+		}
+		q.FileFD, q.FileOff, q.FileLeft = int32(fd), 1, bigSize
+		f.mem.Append(q, fmt.Appendf(nil, "HTTP/1.1 200 X\r\nContent-Length: %d\r\n\r\n", bigSize))
 		return Respond
 	case path == "/panic-route":
 		f.mem.Append(q, []byte("half a resp"))
@@ -162,6 +174,10 @@ func (f *fakeApp) Run(c *Conn, q *Req) bool {
 	}
 	if path == "/error" || path == "/panic-failed" {
 		q.Result, q.Status = ResultError, 500
+		return true
+	}
+	if path == "/big" {
+		f.answer(q, 200, strings.Repeat("b", bigSize))
 		return true
 	}
 	body := q.Input()[q.BodyOff : q.BodyOff+q.BodyLen]
@@ -380,119 +396,104 @@ func testManyClientsManyRequests(t *testing.T, open opener) {
 	assert.Eventually(t, func() bool { return r.Connections() == 0 }, 5*time.Second, time.Millisecond)
 }
 
-func TestPanicEndsItsConnectionOnly(t *testing.T) { each(t, testPanicEndsItsConnectionOnly) }
+func TestSlowReaders(t *testing.T) { each(t, testSlowReaders) }
 
-func testPanicEndsItsConnectionOnly(t *testing.T, open opener) {
-	tests := []struct {
-		path, want string
-		panics     []string
-	}{
-		{"/panic-route", "500 X\r\nConnection: close", []string{"route"}},
-		{"/panic-run", "500 X\r\nConnection: close", []string{"run"}},
-		{"/panic-failed", "500 X\r\nConnection: close", []string{"failed"}},
-		{"/panic-bad", "500 Internal Server Error\r\nContent-Length: 0\r\nConnection: close", []string{"run", "bad"}},
-		{"/panic-cut", "", []string{"cut"}},
-		{"/panic-done", "/panic-done:", []string{"done"}},
+// Responses that clients do not read wait without a Python thread.
+func testSlowReaders(t *testing.T, open opener) {
+	file, err := os.Create(t.TempDir() + "/file")
+	require.NoError(t, err)
+	defer file.Close()
+	_, err = file.WriteString("x" + strings.Repeat("b", bigSize))
+	require.NoError(t, err)
+	_, _, addr := open.start(t, 1, func(f *fakeApp) { f.file = file })
+	var conns []net.Conn
+	for i := range 6 {
+		c, err := net.Dial("tcp", addr)
+		require.NoError(t, err)
+		defer c.Close()
+		path := []string{"/big", "/file"}[i%2]
+		_, err = io.WriteString(c, "GET "+path+" HTTP/1.1\r\nHost: x\r\n\r\nGET /next HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n")
+		require.NoError(t, err)
+		conns = append(conns, c)
 	}
-	r, f, addr := open.start(t, 2, nil)
-	for _, tt := range tests {
-		t.Run(tt.path[1:], func(t *testing.T) {
-			for range 5 { // more often than there are threads
-				got := exchange(t, addr, "GET "+tt.path+" HTTP/1.1\r\nHost: x\r\n\r\nGET /next HTTP/1.1\r\nHost: x\r\n\r\n")
-				if tt.want == "" {
-					assert.Empty(t, got)
-				} else {
-					assert.Contains(t, got, tt.want)
-				}
-				assert.NotContains(t, got, "half")
-				assert.NotContains(t, got, "/next", "the connection ends with the panic")
-				f.mu.Lock()
-				assert.Equal(t, tt.panics, f.panics)
-				f.panics = nil
-				f.mu.Unlock()
-			}
-			got := exchange(t, addr, "GET /a HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n")
-			assert.Contains(t, got, "/a:")
-		})
+	got := exchange(t, addr, "GET /a HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n")
+	assert.Contains(t, got, "/a:")
+	for _, c := range conns {
+		b := bufio.NewReader(c)
+		res, err := http.ReadResponse(b, nil)
+		require.NoError(t, err)
+		body, err := io.ReadAll(res.Body)
+		require.NoError(t, err)
+		assert.Equal(t, bigSize, len(body))
+		assert.Equal(t, bigSize, strings.Count(string(body), "b"))
+		rest, err := io.ReadAll(b)
+		require.NoError(t, err)
+		assert.Contains(t, string(rest), "/next:", "the connection goes on after a slow response")
 	}
-	f.badOpens.Store(1)
-	assert.Empty(t, exchange(t, addr, ""))
-	assert.Contains(t, exchange(t, addr, "GET /a HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n"), "/a:")
-	assert.Eventually(t, func() bool { return r.Connections() == 0 && r.Running() == 0 }, 5*time.Second, time.Millisecond)
-	close(f.release)
-	var wg sync.WaitGroup
-	for range 2 { // both threads are still there
-		wg.Go(func() { exchange(t, addr, "GET /wait HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n") })
-	}
-	wg.Wait()
 }
 
-// drip sends rest in pieces of n bytes, one every gap, until all is sent or the
-// server has answered; it returns the answer.
-func drip(t *testing.T, addr, first, rest string, n int, gap time.Duration) string {
-	t.Helper()
+func TestReaderThatStopsIsCutOff(t *testing.T) { each(t, testReaderThatStopsIsCutOff) }
+
+func testReaderThatStopsIsCutOff(t *testing.T, open opener) {
+	r, f, addr := open.start(t, 1, func(f *fakeApp) { f.settings.IO = 100 * time.Millisecond })
 	c, err := net.Dial("tcp", addr)
 	require.NoError(t, err)
 	defer c.Close()
-	_, err = io.WriteString(c, first)
+	_, err = io.WriteString(c, "GET /big HTTP/1.1\r\nHost: x\r\n\r\n")
 	require.NoError(t, err)
-	answer := make(chan string, 1)
-	go func() {
-		c.SetReadDeadline(time.Now().Add(20 * time.Second))
-		b, _ := io.ReadAll(c)
-		answer <- string(b)
-	}()
-	for len(rest) > 0 {
-		select {
-		case a := <-answer:
-			return a
-		case <-time.After(gap):
-		}
-		k := min(n, len(rest))
-		if _, err := io.WriteString(c, rest[:k]); err != nil {
-			break
-		}
-		rest = rest[k:]
-	}
-	return <-answer
+	assert.Eventually(t, func() bool { return f.done.Load() == 1 && r.Connections() == 0 }, 10*time.Second, 10*time.Millisecond)
 }
 
-func TestReadRates(t *testing.T) { each(t, testReadRates) }
+func TestMoreConnectionsThanBuffers(t *testing.T) { each(t, testMoreConnectionsThanBuffers) }
 
-func testReadRates(t *testing.T, open opener) {
-	const second, tenth = time.Second, 100 * time.Millisecond
-	head := "GET /a HTTP/1.1\r\nHost: x\r\nConnection: close\r\nX: "
-	post := func(n int) string {
-		return fmt.Sprintf("POST /p HTTP/1.1\r\nHost: x\r\nConnection: close\r\nContent-Length: %d\r\n\r\n", n)
+// Idle connections above keepReqs give their buffers back and get others.
+func testMoreConnectionsThanBuffers(t *testing.T, open opener) {
+	r, _, addr := open.start(t, 2, func(f *fakeApp) {
+		f.settings.Header, f.settings.KeepAlive = time.Minute, time.Minute
+	})
+	var conns []net.Conn
+	for range keepReqs + 20 {
+		c, err := net.Dial("tcp", addr)
+		require.NoError(t, err)
+		defer c.Close()
+		conns = append(conns, c)
 	}
-	// 10 bytes each tenth: two seconds, or more than any test waits
-	some, much := strings.Repeat("x", 200), strings.Repeat("x", 2000)
-	tests := []struct {
-		name        string
-		set         func(s *Settings)
-		first, rest string
-		want        string
-	}{
-		{"head earns time", func(s *Settings) { s.Header, s.HeaderRate = second, 10 }, head, some + "\r\n\r\n", "200 X"},
-		{"head does not earn enough", func(s *Settings) { s.Header, s.HeaderRate = second, 500 }, head, much, "408 X"},
-		{"head without rate", func(s *Settings) { s.Header = second }, head, much, "408 X"},
-		{"head to its maximum", func(s *Settings) { s.Header, s.HeaderRate, s.HeaderMax = second, 10, 2*second }, head, much, "408 X"},
-		{"head bound by Timeout only", func(s *Settings) { s.Header, s.IO = 0, second }, head, some + "\r\n\r\n", "200 X"},
-		{"silent head bound by Timeout", func(s *Settings) { s.Header, s.IO = 0, second }, head, "", "408 X"},
-		{"body earns time", func(s *Settings) { s.Body, s.BodyRate = second, 10 }, post(200), some, "200 X"},
-		{"body does not earn enough", func(s *Settings) { s.Body, s.BodyRate = second, 500 }, post(2000), much, "408 X"},
-		{"body to its maximum", func(s *Settings) { s.Body, s.BodyRate, s.BodyMax = second, 10, 2*second }, post(2000), much, "408 X"},
-		{"silent body bound by Timeout", func(s *Settings) { s.Body, s.IO = 0, second }, post(2000), "", "408 X"},
-		{"chunk earns time", func(s *Settings) { s.Body, s.BodyRate = second, 10 },
-			"POST /p HTTP/1.1\r\nHost: x\r\nConnection: close\r\nTransfer-Encoding: chunked\r\n\r\nc8\r\n", some + "\r\n0\r\n\r\n", "200 X"},
+	require.Eventually(t, func() bool { return r.Connections() == len(conns) }, 10*time.Second, time.Millisecond)
+	for round := range 2 {
+		for i, c := range conns {
+			_, err := fmt.Fprintf(c, "POST /%d HTTP/1.1\r\nHost: x\r\nContent-Length: 5\r\n\r\n%05d", i, round)
+			require.NoError(t, err)
+		}
+		for i, c := range conns {
+			res, err := http.ReadResponse(bufio.NewReader(c), nil)
+			require.NoError(t, err)
+			body, err := io.ReadAll(res.Body)
+			require.NoError(t, err)
+			assert.Equal(t, fmt.Sprintf("/%d:%05d", i, round), string(body))
+		}
 	}
-	for _, tt := range tests {
-		t.Run(tt.name, func(t *testing.T) {
-			t.Parallel()
-			_, _, addr := open.start(t, 1, func(f *fakeApp) { tt.set(&f.settings) })
-			got := drip(t, addr, tt.first, tt.rest, 10, tenth)
-			assert.Contains(t, got, tt.want)
-			assert.Contains(t, got, "Connection: close")
-		})
-	}
+}
+
+func TestContinue(t *testing.T) { each(t, testContinue) }
+
+func testContinue(t *testing.T, open opener) {
+	_, _, addr := open.start(t, 1, nil)
+	c, err := net.Dial("tcp", addr)
+	require.NoError(t, err)
+	defer c.Close()
+	_, err = io.WriteString(c, "POST /p HTTP/1.1\r\nHost: x\r\nExpect: 100-continue\r\nContent-Length: 2\r\n\r\n")
+	require.NoError(t, err)
+	b := bufio.NewReader(c)
+	line, err := b.ReadString('\n')
+	require.NoError(t, err)
+	assert.Equal(t, "HTTP/1.1 100 Continue\r\n", line)
+	_, err = b.ReadString('\n')
+	require.NoError(t, err)
+	_, err = io.WriteString(c, "hi")
+	require.NoError(t, err)
+	res, err := http.ReadResponse(b, nil)
+	require.NoError(t, err)
+	body, err := io.ReadAll(res.Body)
+	require.NoError(t, err)
+	assert.Equal(t, "/p:hi", string(body))
 }

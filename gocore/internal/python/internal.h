@@ -8,6 +8,15 @@
 #include <Python.h>
 #include "mw.h"
 
+#ifdef __APPLE__
+/* the last c in n bytes, or NULL: GNU and BSD have it, macOS has not */
+static inline void *memrchr(const void *p, int c, size_t n) {
+    const unsigned char *s = p;
+    while (n) if (s[--n] == (unsigned char)c) return (void *)(s + n);
+    return NULL;
+}
+#endif
+
 #if PY_VERSION_HEX < 0x030c0000
 #define Py_T_OBJECT_EX T_OBJECT_EX
 #endif

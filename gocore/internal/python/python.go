@@ -10,7 +10,7 @@ package python
 /*
 #cgo CFLAGS: -std=gnu11 -O2 -Wall -Wno-unused-parameter -fvisibility=hidden
 #cgo linux CFLAGS: -D_GNU_SOURCE
-#cgo darwin LDFLAGS: -undefined dynamic_lookup
+#cgo darwin LDFLAGS: -Wl,-undefined,dynamic_lookup
 #cgo noescape mw_run
 #cgo nocallback mw_run
 #cgo nocallback mw_stale

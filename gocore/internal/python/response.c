@@ -24,6 +24,9 @@
 #ifdef __linux__
 #include <sys/sendfile.h>
 #endif
+#ifndef MSG_NOSIGNAL
+#define MSG_NOSIGNAL 0 /* macOS: the socket has SO_NOSIGPIPE, see listen/sock_bsd.go */
+#endif
 
 #define DIRECT_MIN (32 * 1024)  /* measured: below, a copy is cheaper than leaving the GIL */
 #define OUT_HIGH (64 * 1024)    /* flush a streaming response at this many buffered bytes */

@@ -1,0 +1,408 @@
+//go:build linux || darwin || freebsd
+
+// The second source of requests: a goroutine per connection over net.Conn. It
+// serves where there is no reactor (build tag netconn: on Linux too).
+//
+//	goroutine of a connection | does                                | next
+//	reading                   | waits for a head or body (deadline) | routed; handed over or closed by Drain; closed
+//	deciding                  | Handler.Decide, which may wait      | reading (the body), queued, writing
+//	queued                    | waits for a Python thread           | running
+//	running                   | waits for its Python thread         | writing
+//	writing                   | waits for a slow reader (deadline)  | reading, lingering, closed
+//	lingering                 | discards what still comes           | closed
+//
+// Python threads are locked goroutines that take requests from a channel; they
+// run the application and nothing else, so a thread never waits for a client
+// whose response is complete. While one runs, the C side may use the descriptor
+// directly (input.c, response.c). RawConn.Control keeps it open for that time,
+// and the connection's goroutine, the only one that reads, writes or closes
+// through Go's poller, waits meanwhile: the two are never at it together.
+package listen
+
+import (
+	"errors"
+	"net"
+	"net/netip"
+	"os"
+	"runtime"
+	"sync"
+	"sync/atomic"
+	"syscall"
+	"time"
+	"unsafe"
+
+	"golang.org/x/sys/unix"
+)
+
+// flushGap is how often the blocks of streaming responses are sent while the
+// application goes on.
+const flushGap = time.Millisecond
+
+// NetSource is the Source made of goroutines. Create with NewNet.
+type NetSource struct {
+	h         Handler
+	mem       Memory
+	listeners []net.Listener
+	track     func(fd int, open bool)
+	onStart   func(thread int) error
+	onPanic   reporter
+	threads   []*pyThread
+	jobs      chan *netConn
+	running   atomic.Int32 // requests in the application or in the queue
+	unpark    chan struct{}
+	start     time.Time
+	wall      int64 // start in microseconds since the epoch
+	draining  atomic.Bool
+	handoff   atomic.Bool
+	stop      chan struct{}
+	stopOnce  sync.Once
+	done      chan struct{}
+	doneOnce  sync.Once
+	mu        sync.Mutex // the fields below
+	conns     map[*netConn]struct{}
+	pool      []*Req
+	nextID    uint64
+}
+
+// pyThread is a locked goroutine that runs the application.
+type pyThread struct {
+	id  int
+	cur atomic.Pointer[Req]
+}
+
+// netConn is a connection and what its goroutine needs.
+type netConn struct {
+	*Conn
+	s       *NetSource
+	nc      socket
+	raw     syscall.RawConn
+	result  chan outcome
+	decide  bool   // the Python thread is to call Decide, not Run
+	scratch []byte // for the chunk decoder, made when needed
+}
+
+// outcome is how a request on a Python thread ended.
+type outcome int
+
+const (
+	ranOK      outcome = iota
+	ranAway            // not at all: this process is being replaced
+	ranPanic           // reported already
+	ranStopped         // not at all: the source was stopped
+)
+
+// socket is what the listeners accept: TCP or Unix stream sockets.
+type socket interface {
+	net.Conn
+	syscall.Conn
+	CloseWrite() error
+}
+
+// NewNet prepares the listeners. Nothing is accepted before Start.
+func NewNet(c Config) (*NetSource, error) {
+	s := &NetSource{h: c.Handler, mem: c.Memory, track: c.Track, onStart: c.ThreadStart, onPanic: c.Panic, jobs: make(chan *netConn),
+		unpark: make(chan struct{}, 1), start: time.Now(), stop: make(chan struct{}), done: make(chan struct{}), conns: map[*netConn]struct{}{}}
+	if s.track == nil {
+		s.track = func(int, bool) {}
+	}
+	s.wall = s.start.UnixMicro()
+	s.nextID = uint64(os.Getpid())<<40 ^ uint64(s.start.UnixNano())&0xffffff<<16
+	for i := range max(c.Threads, 1) {
+		s.threads = append(s.threads, &pyThread{id: i + 1})
+	}
+	for _, f := range c.Listeners {
+		l, err := net.FileListener(f) // a duplicate: the file stays the caller's
+		if err != nil {
+			s.closeListeners()
+			return nil, err
+		}
+		s.listeners = append(s.listeners, l)
+		s.trackListener(l, true)
+	}
+	return s, nil
+}
+
+func (s *NetSource) trackListener(l net.Listener, open bool) {
+	if c, ok := l.(syscall.Conn); ok {
+		if raw, err := c.SyscallConn(); err == nil {
+			_ = raw.Control(func(fd uintptr) { s.track(int(fd), open) }) // it is open
+		}
+	}
+}
+
+func (s *NetSource) closeListeners() {
+	for _, l := range s.listeners {
+		s.trackListener(l, false)
+		_ = l.Close() // the socket itself is the supervisor's
+	}
+}
+
+// Start implements Source.
+func (s *NetSource) Start() error {
+	if n := runtime.NumCPU() + len(s.threads) + 4; runtime.GOMAXPROCS(0) < n {
+		runtime.GOMAXPROCS(n) // a thread blocked in C keeps its P for a while
+	}
+	errs := make(chan error, len(s.threads))
+	for _, th := range s.threads {
+		go s.python(th, errs)
+	}
+	var first error
+	for range s.threads {
+		if err := <-errs; err != nil && first == nil {
+			first = err
+		}
+	}
+	if first != nil {
+		s.Stop()
+		return first
+	}
+	go s.flusher()
+	for _, l := range s.listeners {
+		go s.accept(l)
+	}
+	return nil
+}
+
+// python is a Python thread.
+func (s *NetSource) python(th *pyThread, started chan<- error) {
+	runtime.LockOSThread() // for good: the thread has a Python thread state
+	var err error
+	if s.onStart != nil {
+		err = s.onStart(th.id)
+	}
+	started <- err
+	if err != nil {
+		return
+	}
+	for {
+		select {
+		case n := <-s.jobs:
+			n.result <- s.call(th, n)
+		case <-s.stop:
+			return
+		}
+	}
+}
+
+// call runs one request on a Python thread.
+func (s *NetSource) call(th *pyThread, n *netConn) (o outcome) {
+	c := n.Conn
+	defer func() {
+		th.cur.Store(nil)
+		if v := recover(); v != nil {
+			s.onPanic.report(c, v)
+			o = ranPanic
+		}
+	}()
+	atomic.StoreUint32(&c.req.Phase, 0)
+	if n.decide {
+		c.action = s.h.Decide(c, c.req, true)
+		return ranOK
+	}
+	th.cur.Store(c.req)
+	if !s.h.Run(c, c.req) {
+		return ranAway
+	}
+	return ranOK
+}
+
+// flusher sends what streaming applications have buffered so far. It sleeps
+// while nothing runs.
+func (s *NetSource) flusher() {
+	for {
+		if s.running.Load() == 0 {
+			select {
+			case <-s.unpark:
+			case <-s.stop:
+				return
+			}
+		}
+		time.Sleep(flushGap)
+		for _, th := range s.threads {
+			if q := th.cur.Load(); q != nil && atomic.LoadUint32(&q.Streaming) != 0 {
+				flushStream(q)
+			}
+		}
+	}
+}
+
+// flushStream sends without waiting. The lock keeps the application's thread
+// away; Streaming under the lock tells that the descriptor is still in use.
+func flushStream(q *Req) {
+	if !atomic.CompareAndSwapUint32(&q.OutLock, 0, 1) {
+		return
+	}
+	if atomic.LoadUint32(&q.Streaming) != 0 && q.OutLen > q.OutOff && q.Aborted == 0 {
+		p := unsafe.Slice((*byte)(q.Out), int(q.OutLen))[q.OutOff:]
+		if n, err := unix.SendmsgN(int(q.FD), p, nil, nil, sendFlags); err == nil {
+			q.OutOff += uint64(n)
+			q.Sent += uint64(n)
+			if q.OutOff == q.OutLen {
+				q.OutOff, q.OutLen = 0, 0
+			}
+		}
+	}
+	atomic.StoreUint32(&q.OutLock, 0)
+}
+
+func (s *NetSource) accept(l net.Listener) {
+	for {
+		nc, err := l.Accept()
+		switch {
+		case err == nil:
+			if s.draining.Load() && !s.handoff.Load() {
+				_ = nc.Close() // nobody has read from it
+				continue
+			}
+			_ = s.take(nc.(socket), nil) // the handler's panic was reported
+		case errors.Is(err, net.ErrClosed):
+			return
+		default:
+			time.Sleep(10 * time.Millisecond) // no descriptors left, for the most part: do not spin
+		}
+	}
+}
+
+// Adopt implements Source.
+func (s *NetSource) Adopt(fd int, pending []byte) error {
+	f := os.NewFile(uintptr(fd), "connection")
+	defer f.Close()
+	nc, err := net.FileConn(f)
+	if err != nil {
+		return err
+	}
+	sock, ok := nc.(socket)
+	if !ok {
+		_ = nc.Close() // it was no connection
+		return errors.New("adopt connection: not a stream socket")
+	}
+	return s.take(sock, pending)
+}
+
+// take starts the goroutine of a connection.
+func (s *NetSource) take(nc socket, pending []byte) error {
+	raw, err := nc.SyscallConn()
+	if err != nil {
+		_ = nc.Close() // already
+		return err
+	}
+	c := &Conn{Local: addrPort(nc.LocalAddr()), Remote: addrPort(nc.RemoteAddr())}
+	n := &netConn{Conn: c, s: s, nc: nc, raw: raw, result: make(chan outcome, 1)}
+	_ = raw.Control(func(fd uintptr) { // it is open
+		c.FD = int(fd)
+		prepare(c.FD)
+	})
+	if !opened(s.h, s.onPanic, c) {
+		_ = nc.Close() // nothing was sent
+		return errors.New("open connection: the handler panicked")
+	}
+	s.track(c.FD, true)
+	s.mu.Lock()
+	s.nextID++
+	c.ID = s.nextID
+	s.conns[n] = struct{}{}
+	s.mu.Unlock()
+	c.stage(s.now(), c.Settings.Header)
+	if len(pending) > 0 {
+		n.need()
+		s.mem.grow(c.req, uint64(len(pending))+inStart)
+		copy(c.req.inBuf(), pending)
+		c.req.InLen = uint64(len(pending))
+	}
+	go n.serve()
+	return nil
+}
+
+func addrPort(a net.Addr) netip.AddrPort {
+	if t, ok := a.(*net.TCPAddr); ok {
+		p := t.AddrPort()
+		return netip.AddrPortFrom(p.Addr().Unmap().WithZone(""), p.Port())
+	}
+	return netip.AddrPort{}
+}
+
+func (s *NetSource) now() int64 { return int64(time.Since(s.start)) + 1 }
+
+// Done implements Source.
+func (s *NetSource) Done() <-chan struct{} { return s.done }
+
+// Connections implements Source.
+func (s *NetSource) Connections() int {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return len(s.conns)
+}
+
+// Running implements Source.
+func (s *NetSource) Running() int { return int(s.running.Load()) }
+
+// Stop implements Source.
+func (s *NetSource) Stop() { s.stopOnce.Do(func() { close(s.stop) }) }
+
+// Drain implements Source.
+func (s *NetSource) Drain(handoff bool) {
+	s.handoff.Store(handoff)
+	if s.draining.Swap(true) {
+		return
+	}
+	s.closeListeners()
+	s.mu.Lock()
+	for n := range s.conns { // whoever waits for a request looks at draining again
+		_ = n.nc.SetReadDeadline(time.Unix(1, 0)) // fails on a closed one only
+	}
+	s.mu.Unlock()
+	s.checkDone()
+}
+
+func (s *NetSource) checkDone() {
+	if s.draining.Load() && s.Connections() == 0 {
+		s.doneOnce.Do(func() { close(s.done) })
+	}
+}
+
+// need makes sure that the connection has a request structure.
+func (n *netConn) need() {
+	if n.req != nil {
+		return
+	}
+	s := n.s
+	s.mu.Lock()
+	var q *Req
+	if k := len(s.pool); k > 0 {
+		q = s.pool[k-1]
+		s.pool = s.pool[:k-1]
+	}
+	s.mu.Unlock()
+	if q == nil {
+		q = s.mem.newReq()
+	}
+	n.bind(q)
+}
+
+// lend gives the request structure back; mu held.
+func (n *netConn) lend() {
+	if q := n.req; q != nil {
+		n.dropFile()
+		n.req = nil
+		n.s.mem.clear(q, len(n.s.pool) < keepReqs)
+		n.s.pool = append(n.s.pool, q)
+	}
+}
+
+// close ends the connection: its goroutine's last act.
+func (n *netConn) close() {
+	s := n.s
+	s.track(n.FD, false)
+	_ = n.nc.Close() // what was not sent cannot be sent any more
+	s.mu.Lock()
+	n.lend()
+	delete(s.conns, n)
+	s.mu.Unlock()
+	s.checkDone()
+}
+
+var (
+	_ Source = (*NetSource)(nil)
+	_ socket = (*net.TCPConn)(nil)
+	_ socket = (*net.UnixConn)(nil)
+)
