@@ -86,8 +86,6 @@ var catalogue = []catalogueRow{
 	// content
 	{module: "dir", names: "DirectoryIndex DirectorySlash DirectoryCheckHandler DirectoryIndexRedirect", why: "directories have no index page"},
 	{module: "dir", names: "FallbackResource", refuse: true, harmless: argIs(0, "disabled"), why: "requests would not reach the resource"},
-	{module: "autoindex", names: "IndexOptions IndexIgnore IndexIgnoreReset IndexOrderDefault IndexStyleSheet IndexHeadInsert HeaderName ReadmeName AddIcon AddIconByType " +
-		"AddIconByEncoding AddAlt AddAltByType AddAltByEncoding AddDescription DefaultIcon", why: "directories are not listed"},
 	{module: "mime", names: "TypesConfig AddType AddEncoding AddLanguage AddCharset DefaultLanguage RemoveType RemoveEncoding RemoveLanguage RemoveCharset " +
 		"AddInputFilter AddOutputFilter RemoveInputFilter RemoveOutputFilter ModMimeUsePathInfo", why: "files keep the built-in types"},
 	{module: "mime", names: "AddHandler RemoveHandler", refuse: true, why: "files would be served as they are instead of being run"},

@@ -177,21 +177,28 @@ func (r *Request) builtin(status int) *Outcome {
 	if first := r.failedDocument(status); first != "" {
 		fmt.Fprintf(&b, "<p>The page that was configured for this error could not be shown.</p>\n")
 	}
-	switch sig := strings.ToLower(r.m.core.ServerSignature.V); sig {
-	case "on", "email":
-		name := html.EscapeString(r.Host.ServerName)
-		if a := r.Host.ServerAdmin; sig == "email" && a != "" {
-			if !strings.Contains(a, ":") {
-				a = "mailto:" + a
-			}
-			name = `<a href="` + html.EscapeString(a) + `">` + name + "</a>"
-		}
-		fmt.Fprintf(&b, "<hr>\n<address>%s Server at %s Port %d</address>\n", html.EscapeString(r.Host.server.Software), name, r.Host.ServerPort)
-	}
+	b.WriteString(r.Signature())
 	b.WriteString("</body></html>\n")
 	out.Header = append(out.Header, Field{"Content-Type", "text/html; charset=utf-8"})
 	out.Body = []byte(b.String())
 	return out
+}
+
+// Signature is the line below pages that the server makes, as ServerSignature
+// says.
+func (r *Request) Signature() string {
+	sig := strings.ToLower(r.m.core.ServerSignature.V)
+	if sig != "on" && sig != "email" {
+		return ""
+	}
+	name := html.EscapeString(r.Host.ServerName)
+	if a := r.Host.ServerAdmin; sig == "email" && a != "" {
+		if !strings.Contains(a, ":") {
+			a = "mailto:" + a
+		}
+		name = `<a href="` + html.EscapeString(a) + `">` + name + "</a>"
+	}
+	return fmt.Sprintf("<hr>\n<address>%s Server at %s Port %d</address>\n", html.EscapeString(r.Host.server.Software), name, r.Host.ServerPort)
 }
 
 // failedDocument tells whether r is an error document that failed itself.

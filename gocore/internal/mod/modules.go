@@ -14,6 +14,7 @@ import (
 	"modwsgi/gocore/internal/mod/authzcore"
 	"modwsgi/gocore/internal/mod/authzhost"
 	"modwsgi/gocore/internal/mod/authzuser"
+	"modwsgi/gocore/internal/mod/autoindex"
 	"modwsgi/gocore/internal/mod/core"
 	"modwsgi/gocore/internal/mod/dir"
 	"modwsgi/gocore/internal/mod/env"
@@ -50,5 +51,6 @@ var All = []httpd.AnyModule{
 	dir.Module,
 	wsgi.Module,
 	logconfig.Module,
+	autoindex.Module,
 	static.Module,
 }
