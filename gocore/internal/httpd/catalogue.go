@@ -91,7 +91,6 @@ var catalogue = []catalogueRow{
 	{module: "mime", names: "AddHandler RemoveHandler", refuse: true, why: "files would be served as they are instead of being run"},
 	{module: "mime", names: "MultiviewsMatch", why: "names are not completed"},
 	{module: "mime_magic", names: "MimeMagicFile", why: "types are not guessed"},
-	{module: "negotiation", names: "LanguagePriority ForceLanguagePriority CacheNegotiatedDocs", why: "variants are not chosen"},
 	{module: "actions", names: "Action Script", refuse: true, why: "files would be served as they are instead of being run"},
 	{module: "cgi", names: "CGIScriptTimeout CGIDScriptTimeout ScriptSock ScriptLog ScriptLogBuffer ScriptLogLength", why: "there are no CGI programs"},
 	{module: "userdir", names: "UserDir", why: "users have no pages"},

@@ -177,6 +177,9 @@ func (r *Request) builtin(status int) *Outcome {
 	if first := r.failedDocument(status); first != "" {
 		fmt.Fprintf(&b, "<p>The page that was configured for this error could not be shown.</p>\n")
 	}
+	if list := r.Notes[NoteVariants]; status == 300 || status == 406 {
+		b.WriteString(list)
+	}
 	b.WriteString(r.Signature())
 	b.WriteString("</body></html>\n")
 	out.Header = append(out.Header, Field{"Content-Type", "text/html; charset=utf-8"})
@@ -211,9 +214,17 @@ func (r *Request) failedDocument(status int) string {
 	return ""
 }
 
+// NoteVariants is the note with which mod_negotiation leaves the list of variants,
+// as markup, for the pages of 300 and 406.
+const NoteVariants = "variant-list"
+
 // explain is one sentence about a status for people who see the page.
 func explain(status int) string {
 	switch status {
+	case 300:
+		return "There are several documents at this address."
+	case 406:
+		return "None of the documents at this address is of a kind that your browser accepts."
 	case 301, 302, 303, 307, 308:
 		return "The document is at another address."
 	case 400:

@@ -20,6 +20,7 @@ import (
 	"modwsgi/gocore/internal/mod/env"
 	"modwsgi/gocore/internal/mod/logconfig"
 	"modwsgi/gocore/internal/mod/mime"
+	"modwsgi/gocore/internal/mod/negotiation"
 	"modwsgi/gocore/internal/mod/reqtimeout"
 	"modwsgi/gocore/internal/mod/so"
 	"modwsgi/gocore/internal/mod/static"
@@ -47,6 +48,7 @@ var All = []httpd.AnyModule{
 	authn.Module, // after the schemes: what none of them took up is an error
 	alias.Module,
 	env.Module,
+	negotiation.Module,
 	mime.Module,
 	dir.Module,
 	wsgi.Module,

@@ -169,7 +169,7 @@ func addLanguage(k *httpd.Cmd, c *Config) error {
 }
 
 func addCharset(k *httpd.Cmd, c *Config) error {
-	return each(k, c, func(m *mapping) { m.charset = k.Arg(0) })
+	return each(k, c, func(m *mapping) { m.charset = strings.ToLower(k.Arg(0)) })
 }
 
 func addHandler(k *httpd.Cmd, c *Config) error {
@@ -283,9 +283,10 @@ func (c *Config) Describe(name string) Facts {
 			f.Encoding += m.encoding
 		}
 		if m.handler != "" {
-			f.Handler, known = m.handler, true
+			f.Handler = m.handler
+			known = known || c.multiviews("handlers")
 		}
-		if !known {
+		if !known && !c.multiviews("any") {
 			f.Unknown = append(f.Unknown, ext)
 		}
 	}
@@ -294,6 +295,9 @@ func (c *Config) Describe(name string) Facts {
 	}
 	return f
 }
+
+// multiviews says that MultiviewsMatch has the word.
+func (c *Config) multiviews(word string) bool { return slices.Contains(c.Multiviews.V, word) }
 
 // findType is the type phase. It looks at the name whether or not the file
 // exists: a handler may make the resource. Directories have no extensions.

@@ -45,16 +45,20 @@ func TestDescribe(t *testing.T) {
 		{".htaccess", Facts{Unknown: []string{"htaccess"}}},
 		{"a.thing", Facts{Type: "application/x-thing", Unknown: []string{"a"}}},
 		{"a.html.thingy", Facts{Type: "application/x-thing", Unknown: []string{"a"}}},
-		{"a.html.fr.de.utf8", Facts{Type: "text/html", Charset: "UTF-8", Languages: []string{"fr", "de"}, Unknown: []string{"a"}}},
+		{"a.html.fr.de.utf8", Facts{Type: "text/html", Charset: "utf-8", Languages: []string{"fr", "de"}, Unknown: []string{"a"}}},
 		{"a.html.bak", Facts{Type: "text/html", Unknown: []string{"a", "bak"}}},
-		{"app.wsgi", Facts{Handler: "wsgi-script", Unknown: []string{"app"}}},
-		{"app.py.txt", Facts{Type: "text/plain", Handler: "wsgi-script", Unknown: []string{"app"}}},
+		{"app.wsgi", Facts{Handler: "wsgi-script", Unknown: []string{"app", "wsgi"}}},
+		{"app.py.txt", Facts{Type: "text/plain", Handler: "wsgi-script", Unknown: []string{"app", "py"}}},
 		{"a..css.", Facts{Type: "text/css", Unknown: []string{"a"}}},
 		{"a.tar.bz2", Facts{Type: "application/x-bzip2", Unknown: []string{"a"}}},
 		{"a.txt.uu.gz", Facts{Type: "text/plain", Encoding: "x-uu, x-gzip", Unknown: []string{"a"}}},
 	} {
 		assert.Equal(t, x.want, c.Describe(x.name), x.name)
 	}
+	apply(t, c, "MultiviewsMatch", "Handlers")
+	assert.Equal(t, []string{"app"}, c.Describe("app.wsgi").Unknown)
+	apply(t, c, "MultiviewsMatch", "Any")
+	assert.Equal(t, []string{"app"}, c.Describe("app.wsgi.bak").Unknown)
 	apply(t, c, "DefaultLanguage", "en")
 	assert.Equal(t, []string{"en"}, c.Describe("a.html").Languages)
 	assert.Equal(t, []string{"fr"}, c.Describe("a.html.fr").Languages)

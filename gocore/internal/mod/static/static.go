@@ -282,7 +282,7 @@ func contentType(r *httpd.Request) string {
 	if charset == "" {
 		return t
 	}
-	return fmt.Sprintf("%s;charset=%s", t, charset)
+	return fmt.Sprintf("%s; charset=%s", t, charset)
 }
 
 // knownMethod lists the methods that Apache knows: 405 for them, 501 for what
