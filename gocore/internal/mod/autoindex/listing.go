@@ -36,6 +36,10 @@ type listing struct {
 	query   string // to keep in links that sort: F, V and P
 }
 
+// manyFiles is the size of a directory whose listing is no work for the thread
+// that serves all connections.
+const manyFiles = 50
+
 // titleMax is how much of a page is searched for its title, bytes.
 const titleMax = 4096
 
@@ -46,6 +50,9 @@ func (c *Config) list(r *httpd.Request) (*listing, error) {
 	names, err := os.ReadDir(r.Filename)
 	if err != nil {
 		return nil, err
+	}
+	if len(names) > manyFiles {
+		r.Need(httpd.OnWorker)
 	}
 	if r.URI != "/" {
 		up := entry{name: "../", parent: true, dir: true}

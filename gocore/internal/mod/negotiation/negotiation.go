@@ -30,6 +30,10 @@ type Config struct {
 // forcePriorities says when LanguagePriority decides.
 type forcePriorities struct{ prefer, fallback bool }
 
+// manyFiles is the size of a directory whose search is no work for the thread
+// that serves all connections.
+const manyFiles = 200
+
 const (
 	mapHandler = "type-map"
 	mapType    = "application/x-type-map"
@@ -119,6 +123,9 @@ func multiviews(r *httpd.Request, c *Config) httpd.Status {
 			return http.StatusForbidden
 		}
 		return httpd.Declined
+	}
+	if len(list) > manyFiles {
+		r.Need(httpd.OnWorker)
 	}
 	r.Varies()
 	var variants []*variant
