@@ -99,7 +99,8 @@ func fakeServer(file string) int {
 }
 
 // fakeWorker is the worker process. Modes: "" well behaved; "nostart" exits
-// before it is ready; "slow" gets ready late; "stubborn" ignores 'T' and SIGTERM.
+// before it is ready; "slow" gets ready late; "stubborn" ignores 'T' and SIGTERM;
+// "deaf": the first second process dies of its first frame without reading it.
 func fakeWorker() {
 	check := func(err error) {
 		if err != nil {
@@ -130,6 +131,13 @@ func fakeWorker() {
 		time.Sleep(400 * time.Millisecond)
 	case "stubborn":
 		signal.Ignore(syscall.SIGTERM)
+	}
+	if marker := os.Getenv(confEnv) + ".deaf"; mode == "deaf" && cfg.ProcessNum == 1 {
+		if f, err := os.OpenFile(marker, os.O_CREATE|os.O_EXCL, 0o600); err == nil {
+			_ = f.Close()
+			check(conn.Send(&Frame{Type: FrameReady}))
+			dieUnread(conn)
+		}
 	}
 	signal.Ignore(syscall.SIGINT)
 	var ls []net.Listener
@@ -217,6 +225,7 @@ func fakeWorker() {
 		check(err)
 		switch f.Type {
 		case FrameHandoff:
+			send(Frame{Type: FrameTaken})
 			nf := os.NewFile(uintptr(f.FDs[0]), "handed")
 			c, err := net.FileConn(nf)
 			check(err)
@@ -242,6 +251,22 @@ func fakeWorker() {
 			}
 		}
 	}
+}
+
+// dieUnread waits for a frame and kills the process with the frame unread.
+func dieUnread(conn *Conn) {
+	raw, err := conn.c.SyscallConn()
+	if err == nil {
+		err = raw.Control(func(fd uintptr) {
+			p := []unix.PollFd{{Fd: int32(fd), Events: unix.POLLIN}}
+			for n := 0; n == 0; {
+				n, _ = unix.Poll(p, 1000)
+			}
+		})
+	}
+	fmt.Fprintln(os.Stderr, "fake worker: dies with a frame unread", err)
+	_ = unix.Kill(os.Getpid(), unix.SIGKILL)
+	select {}
 }
 
 // server is a supervisor in a process of its own.

@@ -63,11 +63,13 @@ type slot struct {
 }
 
 // outbox is the queue of frames to one child, so that a child that does not
-// read never blocks the supervisor.
+// read never blocks the supervisor. A connection that was sent is kept until
+// the child says that it has it: a child that dies first leaves it to the next.
 type outbox struct {
 	mu     sync.Mutex
 	wake   *sync.Cond
 	queue  []Frame
+	sent   []Frame // hand-overs not acknowledged
 	closed bool
 }
 
@@ -91,8 +93,30 @@ func (o *outbox) close() {
 	o.wake.Signal()
 }
 
+// taken drops the oldest hand-over that was sent; false: there is none.
+func (o *outbox) taken() bool {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	if len(o.sent) == 0 {
+		return false
+	}
+	o.sent[0].CloseFDs()
+	o.sent[0] = Frame{}
+	o.sent = o.sent[1:]
+	return true
+}
+
+// rest takes what the child did not get, in order. For the end of the child.
+func (o *outbox) rest() []Frame {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	all := append(o.sent, o.queue...)
+	o.sent, o.queue = nil, nil
+	return all
+}
+
 // run sends until the box is closed or the channel fails. What could not be
-// sent stays in the queue.
+// sent is left to rest.
 func (o *outbox) run(conn *Conn) {
 	o.mu.Lock()
 	defer o.mu.Unlock()
@@ -104,14 +128,16 @@ func (o *outbox) run(conn *Conn) {
 			return
 		}
 		f := o.queue[0]
+		o.queue = o.queue[1:]
+		if f.Type == FrameHandoff {
+			o.sent = append(o.sent, f) // before the answer can come
+		}
 		o.mu.Unlock()
 		err := conn.Send(&f)
 		o.mu.Lock()
 		if err != nil {
 			return
 		}
-		o.queue = o.queue[1:]
-		f.CloseFDs() // the kernel holds its own reference while they travel
 	}
 }
 
@@ -352,6 +378,10 @@ func (s *supervisor) frame(c *child, f Frame) {
 		s.succeed(sl)
 	case FrameHandoff:
 		s.route(c, f)
+	case FrameTaken:
+		if !c.out.taken() {
+			s.log.printf("mpm", levelError, "%s (pid %d) acknowledged a connection that it was not sent", sl.group.title(), c.proc.Pid)
+		}
 	default:
 		f.CloseFDs()
 		s.log.printf("mpm", levelError, "%s (pid %d) sent a frame %q, which is ours to send", sl.group.title(), c.proc.Pid, byte(f.Type))
@@ -425,8 +455,8 @@ func (s *supervisor) exited(c *child, state *os.ProcessState, err error) {
 	} else if was <= childReady {
 		sl.fails++
 	}
-	left := append(c.pending, c.out.queue...)
-	c.pending, c.out.queue = nil, nil
+	left := append(c.out.rest(), c.pending...)
+	c.pending = nil
 	service := sl.group.threads == 0 // a service script may end and is started again
 	switch {
 	case sl.cur == c && sl.next != nil:

@@ -3,6 +3,7 @@ package process
 
 import (
 	"bufio"
+	"fmt"
 	"io"
 	"net"
 	"os"
@@ -427,4 +428,32 @@ func TestRootRefused(t *testing.T) {
 		assert.Equal(t, 1, s.wait())
 		assert.Contains(t, s.out.String(), c.want)
 	}
+}
+
+// A connection that was sent to a process which dies before it reads it goes
+// to the next one.
+func TestHandoffSurvivesItsReceiver(t *testing.T) {
+	s := newServer(t, testConf{Mode: "deaf", Groups: oneGroup(2)}).start()
+	s.eventually(func() bool { return strings.Count(s.out.String(), "is ready") >= 2 }, "two processes")
+	assert.Regexp(t, `^handed x \d+ v1`, s.ask("hand x"))
+	s.logged("dies with a frame unread")
+}
+
+// The supervisor keeps a connection only until the receiver has it.
+func TestHandoffIsLetGo(t *testing.T) {
+	s := newServer(t, testConf{Groups: oneGroup(2)}).start()
+	s.up("v1")
+	s.eventually(func() bool { return strings.Count(s.out.String(), "is ready") >= 2 }, "two processes")
+	open := func() int {
+		list, err := os.ReadDir(fmt.Sprintf("/proc/%d/fd", s.cmd.Process.Pid))
+		if err != nil {
+			t.Skip("no /proc")
+		}
+		return len(list)
+	}
+	before := open()
+	for range 20 {
+		assert.Regexp(t, `^handed x \d+ v1`, s.ask("hand x"))
+	}
+	s.eventually(func() bool { return open() <= before }, "descriptors stay in the supervisor")
 }

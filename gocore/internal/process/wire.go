@@ -33,6 +33,7 @@ const (
 	FrameServed   FrameType = 'S' // W->S: has answered its first request. No payload
 	FrameReplace  FrameType = 'X' // W->S: wants a successor; payload: the reason
 	FrameHandoff  FrameType = 'H' // both ways: a connection; payload is the sender's, one or more descriptors
+	FrameTaken    FrameType = 'A' // W->S: has the oldest hand-over it was sent and not acknowledged. No payload
 	FrameGraceful FrameType = 'G' // S->W: stop accepting, finish the requests, exit 0. No payload
 	FrameStop     FrameType = 'T' // S->W: stop now. No payload
 )
@@ -68,7 +69,7 @@ func (f *Frame) CloseFDs() {
 // may exist.
 func checkFrame(t FrameType, length uint32, fds int) error {
 	switch t {
-	case FrameReady, FrameServed, FrameGraceful, FrameStop:
+	case FrameReady, FrameServed, FrameTaken, FrameGraceful, FrameStop:
 		if length != 0 {
 			return fmt.Errorf("%w: %d bytes in a frame %q that has none", ErrFrame, length, byte(t))
 		}

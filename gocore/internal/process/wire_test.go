@@ -25,6 +25,8 @@ func TestFrameCodec(t *testing.T) {
 		{"ready", Frame{Type: FrameReady}, "R\x00\x00\x00\x00", false},
 		{"reason", Frame{Type: FrameReplace, Payload: []byte("script changed")}, "X\x00\x00\x00\x0escript changed", false},
 		{"handoff", Frame{Type: FrameHandoff, FDs: []int{7}}, "H\x00\x00\x00\x00", false},
+		{"taken", Frame{Type: FrameTaken}, "A\x00\x00\x00\x00", false},
+		{"taken with descriptor", Frame{Type: FrameTaken, FDs: []int{3}}, "", true},
 		{"ready with payload", Frame{Type: FrameReady, Payload: []byte("x")}, "", true},
 		{"unknown", Frame{Type: 'Q'}, "", true},
 		{"handoff without descriptor", Frame{Type: FrameHandoff}, "", true},

@@ -237,6 +237,8 @@ func (w *worker) receive() {
 		case process.FrameStop:
 			w.stop <- "stop"
 		case process.FrameHandoff:
+			// before the first byte is read: who acknowledges serves it, nobody else
+			w.control.Send(&process.Frame{Type: process.FrameTaken})
 			if len(f.FDs) == 1 {
 				if err := w.source.Adopt(f.FDs[0], f.Payload); err != nil {
 					w.logf(levelErr, "core", "take over connection: %v", err)
