@@ -281,3 +281,21 @@ def test_many_connections(sink):
     finally:
         for conn in conns:
             conn.sock.close()
+
+
+@pytest.mark.parametrize(("target", "length"), [
+    (b"/", 100_000), (b"/", 3_000_000), (b"/length", 3_000_000), (b"/%2e%2e%2fx", 100_000), (b"/nowhere", 3_000_000)])
+@pytest.mark.parametrize("sent", [0, 10, 70_000])
+def test_what_a_response_says_about_the_connection_is_true(chunky, target, length, sent):
+    """A body may arrive whole, late or never be read; "Connection: close" is there exactly when the server closes."""
+    head = b"POST " + target + b" HTTP/1.1\r\n" + HOST + b"Content-Length: %d\r\n\r\n" % length
+    with chunky.conn(timeout=10) as conn:
+        conn.send(head + b"x" * sent)
+        time.sleep(0.05)
+        conn.send(b"x" * (length - sent))
+        _, headers, _ = conn.response()
+        if headers.get("connection", "").lower() == "close":
+            assert conn.closed()
+        else:
+            conn.send(get())
+            assert conn.response()[2] == b"Hello World!"

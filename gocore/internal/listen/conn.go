@@ -113,12 +113,12 @@ type Source interface {
 func (c *Conn) BytesIn() int64 {
 	q := c.req
 	switch {
-	case c.bodyEnd > 0:
-		return int64(c.bodyEnd)
 	case q.BodyOff == 0: // no usable head
 		return int64(q.InLen)
 	case q.Head.Flags&http1.FlagContentLength != 0 && q.StreamLeft+int64(q.BodyLen) > 0:
 		return int64(q.BodyOff) + q.Head.ContentLength - q.StreamLeft
+	case c.bodyEnd > 0:
+		return int64(c.bodyEnd)
 	}
 	return int64(q.InLen)
 }

@@ -189,6 +189,7 @@ func (c *Conn) body(m *Memory, scratch []byte) bodyState {
 		if have >= bufferMax {
 			c.bodyLimits(q)
 			q.InRead = q.BodyOff
+			q.StreamLeft = -1 // unknown: the connection ends with this request
 			return bodyReady
 		}
 		if q.InLen == q.InCap {
@@ -249,9 +250,13 @@ func (c *Conn) settle(h Handler) {
 	if q.Result == ResultCut || q.Aborted != 0 {
 		q.KeepAlive = 0
 	}
-	if c.bodyEnd == 0 && (q.StreamLeft != 0 || q.Head.Flags&http1.FlagChunked != 0) {
+	switch {
+	case c.bodyEnd != 0:
+	case q.StreamLeft != 0 || q.Head.Flags&http1.FlagChunked != 0:
 		q.KeepAlive = 0 // the rest of the body is still on the socket
 		c.unread = true
+	default:
+		c.bodyEnd = q.InLen // the application has read it from the socket to its end
 	}
 }
 

@@ -77,6 +77,19 @@ type Memory struct {
 // Input is the received bytes, from the start of the head.
 func (r *Req) Input() []byte { return unsafe.Slice((*byte)(r.In), int(r.InLen)) }
 
+// BodyPending tells whether bytes of the request's body may still be on their
+// way. A response that does not wait for them has to close the connection, and
+// to say so.
+func (r *Req) BodyPending() bool {
+	switch {
+	case r.Head.Flags&http1.FlagChunked != 0:
+		return true
+	case r.Head.Flags&http1.FlagContentLength != 0:
+		return r.InLen-r.BodyOff < uint64(r.Head.ContentLength)
+	}
+	return false
+}
+
 // Bytes is the part of the input that a span names.
 func (r *Req) Bytes(s http1.Span) []byte {
 	return unsafe.Slice((*byte)(r.In), int(r.InLen))[s.Off : s.Off+s.Len]

@@ -48,7 +48,7 @@ typedef struct mw_req {
     uint64_t extra_len;
     uint64_t body_off, body_len;  /* body bytes present in `in` (raw bytes if chunked) */
     uint64_t body_read;           /* of those, consumed by the application */
-    int64_t stream_left;          /* Content-Length body: bytes still on the socket */
+    int64_t stream_left;          /* Content-Length body: bytes still on the socket; chunked: -1 if the end is not here */
     int64_t body_limit;           /* LimitRequestBody, 0 none */
     int64_t sent_body;            /* response body bytes handed over */
     int64_t start_us;             /* arrival, microseconds since the epoch */

@@ -400,6 +400,7 @@ int mw_commit(mw_response *s, int64_t known) {
             }
         }
     }
+    if (r->stream_left) r->keep_alive = 0; /* part of the request is not read: the connection cannot go on */
     if (!r->keep_alive) rc |= PUT(r, "Connection: close\r\n");
     else if (!(r->head.flags & MW_HTTP11)) rc |= PUT(r, "Connection: keep-alive\r\n");
     rc |= PUT(r, "\r\n");

@@ -286,7 +286,7 @@ func (d *dispatcher) status(c *listen.Conn, q *listen.Req, host *httpd.VirtualHo
 func (d *dispatcher) respond(c *listen.Conn, q *listen.Req, host *httpd.VirtualHost, r *httpd.Request, out *httpd.Outcome) listen.Action {
 	c.Tag = &target{host: host, req: r, out: out}
 	q.Status = int32(out.Status)
-	if out.CloseConn {
+	if out.CloseConn || q.BodyPending() {
 		q.KeepAlive = 0
 	}
 	h := httpd.ResponseHead{Status: out.Status, Header: out.Header, ErrHeader: out.ErrHeader, Length: out.BodyLen()}

@@ -19,6 +19,9 @@ func (d *dispatcher) keptFile(c *listen.Conn, q *listen.Req, host *httpd.Virtual
 	b := http1.AppendStatusLine(buf[:0], true, status)
 	b = http1.AppendDate(b, &d.date)
 	b = append(b, f.Fields(status)...)
+	if q.BodyPending() {
+		q.KeepAlive = 0
+	}
 	if q.KeepAlive == 0 {
 		b = append(b, "Connection: close\r\n"...)
 	} else if q.Head.Flags&http1.FlagHTTP11 == 0 {
