@@ -2,6 +2,7 @@
 
 import base64
 import concurrent.futures
+import hashlib
 import re
 import shutil
 import socket
@@ -331,3 +332,71 @@ def test_express_options(server, script, tmp_path):
     assert fields(good)["HTTP_AUTHORIZATION"].startswith("Basic ")  # express passes it on
     assert running.get("/", auth=("name", "x")).status_code == 401
     assert running.get("/?no", auth=("yes", "x")).status_code == 403
+
+
+DIGEST = """
+AuthType Digest
+AuthName "The realm"
+AuthUserFile "@DIR@/digests"
+Require valid-user
+"""
+
+
+def digest_line(user, realm, password):
+    return f"{user}:{realm}:{hashlib.md5(f'{user}:{realm}:{password}'.encode()).hexdigest()}\n"
+
+
+def test_digest(site):
+    running = site(DIGEST, digests=digest_line("joe", "The realm", "secret"))
+    auth = httpx.DigestAuth("joe", "secret")
+    for path in ("/in/x", "/in/x?a=b&c", "/in/%C3%BC", "/in/x"):
+        good = running.get(path, auth=auth)
+        assert good.status_code == 200, running.report()
+        assert (fields(good)["REMOTE_USER"], fields(good)["AUTH_TYPE"]) == ("joe", "Digest")
+        assert fields(good)["HTTP_AUTHORIZATION"] == "None"
+    assert running.post("/in/x", b"body", auth=auth).text.endswith("body")
+    for user, password in (("joe", "wrong"), ("ann", "secret")):
+        assert running.get("/in/x", auth=httpx.DigestAuth(user, password)).status_code == 401
+    assert running.get("/in/x", auth=("joe", "secret")).status_code == 401  # Basic
+
+
+@pytest.mark.skipif(not shutil.which("curl"), reason="curl is not installed")
+def test_digest_with_curl(site):
+    running = site(DIGEST + "AuthDigestNcCheck On", digests=digest_line("joe", "The realm", "secret"))
+    for options, status in ((["joe:secret"], "200200"), (["joe:wrong"], "401401")):
+        command = ["curl", "-sS", "--noproxy", "*", "--digest", "-u", *options, "-o", "/dev/null", "-o", "/dev/null",
+                   "-w", "%{http_code}", running.url + "/in/a?b=c", running.url + "/in/d"]
+        assert subprocess.run(command, capture_output=True, text=True, timeout=20).stdout == status
+
+
+@pytest.mark.parametrize("check", ["Off", "On"])
+def test_digest_of_several_processes(site, check):
+    """A nonce of one process is good for the others, or replaced without asking the user."""
+    running = site(DIGEST + f"AuthDigestNcCheck {check}", "--processes", "3",
+                   digests=digest_line("joe", "The realm", "secret"))
+    auth = httpx.DigestAuth("joe", "secret")
+    refused = 0
+    for _ in range(30):
+        with httpx.Client(base_url=running.url, trust_env=False) as client:  # a new connection
+            answer = client.get("/in/x", auth=auth)
+            if answer.status_code == 401:
+                assert "stale=true" in answer.headers["www-authenticate"]
+                refused += 1
+                answer = client.get("/in/x", auth=auth)  # httpx does not repeat by itself with the new nonce
+            assert answer.status_code == 200
+    assert refused == 0 or check == "On"
+
+
+def test_digest_from_script_with_express(server, script):
+    auth = script("""
+import hashlib
+
+def get_realm_hash(environ, user, realm):
+    value = hashlib.md5(f"{user}:{realm}:secret".encode("latin-1")).hexdigest()
+    return {"str": value, "bytes": value.encode(), "none": None, "bad": 3, "empty": ""}[user]
+""", "auth.py")
+    running = server(script(APP), "--auth-user-script", auth, "--auth-type", "digest")
+    for user, status in (("str", 200), ("bytes", 200), ("none", 401), ("bad", 500), ("empty", 500), ("error", 500)):
+        answer = running.get("/x", auth=httpx.DigestAuth(user, "secret"))
+        assert answer.status_code == status, user
+    assert running.get("/x", auth=httpx.DigestAuth("str", "wrong")).status_code == 401

@@ -41,8 +41,6 @@ var catalogue = []catalogueRow{
 
 	// access and authentication
 	{module: "access_compat", names: "Order Allow Deny Satisfy", refuse: true, why: "access would not be restricted; use Require"},
-	{module: "auth_digest", names: "AuthDigestProvider AuthDigestDomain AuthDigestNonceLifetime AuthDigestQop AuthDigestAlgorithm AuthDigestShmemSize AuthDigestNcCheck",
-		why: "it has no effect without AuthType"},
 	{module: "auth_form", names: "AuthFormProvider AuthFormAuthoritative AuthFormLoginRequiredLocation AuthFormLoginSuccessLocation AuthFormLogoutLocation " +
 		"AuthFormUsername AuthFormPassword AuthFormMimetype AuthFormSize AuthFormSitePassphrase AuthFormFakeBasicAuth AuthFormDisableNoStore AuthFormBody AuthFormMethod AuthFormLocation",
 		refuse: true, why: "no password would be asked for"},

@@ -42,6 +42,7 @@ type Server struct {
 	// level 0 emerg ... 7 debug); r may be nil. Set it before the first request.
 	Logger func(v *VirtualHost, r *Request, level int, module, msg string)
 
+	secret   secret
 	mods     []AnyModule
 	hooks    []hooks
 	coreSlot int

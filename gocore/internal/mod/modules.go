@@ -9,6 +9,7 @@ import (
 	"modwsgi/gocore/internal/httpd"
 	"modwsgi/gocore/internal/mod/alias"
 	"modwsgi/gocore/internal/mod/authbasic"
+	"modwsgi/gocore/internal/mod/authdigest"
 	"modwsgi/gocore/internal/mod/authncore"
 	"modwsgi/gocore/internal/mod/authnfile"
 	"modwsgi/gocore/internal/mod/authzcore"
@@ -45,6 +46,7 @@ var All = []httpd.AnyModule{
 	authzuser.Module,
 	authnfile.Module,
 	authbasic.New(authn),
+	authdigest.New(authn),
 	authn.Module, // after the schemes: what none of them took up is an error
 	alias.Module,
 	env.Module,

@@ -8,9 +8,11 @@
 package process
 
 import (
+	"crypto/rand"
 	"encoding/gob"
 	"fmt"
 	"io"
+	"sync"
 
 	"modwsgi/gocore/internal/conf"
 	"modwsgi/gocore/internal/httpd"
@@ -66,9 +68,19 @@ type WorkerConfig struct {
 	// front processes, by group name. Empty when each worker accepts from clients itself.
 	Hops map[string]string
 
+	Secret [32]byte // the same for all processes and generations of a server (httpd.Server.SetSecret)
+
 	SupervisorPID int
 	Foreground    bool
 }
+
+// serverSecret is made once in the life of a supervisor.
+var serverSecret = sync.OnceValue(func() (s [32]byte) {
+	if _, err := rand.Read(s[:]); err != nil {
+		panic(err) // the system has no random numbers
+	}
+	return s
+})
 
 // Write encodes c for the configuration pipe.
 func (c *WorkerConfig) Write(w io.Writer) error {

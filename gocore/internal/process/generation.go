@@ -190,7 +190,7 @@ func (sl *slot) config(foreground bool) *WorkerConfig {
 		ProcessNum: sl.num, Generation: pg.gen.num,
 		LogNames: pg.gen.logs.names, LogStdio: pg.gen.logs.stdio,
 		Uid: pg.id.uid, Gid: pg.id.gid, Groups: pg.id.groups,
-		Hops: pg.hops, SupervisorPID: os.Getpid(), Foreground: foreground,
+		Hops: pg.hops, Secret: serverSecret(), SupervisorPID: os.Getpid(), Foreground: foreground,
 	}
 	for _, l := range pg.socks {
 		c.Listeners = append(c.Listeners, l.spec)

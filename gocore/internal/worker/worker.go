@@ -97,6 +97,7 @@ func (w *worker) start() error {
 		}
 	}
 	w.srv = srv
+	srv.SetSecret(w.cfg.Secret)
 	srv.Logger = func(v *httpd.VirtualHost, r *httpd.Request, level int, module, msg string) {
 		w.record(v, r, level, module, msg)
 	}
