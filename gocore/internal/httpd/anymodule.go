@@ -38,6 +38,7 @@ type rowRef struct {
 // hooks are a module's hooks without the type parameter.
 type hooks struct {
 	check      func(*Checker, any)
+	begin      func(*conf.Tree, any)
 	finish     func(*Server, any, *[]conf.Diagnostic)
 	host       func(*VirtualHost, any)
 	perRequest func(any) bool
@@ -113,6 +114,9 @@ func (m *Module[C]) bind() hooks {
 		if f != nil {
 			h.phase[i] = func(r *Request, c any) Status { return f(r, c.(*C)) }
 		}
+	}
+	if f := m.Begin; f != nil {
+		h.begin = func(tree *conf.Tree, c any) { f(tree, c.(*C)) }
 	}
 	if f := m.Finish; f != nil {
 		h.finish = func(s *Server, c any, diags *[]conf.Diagnostic) {

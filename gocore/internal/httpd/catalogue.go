@@ -76,8 +76,6 @@ var catalogue = []catalogueRow{
 	// variables and addresses
 	{module: "setenvif", names: "SetEnvIf SetEnvIfNoCase SetEnvIfExpr", refuse: true, why: "variables that access rules or the application rely on would be missing"},
 	{module: "setenvif", names: "BrowserMatch BrowserMatchNoCase", why: "the variable is not set"},
-	{module: "remoteip", names: "RemoteIPHeader RemoteIPInternalProxy RemoteIPTrustedProxy RemoteIPInternalProxyList RemoteIPTrustedProxyList RemoteIPProxiesHeader " +
-		"RemoteIPProxyProtocol RemoteIPProxyProtocolExceptions", refuse: true, why: "access rules and logs would see the proxy's address; for the application there is WSGITrustedProxies"},
 	{module: "ident", names: "IdentityCheck IdentityCheckTimeout", why: "identd is not asked"},
 	{module: "usertrack", names: "CookieTracking CookieName CookieExpires CookieDomain CookieStyle CookieFormat CookieHTTPOnly CookieSameSite CookieSecure", why: "no cookie is set"},
 

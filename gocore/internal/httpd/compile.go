@@ -84,6 +84,12 @@ func Compile(tree *conf.Tree, mods []AnyModule) (*Server, []conf.Diagnostic) {
 		return nil, []conf.Diagnostic{{Severity: conf.Error, Code: "HTTPD-NO-CORE", Message: "the list of modules lacks the core module"}}
 	}
 	b.main = b.newHost(nil)
+	for i := range mods {
+		if f := s.hooks[i].begin; f != nil {
+			b.main.conf[i] = mods[i].newConf()
+			f(tree, b.main.conf[i])
+		}
+	}
 	b.apply(tree.Root, &place{host: b.main, conf: b.main.conf, in: InServer})
 	b.finish()
 	// What was found after reading goes to where it was written.

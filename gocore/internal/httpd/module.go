@@ -129,6 +129,9 @@ type Module[C any] struct {
 	Directives []Directive[C]
 	New        func() *C                 // initial settings of a section; nil: new(C)
 	Merge      func(parent, child *C) *C // pure; nil: settings exist for the main server only
+	// Begin sees the main server's fresh settings and the whole tree before the
+	// first directive is applied: for what LoadModule switches on.
+	Begin func(tree *conf.Tree, c *C)
 	// Finish sees the main server's settings once after the whole file was read
 	// and fills in what the Server shows to the rest of the program.
 	Finish func(s *Server, c *C, report func(conf.Diagnostic))

@@ -275,6 +275,7 @@ func (r *Request) Redirect(url string, status int) *Outcome {
 	n := &Request{Method: "GET", RawTarget: r.RawTarget, RawPath: uri, Query: query, Proto: r.Proto, HostName: r.HostName,
 		Local: r.Local, Remote: r.Remote, Peer: r.Peer, ConnNo: r.ConnNo, RequestNo: r.RequestNo, TLS: r.TLS, Start: r.Start, ContentLength: -1,
 		Host: r.Host, Prev: r, Status: status, redirects: r.redirects + 1, m: r.Host.base, at: r.share()}
+	n.edited = r.edited
 	for _, f := range r.Header {
 		// the new request has no body and is not conditional
 		switch strings.ToLower(f.Name) {

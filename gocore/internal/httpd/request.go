@@ -19,6 +19,13 @@ func (r *Request) Get(name string) (string, bool) {
 	return out, found
 }
 
+// SetHeader replaces the fields of the request for all that follows, also for
+// the application. The former slice is not changed, because others share it.
+func (r *Request) SetHeader(h []Field) { r.Header, r.edited = h, true }
+
+// HeaderEdited reports whether the fields are not those that the client sent.
+func (r *Request) HeaderEdited() bool { return r.edited }
+
 // SetEnv sets a request variable (SetEnv, SetEnvIf, E=): it reaches the
 // application's environ and the logs.
 func (r *Request) SetEnv(name, value string) {

@@ -133,9 +133,11 @@ type VirtualHost struct {
 	ErrorLogFormat                         string   // as written, "" = the default
 	ErrorLogConnection, ErrorLogRequest    []string // lines before the first record of a connection, a request
 	HasLog                                 bool
-	LogsResponse                           bool // some access log shows fields of the response
-	TLS                                    bool // scheme https on this host
-	UseCanonicalName                       bool // On or DNS
+	ProxyProtocol                          bool           // connections begin with a PROXY header (mod_remoteip)
+	ProxyProtocolExceptions                []netip.Prefix // of these clients they do not
+	LogsResponse                           bool           // some access log shows fields of the response
+	TLS                                    bool           // scheme https on this host
+	UseCanonicalName                       bool           // On or DNS
 	UseCanonicalPhysicalPort               bool
 	Pos                                    conf.Pos
 
@@ -310,6 +312,7 @@ type Request struct {
 	onlyLocs  bool       // probe: locs is given, do not match
 	redirects int
 	logged    bool // Logf was called
+	edited    bool // see SetHeader
 	dynamic   bool // .htaccess files or conditions were looked at
 	varies    bool // see Varies
 	depends   []Dependency

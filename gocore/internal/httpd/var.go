@@ -55,25 +55,30 @@ func init() { // not a literal, because the functions reach vars again
 			}
 			return r.m.core.DocumentRoot.V
 		},
-		"AUTH_TYPE":        func(r *Request) string { return r.AuthType },
-		"CONTENT_TYPE":     func(r *Request) string { return r.contentType() },
-		"HANDLER":          func(r *Request) string { return r.Handler },
-		"HTTPS":            func(r *Request) string { return onOff(r.TLS) },
-		"HTTP2":            func(r *Request) string { return onOff(strings.HasPrefix(r.Proto, "HTTP/2")) },
-		"IPV6":             func(r *Request) string { return onOff(r.Remote.Addr().Unmap().Is6()) },
-		"REQUEST_STATUS":   func(r *Request) string { return strconv.Itoa(r.status()) },
-		"REQUEST_LOG_ID":   func(*Request) string { return "" },
-		"CONN_LOG_ID":      func(*Request) string { return "" },
-		"CONN_REMOTE_ADDR": func(r *Request) string { return addrText(r) },
-		"API_VERSION":      func(*Request) string { return apiVersion },
-		"TIME":             clock("20060102150405"),
-		"TIME_YEAR":        clock("2006"),
-		"TIME_MON":         clock("01"),
-		"TIME_DAY":         clock("02"),
-		"TIME_HOUR":        clock("15"),
-		"TIME_MIN":         clock("04"),
-		"TIME_SEC":         clock("05"),
-		"TIME_WDAY":        func(*Request) string { return strconv.Itoa(int(time.Now().Weekday())) },
+		"AUTH_TYPE":      func(r *Request) string { return r.AuthType },
+		"CONTENT_TYPE":   func(r *Request) string { return r.contentType() },
+		"HANDLER":        func(r *Request) string { return r.Handler },
+		"HTTPS":          func(r *Request) string { return onOff(r.TLS) },
+		"HTTP2":          func(r *Request) string { return onOff(strings.HasPrefix(r.Proto, "HTTP/2")) },
+		"IPV6":           func(r *Request) string { return onOff(r.Remote.Addr().Unmap().Is6()) },
+		"REQUEST_STATUS": func(r *Request) string { return strconv.Itoa(r.status()) },
+		"REQUEST_LOG_ID": func(r *Request) string { return r.LogID() },
+		"CONN_LOG_ID":    func(r *Request) string { return r.ConnLogID() },
+		"CONN_REMOTE_ADDR": func(r *Request) string {
+			if !r.Peer.IsValid() {
+				return addrText(r)
+			}
+			return r.Peer.Addr().Unmap().String()
+		},
+		"API_VERSION": func(*Request) string { return apiVersion },
+		"TIME":        clock("20060102150405"),
+		"TIME_YEAR":   clock("2006"),
+		"TIME_MON":    clock("01"),
+		"TIME_DAY":    clock("02"),
+		"TIME_HOUR":   clock("15"),
+		"TIME_MIN":    clock("04"),
+		"TIME_SEC":    clock("05"),
+		"TIME_WDAY":   func(*Request) string { return strconv.Itoa(int(time.Now().Weekday())) },
 	}
 	for name, field := range headerVars {
 		vars[name] = func(r *Request) string { v, _ := r.Get(field); return v }

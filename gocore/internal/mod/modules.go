@@ -22,9 +22,11 @@ import (
 	"modwsgi/gocore/internal/mod/logconfig"
 	"modwsgi/gocore/internal/mod/mime"
 	"modwsgi/gocore/internal/mod/negotiation"
+	"modwsgi/gocore/internal/mod/remoteip"
 	"modwsgi/gocore/internal/mod/reqtimeout"
 	"modwsgi/gocore/internal/mod/so"
 	"modwsgi/gocore/internal/mod/static"
+	"modwsgi/gocore/internal/mod/uniqueid"
 	"modwsgi/gocore/internal/mod/unixd"
 	"modwsgi/gocore/internal/mod/wsgi"
 )
@@ -41,6 +43,8 @@ var All = []httpd.AnyModule{
 	so.Module,
 	unixd.Module,
 	reqtimeout.Module,
+	uniqueid.Module,
+	remoteip.Module, // before all that looks at the client's address
 	authzcore.NewWith(authn.Type, authz...),
 	authzhost.Module,
 	authzuser.Module,

@@ -261,6 +261,7 @@ func (d *dispatcher) handle(c *listen.Conn, q *listen.Req, host *httpd.VirtualHo
 	if out.URLScheme == "https" {
 		set("HTTPS", "on")
 	}
+	x = editedEnviron(x, c, q, r, p)
 	if len(p.TrustedHeaders) > 0 {
 		x = trustedProxy(x, p, r)
 	}

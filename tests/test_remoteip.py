@@ -1,0 +1,80 @@
+"""mod_remoteip and mod_unique_id: who the client is, and which request it is, to the application, rules and logs."""
+
+import json
+
+import pytest
+
+from harness import wait_for
+
+pytestmark = pytest.mark.ours
+
+SHOW = """
+import json
+def application(environ, start_response):
+    start_response("200 OK", [("Content-Type", "application/json")])
+    if environ["PATH_INFO"] == "/log":
+        print("a line", file=environ["wsgi.errors"])
+    return [json.dumps({k: v for k, v in environ.items() if isinstance(v, str)}).encode()]
+"""
+CONFIG = """
+LoadModule unique_id_module modules/mod_unique_id.so
+RemoteIPHeader X-Forwarded-For
+RemoteIPInternalProxy 127.0.0.1
+RemoteIPTrustedProxy 203.0.113.0/24
+RemoteIPProxiesHeader X-Via
+<Location /only>
+    Require ip 192.0.2.0/24
+</Location>
+ErrorLogFormat "%a %{c}a %M"
+CustomLog "@ROOT@/who" "%a %{c}a %h %{UNIQUE_ID}e"
+ErrorDocument 403 /page
+"""
+
+
+@pytest.fixture
+def site(server, script):
+    return server(script(SHOW), config=CONFIG)
+
+
+def last(path, count):
+    def lines():
+        found = path.read_text().splitlines() if path.exists() else []
+        return len(found) >= count and found
+
+    return wait_for(lines, 5, f"{count} lines in {path}")[-1]
+
+
+def test_address_reaches_application_and_logs(site):
+    seen = site.json("/log", headers={"X-Forwarded-For": "1.2.3.4, 192.0.2.9, 203.0.113.5", "X-Via": "forged"})
+    assert seen["REMOTE_ADDR"] == "192.0.2.9"
+    assert seen["HTTP_X_FORWARDED_FOR"] == "1.2.3.4"
+    assert seen["HTTP_X_VIA"] == "203.0.113.5"
+    assert last(site.root / "who", 1) == f"192.0.2.9 127.0.0.1 192.0.2.9 {seen['UNIQUE_ID']}"
+    port = seen["REMOTE_PORT"]
+    site.wait_log(rf"^192\.0\.2\.9:{port} 127\.0\.0\.1:{port} a line$")
+
+
+def test_field_that_was_used_up_is_gone(site):
+    seen = site.json("/", headers={"X-Forwarded-For": "192.0.2.9"})
+    assert "HTTP_X_FORWARDED_FOR" not in seen and "HTTP_X_VIA" not in seen
+
+
+def test_field_without_address_changes_nothing(site):
+    seen = site.json("/", headers={"X-Forwarded-For": "unknown"})
+    assert (seen["REMOTE_ADDR"], seen["HTTP_X_FORWARDED_FOR"]) == ("127.0.0.1", "unknown")
+
+
+@pytest.mark.parametrize("client, status", [("192.0.2.1", 200), ("198.51.100.1", 403), (None, 403)])
+def test_access_rules_see_the_client(site, client, status):
+    assert site.get("/only", headers={"X-Forwarded-For": client} if client else {}).status_code == status
+
+
+def test_unique_id(site):
+    seen = [site.json("/")["UNIQUE_ID"] for _ in range(5)]
+    assert len(set(seen)) == 5 and all(len(text) == 24 for text in seen)
+    page = json.loads(site.get("/only").text)
+    assert page["UNIQUE_ID"] == page["REDIRECT_UNIQUE_ID"]
+
+
+def test_no_unique_id_without_the_module(server, script):
+    assert "UNIQUE_ID" not in server(script(SHOW)).json("/")
