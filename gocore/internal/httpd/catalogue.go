@@ -59,10 +59,6 @@ var catalogue = []catalogueRow{
 	{module: "evasive", names: "DOSHashTableSize DOSPageCount DOSSiteCount DOSPageInterval DOSSiteInterval DOSBlockingPeriod DOSEmailNotify DOSSystemCommand DOSLogDir DOSWhitelist",
 		refuse: true, why: "requests would not be limited"},
 
-	// mod_rewrite
-	{module: "rewrite", names: "RewriteRule", refuse: true, why: "requests would not be rewritten, redirected or forbidden"},
-	{module: "rewrite", names: "RewriteEngine RewriteOptions RewriteBase RewriteCond RewriteMap", why: "it has no effect without RewriteRule"},
-
 	// headers and filters
 	{module: "headers", names: "Header RequestHeader", refuse: true, why: "headers, some of which protect the site, would not be changed"},
 	{module: "deflate", names: "DeflateCompressionLevel DeflateMemLevel DeflateWindowSize DeflateBufferSize DeflateFilterNote DeflateAlterETag DeflateInflateLimitRequestBody " +

@@ -145,7 +145,7 @@ func (v *VirtualHost) fastEntry(route Route) fastEntry {
 	prefix := CollapseSlashes(route.Prefix)
 	e := fastEntry{prefix: strings.TrimSuffix(prefix, "/")}
 	e.exact = e.prefix != prefix && e.prefix != ""
-	if route.Mount == nil || route.Mount.PerRequest || route.Files || e.exact {
+	if route.Mount == nil || route.Mount.PerRequest || route.Files || e.exact || v.base.perRequest {
 		return e
 	}
 	var always []*section
@@ -166,7 +166,7 @@ func (v *VirtualHost) fastEntry(route Route) fastEntry {
 	r := &Request{Method: "GET", RawTarget: prefix, RawPath: prefix, Proto: "HTTP/1.1", ContentLength: -1, TLS: v.TLS,
 		Host: v, m: v.base, URI: prefix, locs: always, onlyLocs: true}
 	if st, known := r.probe(); !known || st != OK || r.Mount != route.Mount || r.dynamic || !sameVars(r.env, r.m.environ) ||
-		r.Info == nil || r.Info.IsDir() || r.m.perRequest || v.base.perRequest {
+		r.Info == nil || r.Info.IsDir() || r.m.perRequest {
 		return e
 	}
 	if n, _ := r.ScriptName(); n != e.prefix {

@@ -115,6 +115,9 @@ func (b *builder) addresses(all []*hostBuild, hosts []*VirtualHost) {
 				b.report(d, conf.Error, CodeVhostAddress, "<VirtualHost *:80>", "%v", err)
 				continue
 			}
+			if h, _ := SplitHost(arg); h != "*" {
+				v.addrs = append(v.addrs, h)
+			}
 			for _, key := range keys {
 				if p := int(key.Port()); p != 0 && v.base.core.ServerName.V.Port == 0 {
 					v.ServerPort = p
@@ -191,6 +194,29 @@ func (h *HostSet) add(v *VirtualHost, spec string) {
 	if spec != "" {
 		h.specs = append(h.specs, hostGlob{spec, v})
 	}
+}
+
+// Answers reports whether a name and port are this host's own: ServerName,
+// a ServerAlias, or what <VirtualHost> says.
+func (v *VirtualHost) Answers(name string, port int) bool {
+	if v.ServerPort != 0 && port != v.ServerPort {
+		return false
+	}
+	name = strings.ToLower(strings.TrimSuffix(name, "."))
+	if strings.EqualFold(name, v.ServerName) {
+		return true
+	}
+	for _, a := range v.Aliases {
+		if a = strings.ToLower(a); a == name || HasWildcard(a) && Fnmatch(a, name, false) {
+			return true
+		}
+	}
+	for _, a := range v.addrs {
+		if strings.EqualFold(a, name) {
+			return true
+		}
+	}
+	return false
 }
 
 // lowerRank adds the names written in <VirtualHost> lines, which count only

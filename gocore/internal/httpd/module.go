@@ -9,6 +9,7 @@ package httpd
 import (
 	"fmt"
 	"path/filepath"
+	"slices"
 
 	"modwsgi/gocore/internal/conf"
 )
@@ -276,6 +277,12 @@ func (k *Cmd) report(s conf.Severity, code, format string, a ...any) {
 type Coded struct{ Code, Message, Suggestion string }
 
 func (e *Coded) Error() string { return e.Message }
+
+// HasModule reports whether a module is part of this server, by its
+// identifier ("proxy_module").
+func (k *Cmd) HasModule(id string) bool {
+	return slices.ContainsFunc(k.b.mods, func(m AnyModule) bool { return m.meta().id == id })
+}
 
 // Apply works through the directives inside a section that the module reads
 // itself, as if they stood where the section stands.

@@ -28,6 +28,8 @@ func (v *VirtualHost) Handle(r *Request) (out *Outcome) {
 		case nil:
 		case needs:
 			out = &Outcome{Needs: Place(e), Request: r}
+		case abort:
+			out = r.builtin(http.StatusInternalServerError)
 		case errRegexTimeout:
 			r.Logf(LevelError, "core", "%v", e)
 			out = r.builtin(http.StatusInternalServerError)
@@ -39,6 +41,13 @@ func (v *VirtualHost) Handle(r *Request) (out *Outcome) {
 	r.Host, r.m = v, v.base
 	return r.run()
 }
+
+// abort is thrown by Request.Abort and caught by Handle.
+type abort struct{}
+
+// Abort ends the phases with a 500, from however deep inside: for failures
+// where neither answer would be safe. The caller has logged why.
+func (r *Request) Abort() { panic(abort{}) }
 
 // run takes a request, or one made by an internal redirect, to its outcome.
 func (r *Request) run() *Outcome {
@@ -101,17 +110,10 @@ func (r *Request) resolve() Status {
 
 // translate maps the URL path to a file.
 func (r *Request) translate() Status {
-	v := r.Host
 	// Location walk 1 exists for the translate phase only (section 3 of the
 	// merge rules): its result is thrown away afterwards.
-	if !r.onlyLocs {
-		r.locs = r.locs[:0]
-		for _, x := range v.sections.locs {
-			if matchLocation(x, r.URI) {
-				r.locs = append(r.locs, x)
-			}
-		}
-	}
+	r.matchLocations()
+	uri := r.URI
 	if st := r.cover(r.locs); st != OK {
 		return st
 	}
@@ -124,7 +126,23 @@ func (r *Request) translate() Status {
 		}
 		r.Filename = r.Base + r.URI
 	}
+	if r.URI != uri { // the translate phase passed another URL path on
+		r.matchLocations()
+	}
 	return OK
+}
+
+// matchLocations finds the Locations of the URL path.
+func (r *Request) matchLocations() {
+	if r.onlyLocs {
+		return
+	}
+	r.locs = r.locs[:0]
+	for _, x := range r.Host.sections.locs {
+		if matchLocation(x, r.URI) {
+			r.locs = append(r.locs, x)
+		}
+	}
 }
 
 // judge runs what follows once the file is known: the walk, the checks of
@@ -139,6 +157,9 @@ func (r *Request) judge() Status {
 		}
 	} else if st := r.cover(r.locs); st != OK { // no file, but a URL path
 		return st
+	}
+	if r.onlyLocs && r.m.perRequest { // a probe: its outcome would not hold for others
+		return http.StatusInternalServerError
 	}
 	if st := r.all(phHeader); st != OK {
 		return st
@@ -218,6 +239,23 @@ func (r *Request) Lookup(uri string) (*Request, Status) {
 	return sub, sub.resolve()
 }
 
+// LookupURI is Lookup with a query of its own. The sub-request is nil when it
+// could not be made.
+func (r *Request) LookupURI(uri, query string) (*Request, Status) {
+	sub, st := r.sub(uri)
+	if st != OK {
+		return nil, st
+	}
+	sub.Query = query
+	if !strings.HasPrefix(uri, "/") {
+		sub.URI = path.Join(path.Dir(r.URI), uri)
+	}
+	return sub, sub.resolve()
+}
+
+// Main is the request that a sub-request was made for, nil for others.
+func (r *Request) Main() *Request { return r.main }
+
 // LookupFile is Lookup for a file, or one relative to the directory of
 // r.Filename: without a URL path there are no Locations.
 func (r *Request) LookupFile(file string) (*Request, Status) {
@@ -249,7 +287,7 @@ func (r *Request) sub(uri string) (*Request, Status) {
 // Adopt makes the result of a sub-request the result of r: file, handler,
 // type, settings and variables. The method stays.
 func (r *Request) Adopt(sub *Request) {
-	r.URI, r.Filename, r.PathInfo, r.Info, r.Base = sub.URI, sub.Filename, sub.PathInfo, sub.Info, sub.Base
+	r.URI, r.Filename, r.PathInfo, r.Info, r.Base, r.Query = sub.URI, sub.Filename, sub.PathInfo, sub.Info, sub.Base, sub.Query
 	r.Handler, r.ContentType, r.Encoding, r.Language, r.Charset = sub.Handler, sub.ContentType, sub.Encoding, sub.Language, sub.Charset
 	r.ContextPrefix, r.ContextRoot, r.Mount, r.Aliased = sub.ContextPrefix, sub.ContextRoot, sub.Mount, sub.Aliased
 	r.Out, r.ErrOut, r.Notes = append(r.Out, sub.Out...), append(r.ErrOut, sub.ErrOut...), sub.Notes
@@ -267,15 +305,12 @@ func (r *Request) Adopt(sub *Request) {
 // as a new GET without body: an internal redirect. status is not 0 if the
 // result is the page of an error: then that status is kept.
 func (r *Request) Redirect(url string, status int) *Outcome {
-	if r.redirects >= r.Host.base.core.LimitRecursion.Or(10) {
-		r.Logf(LevelError, "core", "more than %d internal redirects: is there a loop?", r.redirects)
-		return r.builtin(http.StatusInternalServerError)
-	}
 	uri, query, _ := strings.Cut(url, "?")
-	n := &Request{Method: "GET", RawTarget: r.RawTarget, RawPath: uri, Query: query, Proto: r.Proto, HostName: r.HostName,
-		Local: r.Local, Remote: r.Remote, Peer: r.Peer, ConnNo: r.ConnNo, RequestNo: r.RequestNo, TLS: r.TLS, Start: r.Start, ContentLength: -1,
-		Host: r.Host, Prev: r, Status: status, redirects: r.redirects + 1, m: r.Host.base, at: r.share()}
-	n.edited = r.edited
+	n, out := r.follow(uri, query)
+	if n == nil {
+		return out
+	}
+	n.Method, n.Status, n.ContentLength = "GET", status, -1
 	for _, f := range r.Header {
 		// the new request has no body and is not conditional
 		switch strings.ToLower(f.Name) {
@@ -285,26 +320,13 @@ func (r *Request) Redirect(url string, status int) *Outcome {
 			n.Header = append(n.Header, f)
 		}
 	}
-	for _, e := range r.env {
-		n.env = append(n.env, EnvVar{"REDIRECT_" + e.Name, e.Value})
-	}
-	n.SetEnv("REDIRECT_URL", r.URI)
-	if r.Query != "" {
-		n.SetEnv("REDIRECT_QUERY_STRING", r.Query)
-	}
-	if r.User != "" {
-		n.SetEnv("REDIRECT_REMOTE_USER", r.User)
-	}
 	if status != 0 {
 		n.SetEnv("REDIRECT_STATUS", fmt.Sprint(status))
 		if r.Method != "GET" {
 			n.SetEnv("REDIRECT_REQUEST_METHOD", r.Method)
 		}
-	} else {
-		n.SetEnv("REDIRECT_STATUS", "200")
 	}
-	n.ErrOut = append(n.ErrOut, r.ErrOut...)
-	out := n.run()
+	out = n.run()
 	out.Method, out.Query, out.NoBody = "GET", query, true
 	if status != 0 {
 		if out.Plan != nil {
@@ -315,6 +337,48 @@ func (r *Request) Redirect(url string, status int) *Outcome {
 		out.CloseConn = out.CloseConn || dropsConnection(status)
 	}
 	return out
+}
+
+// InternalRedirect handles another URL path and query in place of r with the
+// same method, fields and body, as rules of a directory do. The path is
+// decoded once more, as in httpd.
+func (r *Request) InternalRedirect(uri, query string) *Outcome {
+	n, out := r.follow(uri, query)
+	if n == nil {
+		return out
+	}
+	n.Method, n.Header, n.ContentLength, n.Chunked = r.Method, r.Header, r.ContentLength, r.Chunked
+	for _, f := range r.Out {
+		if strings.EqualFold(f.Name, "Vary") {
+			n.Out = append(n.Out, f)
+		}
+	}
+	return n.run()
+}
+
+// follow makes the request that takes the place of r, with the variables that
+// say so; nil and the answer if there were too many of them.
+func (r *Request) follow(uri, query string) (*Request, *Outcome) {
+	if r.redirects >= r.Host.base.core.LimitRecursion.Or(10) {
+		r.Logf(LevelError, "core", "more than %d internal redirects: is there a loop?", r.redirects)
+		return nil, r.builtin(http.StatusInternalServerError)
+	}
+	n := &Request{RawTarget: r.RawTarget, RawPath: uri, Query: query, Proto: r.Proto, HostName: r.HostName,
+		Local: r.Local, Remote: r.Remote, Peer: r.Peer, ConnNo: r.ConnNo, RequestNo: r.RequestNo, TLS: r.TLS, Start: r.Start,
+		Host: r.Host, Prev: r, redirects: r.redirects + 1, m: r.Host.base, at: r.share(), edited: r.edited}
+	for _, e := range r.env {
+		n.env = append(n.env, EnvVar{"REDIRECT_" + e.Name, e.Value})
+	}
+	n.SetEnv("REDIRECT_URL", r.URI)
+	if r.Query != "" {
+		n.SetEnv("REDIRECT_QUERY_STRING", r.Query)
+	}
+	if r.User != "" {
+		n.SetEnv("REDIRECT_REMOTE_USER", r.User)
+	}
+	n.SetEnv("REDIRECT_STATUS", "200")
+	n.ErrOut = append(n.ErrOut, r.ErrOut...)
+	return n, nil
 }
 
 // trace answers TRACE (RFC 9110 section 9.3.8) as TraceEnable says.

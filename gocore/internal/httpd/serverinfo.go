@@ -71,6 +71,17 @@ func (r *Request) ConnLogID() string { return fmt.Sprintf("%016x", r.ConnNo) }
 // what the application finds as mod_wsgi.request_id.
 func (r *Request) LogID() string { return fmt.Sprintf("%016x-%x", r.ConnNo, r.RequestNo) }
 
+// LogLevel is the effective LogLevel of a module for the request.
+func (r *Request) LogLevel(module string) int {
+	if r.Host.server.Logger == nil {
+		return -1
+	}
+	if r.m != nil && r.m.core.LogLevel.Set {
+		return r.m.core.LogLevel.V.Level(module)
+	}
+	return r.Host.LogLevel.Level(module)
+}
+
 // software is the Server header for a ServerTokens setting.
 func software(tokens string) string {
 	name, version, _ := strings.Cut(Product, "/")

@@ -143,7 +143,8 @@ type VirtualHost struct {
 
 	server   *Server
 	index    int
-	base     *merged // main + host
+	addrs    []string // names and addresses written in <VirtualHost>, without ports
+	base     *merged  // main + host
 	sections *hostSections
 	fast     fastTable
 	merged   mergeCache

@@ -199,8 +199,17 @@ func (r *Request) linkAllowed(p string, o Options) bool {
 func (r *Request) ScriptName() (script, info string) {
 	uri := CollapseSlashes(r.URI)
 	info = CollapseSlashes(r.PathInfo)
-	if info != "" && strings.HasSuffix(uri, info) {
+	if info == "" || strings.HasSuffix(uri, info) {
 		return uri[:len(uri)-len(info)], info
+	}
+	// A rule gave the file another path than the URL: what both end with is
+	// not the script's, down to the next slash, as httpd decides.
+	u := len(uri)
+	for i := len(info); u > 0 && i > 0 && uri[u-1] == info[i-1]; i-- {
+		u--
+	}
+	if slash := strings.IndexByte(uri[u:], '/'); slash >= 0 {
+		return uri[:u+slash], info
 	}
 	return uri, info
 }

@@ -24,6 +24,7 @@ import (
 	"modwsgi/gocore/internal/mod/negotiation"
 	"modwsgi/gocore/internal/mod/remoteip"
 	"modwsgi/gocore/internal/mod/reqtimeout"
+	"modwsgi/gocore/internal/mod/rewrite"
 	"modwsgi/gocore/internal/mod/so"
 	"modwsgi/gocore/internal/mod/static"
 	"modwsgi/gocore/internal/mod/uniqueid"
@@ -51,7 +52,8 @@ var All = []httpd.AnyModule{
 	authnfile.Module,
 	authbasic.New(authn),
 	authdigest.New(authn),
-	authn.Module, // after the schemes: what none of them took up is an error
+	authn.Module,   // after the schemes: what none of them took up is an error
+	rewrite.Module, // before those that map URLs, and before other redirects
 	alias.Module,
 	env.Module,
 	negotiation.Module,

@@ -257,6 +257,8 @@ func (d *dispatcher) handle(c *listen.Conn, q *listen.Req, host *httpd.VirtualHo
 	if out.Method != "" { // an internal redirect is a new request
 		set("REQUEST_METHOD", out.Method)
 		set("QUERY_STRING", out.Query)
+	} else if n := out.Request; n != nil && n.Query != string(q.Bytes(q.Head.Query)) { // rewritten
+		set("QUERY_STRING", n.Query)
 	}
 	if out.URLScheme == "https" {
 		set("HTTPS", "on")

@@ -118,6 +118,10 @@ func fixup(r *httpd.Request, c *Config) httpd.Status {
 	return httpd.Declined
 }
 
+// rewritten is the handler of a request that a rule of mod_rewrite sends to
+// another URL.
+const rewritten = "redirect-handler"
+
 // taken says that the directory is left to another handler.
 func (c *Config) taken(r *httpd.Request) bool { return c.checkHandler.Or(false) && r.Handler != "" }
 
@@ -136,7 +140,7 @@ func (c *Config) directory(r *httpd.Request) httpd.Status {
 		}
 		return redirect(r, http.StatusMovedPermanently, r.URI+"/")
 	}
-	if c.taken(r) || c.noIndex || r.Mount != nil {
+	if c.taken(r) || c.noIndex || r.Mount != nil || r.Handler == rewritten {
 		return httpd.Declined
 	}
 	names := c.index
@@ -194,7 +198,7 @@ func (c *Config) missing(r *httpd.Request) httpd.Status {
 // usable says that something would serve the sub-request: a file, or a handler
 // that needs none.
 func usable(sub *httpd.Request) bool {
-	if sub.Mount != nil || sub.Handler != "" && sub.Info == nil && sub.Handler != "default-handler" {
+	if sub.Mount != nil || sub.Handler != "" && sub.Handler != rewritten && sub.Info == nil && sub.Handler != "default-handler" {
 		return sub.Info == nil || !sub.Info.IsDir() || sub.Mount != nil
 	}
 	return sub.Info != nil && sub.Info.Mode().IsRegular()

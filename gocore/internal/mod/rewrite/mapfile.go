@@ -1,0 +1,121 @@
+// This file has the maps that are files: text, and SDBM. They are read again
+// when the file changes.
+
+package rewrite
+
+import (
+	"fmt"
+	"os"
+	"strings"
+	"sync"
+	"time"
+
+	"modwsgi/gocore/internal/httpd"
+	"modwsgi/gocore/internal/sdbm"
+)
+
+// textMap is a txt: or rnd: map: lines of key and value, "#" begins a comment.
+type textMap struct {
+	name, file string
+	mu         sync.Mutex
+	mtime      time.Time
+	size       int64
+	values     map[string]string
+}
+
+func (t *textMap) find(x *run, key string) (string, bool) {
+	values := t.load(x)
+	v, ok := values[key]
+	return v, ok
+}
+
+// load gives the values, nil if the file cannot be read.
+func (t *textMap) load(x *run) map[string]string {
+	fi, err := os.Stat(t.file)
+	if err != nil {
+		x.r.Logf(httpd.LevelError, "rewrite", "cannot access the RewriteMap %s: %v", t.name, err)
+		return nil
+	}
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	if t.values != nil && fi.ModTime().Equal(t.mtime) && fi.Size() == t.size {
+		return t.values
+	}
+	text, err := os.ReadFile(t.file)
+	if err != nil {
+		x.r.Logf(httpd.LevelError, "rewrite", "cannot read the RewriteMap %s: %v", t.name, err)
+		return nil
+	}
+	t.values, t.mtime, t.size = parseText(string(text)), fi.ModTime(), fi.Size()
+	return t.values
+}
+
+// parseText reads a text map. The first line of a key counts; a key without a
+// value is not there.
+func parseText(text string) map[string]string {
+	values := map[string]string{}
+	for line := range strings.Lines(text) {
+		if line[0] == '#' || isBlank(line[0]) {
+			continue
+		}
+		words := strings.FieldsFunc(line, func(c rune) bool { return c < 0x80 && isBlank(byte(c)) })
+		if len(words) < 2 {
+			continue
+		}
+		if _, ok := values[words[0]]; !ok {
+			values[words[0]] = words[1]
+		}
+	}
+	return values
+}
+
+// dbmMap is a dbm: map in the SDBM format.
+type dbmMap struct{ name, file string }
+
+// dbmMagic are the beginnings of files in formats that cannot be read.
+var dbmFormats = []struct {
+	at    int64
+	magic string
+	name  string
+}{
+	{12, "\x61\x15\x06\x00", "Berkeley DB"}, {12, "\x00\x06\x15\x61", "Berkeley DB"}, {12, "\x62\x31\x05\x00", "Berkeley DB"},
+	{0, "\xce\x9a\x57\x13", "GDBM"}, {0, "\xcf\x9a\x57\x13", "GDBM"}, {0, "\xcd\x9a\x57\x13", "GDBM"},
+}
+
+// newDBM checks that the file is one that can be read.
+func newDBM(name, format, file string) (*dbmMap, error) {
+	d := &dbmMap{name, file}
+	convert := "httxt2dbm -f SDBM -i map.txt -o " + file
+	switch format {
+	case "", "default", "sdbm":
+	case "gdbm", "ndbm", "db", "lmdb":
+		return nil, &httpd.Coded{Code: httpd.CodeUnavailable, Message: "DBM files of type " + format + " cannot be read, only SDBM ones", Suggestion: convert + " and dbm=sdbm:" + file}
+	default:
+		return nil, fmt.Errorf("unknown type of DBM file %q; sdbm can be read", format)
+	}
+	_, err := os.Stat(file + sdbm.PageSuffix)
+	if err == nil {
+		return d, nil
+	}
+	if f, err2 := os.Open(file); err2 == nil {
+		defer f.Close()
+		for _, m := range dbmFormats {
+			b := make([]byte, len(m.magic))
+			if _, err := f.ReadAt(b, m.at); err == nil && string(b) == m.magic {
+				return nil, &httpd.Coded{Code: httpd.CodeUnavailable, Message: file + " is a " + m.name + " file; only SDBM files can be read", Suggestion: convert}
+			}
+		}
+		return nil, &httpd.Coded{Code: httpd.CodeUnavailable, Message: file + " is not an SDBM file, which would have the suffixes .pag and .dir", Suggestion: convert}
+	}
+	return nil, err
+}
+
+// find reads the value from the file: two reads, no cache is needed.
+func (d *dbmMap) find(x *run, key string) (string, bool) {
+	v, ok, err := sdbm.Lookup(d.file, key)
+	if err != nil {
+		x.r.Logf(httpd.LevelError, "rewrite", "cannot read the RewriteMap %s: %v", d.name, err)
+		return "", false
+	}
+	return v, ok && v != ""
+}
