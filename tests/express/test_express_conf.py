@@ -37,6 +37,7 @@ CASES = {
     "mount-point": "app.wsgi --mount-point /api/",
     "document-root": "app.wsgi --document-root pages",
     "directory-index": "app.wsgi --document-root pages --directory-index index.html",
+    "directory-listing": "--application-type static pages --directory-listing --enable-sendfile",
     "url-alias": "app.wsgi --url-alias /static static/ --url-alias /favicon.ico icon.ico --url-alias /static/x/ other",
     "logs": "app.wsgi --log-directory logs --log-level warn@wsgi:info --access-log --error-log-name errors",
     "terminal": "app.wsgi --log-to-terminal --access-log --access-log-format combined",

@@ -58,7 +58,7 @@ func (r *Request) cover(list []*section) Status {
 	if !conditional {
 		return OK
 	}
-	r.dynamic, r.varies = true, true
+	r.dynamic = true
 	r.Varies()
 	all, st := r.branches(slices.Clip(list), v.sections.ifs)
 	for _, x := range list {

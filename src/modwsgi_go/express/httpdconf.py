@@ -105,6 +105,8 @@ def _network(s: Settings) -> str:
         # Without the directive the server's own defaults would hold.
         lines.append("RequestReadTimeout header=0 body=0")
     lines.append(f"LimitRequestBody {s.limit_request_body}")
+    if s.enable_sendfile:
+        lines += ["EnableSendfile On", "WSGIEnableSendfile On"]
     return "\n".join(lines)
 
 
@@ -257,6 +259,8 @@ def _documents(s: Settings) -> str:
     ]
     if s.directory_index is not None:
         lines.append(f"    DirectoryIndex {quote(s.directory_index)}")
+    if s.directory_listing:
+        lines.append("    Options +Indexes")
     lines.append("</Directory>")
     if s.mime_types:
         lines.append(f"TypesConfig {quote(s.mime_types)}")

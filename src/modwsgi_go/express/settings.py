@@ -82,8 +82,10 @@ class Settings:
     header_buffer_size: int
     response_buffer_size: int
     response_flush_delay: int
+    enable_sendfile: bool
     document_root: str
     directory_index: str | None
+    directory_listing: bool
     url_alias: list[tuple[str, str]]
     error_document: list[tuple[str, str]]
     error_override: bool
