@@ -123,6 +123,8 @@ func TestKept(t *testing.T) {
 		{"<Files a.txt>\nRequire local\n</Files>", "/a.txt", false},
 		{"<Location /a.txt>\nRequire local\n</Location>", "/big.bin", true},
 		{"<Directory ROOT>\nOptions SymLinksIfOwnerMatch\n</Directory>", "/a.txt", false},
+		{"<Directory ROOT/sub>\nOptions None\n</Directory>", "/a.txt", true},
+		{"<Directory ROOT/sub>\nOptions None\n</Directory>", "/sub/index.html", false},
 		{"WSGIScriptAlias / ROOT/app.wsgi\nWSGIFileOrApplication On", "/a.txt", true},
 	} {
 		t.Run(c.config+c.path, func(t *testing.T) {

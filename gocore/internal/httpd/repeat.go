@@ -61,7 +61,7 @@ func (r *Request) settle(out *Outcome) {
 	}
 	v := r.Host
 	if r.Prev != nil || r.SubRequest || r.varies || r.Method != "GET" || out.Status != 200 || r.User != "" ||
-		r.m.perRequest || v.base.perRequest || v.merge(r.locs).perRequest || v.sections.symlinks || r.m.hooked() {
+		r.m.perRequest || v.base.perRequest || v.merge(r.locs).perRequest || r.m.hooked() {
 		out.Repeat = nil
 		return
 	}

@@ -179,6 +179,7 @@ func (r *Request) linkAllowed(p string, o Options) bool {
 	if o&OptFollowSymLinks != 0 && o&OptSymLinksIfOwnerMatch == 0 {
 		return true
 	}
+	r.Varies() // a later link in this place must be seen
 	l, err := os.Lstat(p)
 	if err != nil {
 		return false
