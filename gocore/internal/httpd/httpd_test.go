@@ -31,6 +31,16 @@ func TestFnmatch(t *testing.T) {
 	}
 }
 
+// TestFnmatchUnclosed: what is no bracket expression is looked at once, not
+// for each byte of the name; with thousands of brackets that was minutes.
+func TestFnmatchUnclosed(t *testing.T) {
+	open := strings.Repeat("[", 5000)
+	assert.True(t, Fnmatch("*"+open, open, false))
+	assert.False(t, Fnmatch("*"+open, open+"x", false))
+	assert.False(t, Fnmatch("*"+open+`\]`, open+"x", false))
+	assert.True(t, Fnmatch("*[a-c]["+open, "xb"+"["+open, false), "one that is closed comes first")
+}
+
 // FuzzFnmatch compares with path.Match, where both know the same syntax.
 func FuzzFnmatch(f *testing.F) {
 	f.Add("a*[b-d]?", "axxcx")

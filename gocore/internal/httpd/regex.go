@@ -179,8 +179,10 @@ func HasWildcard(s string) bool { return strings.ContainsAny(s, "*?[") }
 func Fnmatch[S string | []byte](pattern string, name S, pathname bool) bool {
 	p, n := 0, 0
 	starP, starN := -1, 0
+	open := len(pattern) // from here on no bracket expression is closed; found out once
 	for n < len(name) {
 		if p < len(pattern) {
+		token:
 			switch c := pattern[p]; c {
 			case '*':
 				starP, starN = p, n
@@ -193,14 +195,17 @@ func Fnmatch[S string | []byte](pattern string, name S, pathname bool) bool {
 					continue
 				}
 			case '[':
-				if !(pathname && name[n] == '/') {
-					if w, ok, valid := matchClass(pattern[p:], name[n]); valid {
-						if ok {
-							p += w
-							n++
-							continue
-						}
-						break
+				if p < open && !(pathname && name[n] == '/') {
+					w, ok, valid := matchClass(pattern[p:], name[n])
+					switch {
+					case !valid:
+						open = p
+					case ok:
+						p += w
+						n++
+						continue
+					default:
+						break token
 					}
 				}
 				if name[n] == '[' { // an unclosed class is literal
