@@ -25,6 +25,8 @@ func (r *Request) permit() Status {
 		if st != OK {
 			if needed, auth := r.authorize(); needed {
 				st = auth
+			} else { // the modules leave it to the user's side to complain
+				r.Logf(LevelError, "core", "client denied by server configuration, and no Require lets anybody in: %s", r.URI)
 			}
 		}
 	case false:

@@ -40,19 +40,16 @@ var catalogue = []catalogueRow{
 		harmless: argIs(0, "FAST"), why: "processes would run with other rights"},
 
 	// access and authentication
-	{module: "access_compat", names: "Order Allow Deny Satisfy", refuse: true, why: "access would not be restricted; use Require"},
 	{module: "auth_form", names: "AuthFormProvider AuthFormAuthoritative AuthFormLoginRequiredLocation AuthFormLoginSuccessLocation AuthFormLogoutLocation " +
 		"AuthFormUsername AuthFormPassword AuthFormMimetype AuthFormSize AuthFormSitePassphrase AuthFormFakeBasicAuth AuthFormDisableNoStore AuthFormBody AuthFormMethod AuthFormLocation",
 		refuse: true, why: "no password would be asked for"},
-	{module: "authn_anon", names: "Anonymous Anonymous_LogEmail Anonymous_MustGiveEmail Anonymous_NoUserID Anonymous_VerifyEmail", why: "it has no effect without AuthType"},
-	{module: "authn_dbm", names: "AuthDBMUserFile AuthDBMType AuthDBMGroupFile", why: "it has no effect without AuthType"},
-	{module: "authn_dbd", names: "AuthDBDUserPWQuery AuthDBDUserRealmQuery AuthzDBDQuery AuthzDBDRedirectQuery AuthzDBDLoginToReferer", why: "it has no effect without AuthType"},
-	{module: "authn_socache", names: "AuthnCacheEnable AuthnCacheProvideFor AuthnCacheContext AuthnCacheTimeout AuthnCacheSOCache", why: "it has no effect without AuthType"},
-	{module: "authz_groupfile", names: "AuthGroupFile", why: "it has no effect without Require group"},
+	{module: "authn_dbm", names: "AuthDBMUserFile AuthDBMType AuthDBMGroupFile", why: "there is no provider dbm"},
+	{module: "authn_dbd", names: "AuthDBDUserPWQuery AuthDBDUserRealmQuery AuthzDBDQuery AuthzDBDRedirectQuery AuthzDBDLoginToReferer", why: "there is no provider dbd"},
 	{module: "authnz_ldap", names: "AuthLDAPURL AuthLDAPBindDN AuthLDAPBindPassword AuthLDAPGroupAttribute AuthLDAPGroupAttributeIsDN AuthLDAPRemoteUserAttribute " +
 		"AuthLDAPRemoteUserIsDN AuthLDAPDereferenceAliases AuthLDAPCharsetConfig AuthLDAPCompareDNOnServer AuthLDAPInitialBindAsUser AuthLDAPInitialBindPattern " +
 		"AuthLDAPMaxSubGroupDepth AuthLDAPSearchAsUser AuthLDAPSubGroupAttribute AuthLDAPSubGroupClass AuthLDAPAuthorizePrefix AuthLDAPBindAuthoritative AuthLDAPCompareAsUser",
-		why: "it has no effect without AuthType"},
+		why: "there is no provider ldap"},
+	{module: "authnz_fcgi", names: "AuthnzFcgiDefineProvider AuthnzFcgiCheckAuthnProvider", refuse: true, why: "nobody would be asked for a password"},
 	{module: "allowmethods", names: "AllowMethods", refuse: true, why: "methods would not be restricted"},
 	{module: "security", names: "SecRuleEngine SecRule SecAction SecRequestBodyAccess SecResponseBodyAccess SecRuleRemoveById", refuse: true, harmless: argIs(0, "Off"),
 		why: "requests would not be checked"},

@@ -232,6 +232,18 @@ type MethodLimit struct {
 	Except  bool
 }
 
+// Applies says whether the limit includes a request's method. GET stands for
+// HEAD too; no limit (nil) includes every method.
+func (l *MethodLimit) Applies(method string) bool {
+	if l == nil {
+		return true
+	}
+	if method == "HEAD" {
+		method = "GET"
+	}
+	return slices.Contains(l.Methods, method) != l.Except
+}
+
 // Arg returns the i-th word or "".
 func (k *Cmd) Arg(i int) string {
 	if i < len(k.Args) {

@@ -7,13 +7,18 @@ import (
 	"slices"
 
 	"modwsgi/gocore/internal/httpd"
+	"modwsgi/gocore/internal/mod/accesscompat"
 	"modwsgi/gocore/internal/mod/alias"
 	"modwsgi/gocore/internal/mod/authbasic"
 	"modwsgi/gocore/internal/mod/authdigest"
+	"modwsgi/gocore/internal/mod/authnanon"
 	"modwsgi/gocore/internal/mod/authncore"
 	"modwsgi/gocore/internal/mod/authnfile"
+	"modwsgi/gocore/internal/mod/authnsocache"
 	"modwsgi/gocore/internal/mod/authzcore"
+	"modwsgi/gocore/internal/mod/authzgroupfile"
 	"modwsgi/gocore/internal/mod/authzhost"
+	"modwsgi/gocore/internal/mod/authzowner"
 	"modwsgi/gocore/internal/mod/authzuser"
 	"modwsgi/gocore/internal/mod/autoindex"
 	"modwsgi/gocore/internal/mod/core"
@@ -33,10 +38,10 @@ import (
 )
 
 // authn is mod_authn_core with everybody who knows passwords.
-var authn = authncore.New(authnfile.Provider, wsgi.AuthnProvider)
+var authn = authncore.New(authnfile.Provider, authnanon.Provider, authnsocache.Provider, wsgi.AuthnProvider)
 
 // authz are the kinds of Require lines.
-var authz = slices.Concat(authzhost.Providers, authzuser.Providers, wsgi.AuthzProviders)
+var authz = slices.Concat(authzhost.Providers, authzuser.Providers, authzgroupfile.Providers, authzowner.Providers, wsgi.AuthzProviders)
 
 // All is every module.
 var All = []httpd.AnyModule{
@@ -49,7 +54,12 @@ var All = []httpd.AnyModule{
 	authzcore.NewWith(authn.Type, authz...),
 	authzhost.Module,
 	authzuser.Module,
+	authzgroupfile.Module,
+	authzowner.Module,
+	accesscompat.Module,
 	authnfile.Module,
+	authnanon.Module,
+	authnsocache.Module,
 	authbasic.New(authn),
 	authdigest.New(authn),
 	authn.Module,   // after the schemes: what none of them took up is an error

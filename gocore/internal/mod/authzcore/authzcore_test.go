@@ -155,8 +155,8 @@ func TestLimit(t *testing.T) {
 	assert.Equal(t, httpd.OK, first(&httpd.Request{Method: "GET"}, open))
 
 	except := &httpd.MethodLimit{Methods: []string{"GET"}, Except: true}
-	assert.False(t, applies(except, "HEAD"))
-	assert.True(t, applies(except, "PUT"))
+	assert.False(t, except.Applies("HEAD"))
+	assert.True(t, except.Applies("PUT"))
 }
 
 func TestMerging(t *testing.T) {

@@ -49,26 +49,9 @@ type node struct {
 	constant bool // "all granted": the same for every request
 }
 
-// applies says whether an enclosing <Limit> or <LimitExcept> includes the
-// request's method. GET stands for HEAD too.
-func applies(l *httpd.MethodLimit, method string) bool {
-	if l == nil {
-		return true
-	}
-	if method == "HEAD" {
-		method = "GET"
-	}
-	for _, m := range l.Methods {
-		if m == method {
-			return !l.Except
-		}
-	}
-	return l.Except
-}
-
 // eval decides for the request; parent is the operator of the enclosing group.
 func (n *node) eval(r *httpd.Request, parent operator) Result {
-	if !applies(n.limit, r.Method) {
+	if !n.limit.Applies(r.Method) {
 		if parent == allOf {
 			return Granted
 		}

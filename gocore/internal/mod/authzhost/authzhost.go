@@ -26,9 +26,9 @@ var Providers = []authzcore.Provider{
 	{Name: "local", Parse: parseLocal},
 }
 
-// client is the client's address as the rules compare it: IPv4 in an IPv6
+// Client is the client's address as the rules compare it: IPv4 in an IPv6
 // socket is IPv4, and zones do not count. It is not valid on a Unix socket.
-func client(r *httpd.Request) netip.Addr { return r.Remote.Addr().Unmap().WithZone("") }
+func Client(r *httpd.Request) netip.Addr { return r.Remote.Addr().Unmap().WithZone("") }
 
 func parseIP(_ *httpd.Cmd, args []string) (authzcore.Check, error) {
 	if len(args) == 0 {
@@ -43,7 +43,7 @@ func parseIP(_ *httpd.Cmd, args []string) (authzcore.Check, error) {
 		nets = append(nets, p)
 	}
 	return func(r *httpd.Request) authzcore.Result {
-		addr := client(r)
+		addr := Client(r)
 		for _, p := range nets {
 			if p.Contains(addr) {
 				return authzcore.Granted
@@ -140,7 +140,7 @@ func parseLocal(_ *httpd.Cmd, args []string) (authzcore.Check, error) {
 		return nil, errors.New("takes no arguments")
 	}
 	return func(r *httpd.Request) authzcore.Result {
-		addr := client(r)
+		addr := Client(r)
 		if addr.IsValid() && (addr.IsLoopback() || addr == r.Local.Addr().Unmap().WithZone("")) {
 			return authzcore.Granted
 		}
@@ -153,15 +153,25 @@ func parseHost(_ *httpd.Cmd, args []string) (authzcore.Check, error) {
 		return nil, errors.New("needs a host or domain name")
 	}
 	return func(r *httpd.Request) authzcore.Result {
-		for _, name := range dns.verifiedNames(client(r)) {
-			for _, domain := range args {
-				if inDomain(domain, name) {
-					return authzcore.Granted
-				}
+		for _, domain := range args {
+			if InDomain(r, domain) {
+				return authzcore.Granted
 			}
 		}
 		return authzcore.Denied
 	}, nil
+}
+
+// InDomain says whether the client has a name in the domain, by a look-up of its
+// address and of the names found. It may wait, and sends the request to where
+// that is possible.
+func InDomain(r *httpd.Request, domain string) bool {
+	for _, name := range dns.verifiedNames(r, Client(r)) {
+		if inDomain(domain, name) {
+			return true
+		}
+	}
+	return false
 }
 
 // inDomain: the name is the domain, or ends in it at a label.
@@ -182,12 +192,12 @@ func parseForwardDNS(_ *httpd.Cmd, args []string) (authzcore.Check, error) {
 		return nil, errors.New("needs a host name")
 	}
 	return func(r *httpd.Request) authzcore.Result {
-		addr := client(r)
+		addr := Client(r)
 		if !addr.IsValid() {
 			return authzcore.Denied
 		}
 		for _, name := range args {
-			for _, a := range dns.addresses(name) {
+			for _, a := range dns.addresses(r, name) {
 				if a == addr {
 					return authzcore.Granted
 				}

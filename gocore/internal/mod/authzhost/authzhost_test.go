@@ -36,6 +36,7 @@ func TestParseSubnet(t *testing.T) {
 
 func request(remote string) *httpd.Request {
 	r := &httpd.Request{Local: netip.MustParseAddrPort("192.0.2.1:80")}
+	r.Resume(nil, httpd.OnWorker, nil)
 	if remote != "" {
 		r.Remote = netip.AddrPortFrom(netip.MustParseAddr(remote), 4711)
 	}

@@ -9,6 +9,8 @@ import (
 	"net/netip"
 	"sync"
 	"time"
+
+	"modwsgi/gocore/internal/httpd"
 )
 
 const (
@@ -47,7 +49,7 @@ var dns = &resolver{
 // verifiedNames gives the names of the address that lead back to it: who runs
 // the reverse zone of an address can claim any name, the owner of the name
 // cannot be forged.
-func (d *resolver) verifiedNames(addr netip.Addr) []string {
+func (d *resolver) verifiedNames(r *httpd.Request, addr netip.Addr) []string {
 	if !addr.IsValid() {
 		return nil
 	}
@@ -57,6 +59,7 @@ func (d *resolver) verifiedNames(addr netip.Addr) []string {
 	if ok && d.now().Before(known.until) {
 		return known.values
 	}
+	r.Need(httpd.OnWorker)
 	ctx, cancel := context.WithTimeout(context.Background(), lookupTimeout)
 	defer cancel()
 	names, _ := d.lookupAddr(ctx, addr.String()) // an error means no names
@@ -83,13 +86,14 @@ func (d *resolver) verifiedNames(addr netip.Addr) []string {
 }
 
 // addresses gives the addresses of a configured name.
-func (d *resolver) addresses(name string) []netip.Addr {
+func (d *resolver) addresses(r *httpd.Request, name string) []netip.Addr {
 	d.mu.Lock()
 	known, ok := d.addrs[name]
 	d.mu.Unlock()
 	if ok && d.now().Before(known.until) {
 		return known.values
 	}
+	r.Need(httpd.OnWorker)
 	ctx, cancel := context.WithTimeout(context.Background(), lookupTimeout)
 	defer cancel()
 	found, _ := d.lookupHost(ctx, name) // an error means no addresses
