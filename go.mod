@@ -4,7 +4,9 @@ go 1.26.0
 
 require (
 	github.com/GehirnInc/crypt v0.0.0-20230320061759-8cc1b52080c5
+	github.com/andybalholm/brotli v1.2.0
 	github.com/dlclark/regexp2 v1.11.5
+	github.com/klauspost/compress v1.18.0
 	github.com/stretchr/testify v1.10.0
 	golang.org/x/crypto v0.45.0
 	golang.org/x/sys v0.49.0

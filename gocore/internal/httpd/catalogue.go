@@ -58,10 +58,7 @@ var catalogue = []catalogueRow{
 
 	// headers and filters
 	{module: "headers", names: "Header RequestHeader", refuse: true, why: "headers, some of which protect the site, would not be changed"},
-	{module: "deflate", names: "DeflateCompressionLevel DeflateMemLevel DeflateWindowSize DeflateBufferSize DeflateFilterNote DeflateAlterETag DeflateInflateLimitRequestBody " +
-		"DeflateInflateRatioLimit DeflateInflateRatioBurst", why: "responses are not compressed"},
-	{module: "brotli", names: "BrotliCompressionQuality BrotliCompressionWindow BrotliCompressionMaxInputBlock BrotliFilterNote BrotliAlterETag", why: "responses are not compressed"},
-	{module: "filter", names: "AddOutputFilterByType FilterDeclare FilterProvider FilterChain FilterProtocol FilterTrace", why: "responses are not filtered"},
+	{module: "deflate", names: "DeflateInflateLimitRequestBody DeflateInflateRatioLimit DeflateInflateRatioBurst", why: "request bodies are not inflated"},
 	{module: "expires", names: "ExpiresActive ExpiresByType ExpiresDefault", why: "no Expires header is added"},
 	{module: "substitute", names: "Substitute SubstituteInheritBefore SubstituteMaxLineLength", why: "responses are not edited"},
 	{module: "include", names: "SSIEndTag SSIErrorMsg SSIETag SSILastModified SSILegacyExprParser SSIStartTag SSITimeFormat SSIUndefinedEcho XBitHack", why: "pages are not parsed"},
@@ -76,7 +73,7 @@ var catalogue = []catalogueRow{
 	{module: "dir", names: "DirectoryIndex DirectorySlash DirectoryCheckHandler DirectoryIndexRedirect", why: "directories have no index page"},
 	{module: "dir", names: "FallbackResource", refuse: true, harmless: argIs(0, "disabled"), why: "requests would not reach the resource"},
 	{module: "mime", names: "TypesConfig AddType AddEncoding AddLanguage AddCharset DefaultLanguage RemoveType RemoveEncoding RemoveLanguage RemoveCharset " +
-		"AddInputFilter AddOutputFilter RemoveInputFilter RemoveOutputFilter ModMimeUsePathInfo", why: "files keep the built-in types"},
+		"ModMimeUsePathInfo", why: "files keep the built-in types"},
 	{module: "mime", names: "AddHandler RemoveHandler", refuse: true, why: "files would be served as they are instead of being run"},
 	{module: "mime", names: "MultiviewsMatch", why: "names are not completed"},
 	{module: "mime_magic", names: "MimeMagicFile", why: "types are not guessed"},

@@ -133,26 +133,26 @@ type CoreConfig struct {
 	Protocols                              Opt[[]string]
 
 	// everywhere
-	AcceptPathInfo                  Opt[string] // on, off, default
-	AllowOverride                   Opt[Override]
-	AllowOverrideList               Opt[[]string]
-	AddDefaultCharset               Opt[string]
-	ErrorDocument                   map[int]ErrorDoc
-	FileETag                        Opt[string]
-	EnableMMAP, EnableSendfile      Opt[bool]
-	ForceType                       Opt[string]
-	SetHandler                      Opt[string]
-	HostnameLookups                 Opt[string]
-	LimitRequestBody                Opt[int64]
-	LogLevel                        Opt[LogLevels]
-	OptSet, OptAdd, OptRemove       Options // see OptionsValue
-	OptGiven                        bool    // bare words: OptSet replaces
-	ServerSignature                 Opt[string]
-	UseCanonicalName                Opt[string]
-	UseCanonicalPhysicalPort        Opt[bool]
-	CGIPassAuth                     Opt[bool]
-	MaxRanges                       Opt[int] // -1 = unlimited, 0 = none
-	SetInputFilter, SetOutputFilter Opt[string]
+	AcceptPathInfo             Opt[string] // on, off, default
+	AllowOverride              Opt[Override]
+	AllowOverrideList          Opt[[]string]
+	AddDefaultCharset          Opt[string]
+	ErrorDocument              map[int]ErrorDoc
+	FileETag                   Opt[string]
+	EnableMMAP, EnableSendfile Opt[bool]
+	ForceType                  Opt[string]
+	SetHandler                 Opt[string]
+	HostnameLookups            Opt[string]
+	LimitRequestBody           Opt[int64]
+	LogLevel                   Opt[LogLevels]
+	OptSet, OptAdd, OptRemove  Options // see OptionsValue
+	OptGiven                   bool    // bare words: OptSet replaces
+	ServerSignature            Opt[string]
+	UseCanonicalName           Opt[string]
+	UseCanonicalPhysicalPort   Opt[bool]
+	CGIPassAuth                Opt[bool]
+	MaxRanges                  Opt[int]      // -1 = unlimited, 0 = none
+	SetOutputFilter            Opt[[]string] // upper case
 }
 
 // ServerNameSpec is a ServerName: [scheme://]host[:port].

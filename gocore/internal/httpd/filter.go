@@ -9,9 +9,12 @@
 package httpd
 
 import (
+	"fmt"
+	"maps"
 	"net/http"
 	"slices"
 	"strings"
+	"time"
 )
 
 // Fields is a table of header fields. Names compare without case.
@@ -119,12 +122,50 @@ func noBody(status int) bool {
 	return status == http.StatusNoContent || status == http.StatusNotModified || status/100 == 1
 }
 
+// OutputFilters reads a list of filter names separated by semicolons, upper
+// case and as written in order; NONE gives none. A name that no module serves
+// is an error: the response would go out as it was not meant to.
+func (k *Cmd) OutputFilters(list string) ([]string, error) {
+	known := map[string]bool{}
+	for _, m := range k.b.mods {
+		for _, n := range m.meta().filters {
+			known[n] = true
+		}
+	}
+	var names []string
+	for n := range strings.SplitSeq(list, ";") {
+		n = strings.ToUpper(strings.TrimSpace(n))
+		switch {
+		case n == "NONE" || n == "":
+		case !known[n]:
+			return nil, &Coded{Code: CodeUnavailable, Message: fmt.Sprintf("there is no output filter %q", n),
+				Suggestion: "the filters are " + strings.Join(slices.Sorted(maps.Keys(known)), ", ")}
+		case !slices.Contains(names, n):
+			names = append(names, n)
+		}
+	}
+	return names, nil
+}
+
+// InputFilters checks a list of names of filters for request bodies: there are
+// none here, and an application must not see a body that was meant to be
+// decoded before.
+func (k *Cmd) InputFilters(list string) error {
+	for n := range strings.SplitSeq(list, ";") {
+		if n = strings.TrimSpace(n); n != "" && !strings.EqualFold(n, "None") {
+			return &Coded{Code: CodeUnavailable, Message: fmt.Sprintf("there is no input filter %q: request bodies reach the application as they were sent", n),
+				Suggestion: "remove the directive; the application can decode a body by its Content-Encoding"}
+		}
+	}
+	return nil
+}
+
 // BodyFilter changes a response's body on its way out. Each method appends
 // what it has for the next one to dst and returns it; p is valid during the
 // call only. Write may keep bytes back, Flush gives out all that the client
 // can use so far, Close ends the body. An error ends the response: the
-// connection is cut so that the client sees it. One goroutine at a time calls;
-// a filter may wait (ratelimit does). A filter of a response that breaks off is
+// connection is cut so that the client sees it. One goroutine at a time calls.
+// A filter of a response that breaks off is
 // dropped without Close.
 type BodyFilter interface {
 	Write(dst, p []byte) ([]byte, error)
@@ -132,9 +173,19 @@ type BodyFilter interface {
 	Close(dst []byte) ([]byte, error)
 }
 
+// Pacer is a BodyFilter that does not change bytes but when they go: of n
+// bytes that are ready the sender takes the first now, at least one, sends
+// them, and waits before it asks again.
+type Pacer interface {
+	Pace(n int) (now int, wait time.Duration)
+}
+
 // Hooked reports whether response hooks or output filters are configured for
 // the request as it stands.
 func (r *Request) Hooked() bool { return r.m != nil && r.m.hooked() }
+
+// Filtered reports whether output filters may apply to the response.
+func (r *Request) Filtered() bool { return r.m != nil && r.m.filtered }
 
 // Hooked reports whether response hooks or output filters are configured where
 // the plan applies.
@@ -161,15 +212,16 @@ func (r *Request) OutputFilters() []string { return r.filters }
 func (r *Request) HasOutputFilter(name string) bool { return slices.Contains(r.filters, name) }
 
 // Outgoing takes a head through filters and response hooks and returns the
-// filters for the body, in order; nil if it goes out as it is. It may panic
-// with the time-out of a regular expression, which Guard turns into an error.
-func (r *Request) Outgoing(h *ResponseHead) (body []BodyFilter) {
+// filters for the body, in order; nil if it goes out as it is. filtered false
+// leaves the filters out, for a sender that cannot apply any. It may panic with
+// the time-out of a regular expression, which Guard turns into an error.
+func (r *Request) Outgoing(h *ResponseHead, filtered bool) (body []BodyFilter) {
 	m := r.m
 	if m == nil {
 		return nil
 	}
 	s := r.Host.server
-	if m.filtered {
+	if m.filtered && filtered {
 		r.filters = nil
 		for i := range s.hooks {
 			if f := s.hooks[i].insert; f != nil {

@@ -329,7 +329,7 @@ func (r *Request) Redirect(url string, status int) *Outcome {
 	out = n.run()
 	out.Method, out.Query, out.NoBody = "GET", query, true
 	if status != 0 {
-		if out.Plan != nil {
+		if out.Plan != nil || out.Stream != nil {
 			out.StatusOverride = status
 		} else if out.Status == 200 {
 			out.Status = status

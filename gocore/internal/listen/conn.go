@@ -49,6 +49,8 @@ type Conn struct {
 	Requests      int    // complete requests so far
 	Parts         []Part // what follows the output buffer and the file part
 	Borrowed      bool   // FileFD belongs to the Handler until Done: the source does not close it
+	// Stream is set by Route together with the action Streamed.
+	Stream func(s *Stream)
 
 	state     atomic.Uint32
 	deadline  atomic.Int64 // reactor clock; 0 none
@@ -69,6 +71,8 @@ type Conn struct {
 	closing   bool  // close after the pending output
 	unread    bool  // closing with request bytes unread: linger
 	memo      *http1.Memo
+	streamed  int64 // bytes of the request that a stream received
+	stream    atomic.Pointer[Stream]
 }
 
 // Config of a source of requests.
@@ -118,7 +122,7 @@ func (c *Conn) BytesIn() int64 {
 	case q.Head.Flags&http1.FlagContentLength != 0 && q.StreamLeft+int64(q.BodyLen) > 0:
 		return int64(q.BodyOff) + q.Head.ContentLength - q.StreamLeft
 	case c.bodyEnd > 0:
-		return int64(c.bodyEnd)
+		return int64(c.bodyEnd) + c.streamed
 	}
 	return int64(q.InLen)
 }

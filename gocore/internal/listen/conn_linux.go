@@ -14,6 +14,9 @@ import (
 func (r *Reactor) event(th *thread, c *Conn, ev uint32) {
 	if ev&(syscall.EPOLLRDHUP|syscall.EPOLLHUP|syscall.EPOLLERR) != 0 {
 		c.hup.Store(true) // may come with the last bytes, and no event follows it
+		if s := c.stream.Load(); s != nil && ev&(syscall.EPOLLHUP|syscall.EPOLLERR) != 0 {
+			s.cancel() // a half-closed client still waits for the response, this one is gone
+		}
 	}
 	for {
 		if c.state.CompareAndSwap(stIdle, stBusy) {
@@ -172,6 +175,9 @@ func (r *Reactor) advance(th *thread, c *Conn) step {
 			c.stage(r.now(), c.Settings.Body)
 		}
 	}
+	if c.action == Streamed {
+		return r.stream(c)
+	}
 	if c.action == Respond {
 		if !c.skipBody() {
 			q.KeepAlive = 0
@@ -218,6 +224,9 @@ func (r *Reactor) run(th *thread, c *Conn) step {
 		q.Result, q.Status = ResultError, 503
 	}
 	c.settle(r.h)
+	if c.Stream != nil { // an error document that a goroutine writes
+		return r.stream(c)
+	}
 	return r.finish(c)
 }
 

@@ -115,7 +115,7 @@ func (c *Conn) begin(startUs int64) {
 	q.Aborted, q.StatusOverride, q.ScriptLen = 0, 0, 0
 	q.Sent, q.KeptLen, q.KeepHead, q.Logged = 0, 0, 0, 0
 	q.BodyOff, q.BodyRead, q.BodyLen, q.StreamLeft, q.ChunkState, q.BodyLimit = 0, 0, 0, 0, 0, 0
-	c.bodyEnd, c.scanned, c.continued = 0, 0, false
+	c.bodyEnd, c.scanned, c.continued, c.streamed = 0, 0, false, 0
 }
 
 // forget drops what is known of the request before when there is none yet: a

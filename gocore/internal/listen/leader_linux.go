@@ -417,5 +417,5 @@ func (r *Reactor) poll() {
 func (r *Reactor) Running() int {
 	r.lead.mu.Lock()
 	defer r.lead.mu.Unlock()
-	return int(r.lead.active.Load()) + int(r.lead.thinking.Load()) + len(r.lead.queue)
+	return int(r.lead.active.Load()) + int(r.lead.thinking.Load()) + int(r.streams.Load()) + len(r.lead.queue)
 }

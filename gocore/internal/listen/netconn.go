@@ -20,6 +20,7 @@
 package listen
 
 import (
+	"context"
 	"errors"
 	"net"
 	"net/netip"
@@ -54,6 +55,8 @@ type NetSource struct {
 	wall      int64 // start in microseconds since the epoch
 	draining  atomic.Bool
 	handoff   atomic.Bool
+	ctx       context.Context // ends with Stop, for streams
+	cancel    context.CancelFunc
 	stop      chan struct{}
 	stopOnce  sync.Once
 	done      chan struct{}
@@ -78,6 +81,8 @@ type netConn struct {
 	raw     syscall.RawConn
 	result  chan outcome
 	decide  bool   // the Python thread is to call Decide, not Run
+	busy    bool   // a stream reads: Drain must not wake it; guarded by NetSource.mu
+	given   bool   // hijacked: the connection is the handler's to close
 	scratch []byte // for the chunk decoder, made when needed
 }
 
@@ -105,6 +110,7 @@ func NewNet(c Config) (*NetSource, error) {
 	if s.track == nil {
 		s.track = func(int, bool) {}
 	}
+	s.ctx, s.cancel = context.WithCancel(context.Background())
 	s.wall = s.start.UnixMicro()
 	s.nextID = uint64(os.Getpid())<<40 ^ uint64(s.start.UnixNano())&0xffffff<<16
 	for i := range max(c.Threads, 1) {
@@ -337,7 +343,7 @@ func (s *NetSource) Connections() int {
 func (s *NetSource) Running() int { return int(s.running.Load()) }
 
 // Stop implements Source.
-func (s *NetSource) Stop() { s.stopOnce.Do(func() { close(s.stop) }) }
+func (s *NetSource) Stop() { s.stopOnce.Do(func() { close(s.stop); s.cancel() }) }
 
 // Drain implements Source.
 func (s *NetSource) Drain(handoff bool) {
@@ -348,7 +354,9 @@ func (s *NetSource) Drain(handoff bool) {
 	s.closeListeners()
 	s.mu.Lock()
 	for n := range s.conns { // whoever waits for a request looks at draining again
-		_ = n.nc.SetReadDeadline(time.Unix(1, 0)) // fails on a closed one only
+		if !n.busy {
+			_ = n.nc.SetReadDeadline(time.Unix(1, 0)) // fails on a closed one only
+		}
 	}
 	s.mu.Unlock()
 	s.checkDone()
@@ -393,7 +401,9 @@ func (n *netConn) lend() {
 func (n *netConn) close() {
 	s := n.s
 	s.track(n.FD, false)
-	_ = n.nc.Close() // what was not sent cannot be sent any more
+	if !n.given {
+		_ = n.nc.Close() // what was not sent cannot be sent any more
+	}
 	s.mu.Lock()
 	n.lend()
 	delete(s.conns, n)

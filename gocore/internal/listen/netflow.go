@@ -78,6 +78,9 @@ func (n *netConn) request() bool {
 		}
 	}
 	c.phase = phBody
+	if c.action == Streamed {
+		return n.stream()
+	}
 	if c.action == Respond {
 		if !c.skipBody() {
 			q.KeepAlive = 0
@@ -172,7 +175,40 @@ func (n *netConn) run() bool {
 		q.Result, q.Status = ResultError, 503
 	}
 	c.settle(s.h)
+	if c.Stream != nil { // an error document
+		return n.stream()
+	}
 	return n.respond()
+}
+
+// stream lets the handler write the response here, where it may wait.
+func (n *netConn) stream() bool {
+	s, c := n.s, n.Conn
+	c.deadline.Store(0)
+	c.phase = phRun
+	write := c.Stream
+	c.Stream = nil
+	n.setBusy(true)
+	s.running.Add(1)
+	st := newStream(s.ctx, c, n.nc)
+	defer func() {
+		s.running.Add(-1)
+		st.cancel()
+	}()
+	write(st)
+	st.end(&s.mem)
+	n.given = st.hijacked
+	if !n.given {
+		_ = n.nc.SetDeadline(time.Time{}) // fails on a closed one only
+		n.setBusy(false)
+	}
+	return n.respond()
+}
+
+func (n *netConn) setBusy(b bool) {
+	n.s.mu.Lock()
+	n.busy = b
+	n.s.mu.Unlock()
 }
 
 // pass hands the connection to the successor.

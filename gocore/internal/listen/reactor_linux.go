@@ -13,6 +13,7 @@
 package listen
 
 import (
+	"context"
 	"errors"
 	"net/netip"
 	"os"
@@ -64,6 +65,9 @@ type Reactor struct {
 	start    time.Time
 	wall     int64 // start in microseconds since the epoch
 	lead     leadership
+	streams  atomic.Int64 // goroutines that write responses
+	ctx      context.Context
+	cancel   context.CancelFunc
 	draining atomic.Bool
 	handoff  atomic.Bool
 	stopped  atomic.Bool
@@ -88,6 +92,7 @@ func New(c Config) (*Reactor, error) {
 	}
 	r.nextID = uint64(os.Getpid())<<40 ^ uint64(time.Now().UnixNano())&0xffffff<<16
 	r.wall = r.start.UnixMicro()
+	r.ctx, r.cancel = context.WithCancel(context.Background())
 	ep, err := syscall.EpollCreate1(syscall.EPOLL_CLOEXEC)
 	if err != nil {
 		return nil, os.NewSyscallError("epoll_create1", err)
@@ -371,5 +376,6 @@ func (r *Reactor) janitor() {
 // Stop ends all threads' loops as soon as they are out of the application.
 func (r *Reactor) Stop() {
 	r.stopped.Store(true)
+	r.cancel()
 	r.wake()
 }

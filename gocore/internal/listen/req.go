@@ -54,6 +54,7 @@ type Req struct {
 	KeepHead               uint32 // the access log wants fields of the response
 	Logged                 uint32 // an error log record was written for the request
 	ConnLogged             uint64 // ConnID for which the connection's lines were written to the error log
+	Hook                   uint64 // python.RunHooked's
 }
 
 // SizeofReq lets the caller compare with the C structure.
@@ -159,6 +160,7 @@ type Action int
 const (
 	Run         Action = iota // buffer the body, then Handler.Run on a Python thread
 	Respond                   // the response is in the output buffer (and FileFD/FileOff/FileLeft, then Conn.Parts)
+	Streamed                  // Conn.Stream writes the response, on a goroutine of its own
 	Think                     // call Handler.Decide on a goroutine, where it may wait
 	ThinkPython               // call Handler.Decide on a Python thread
 )
@@ -169,7 +171,8 @@ type Handler interface {
 	// Open sets c.Settings (and c.User) for a new connection.
 	Open(c *Conn)
 	// Route looks at a complete head. For Run it sets r.Route, r.ScriptLen,
-	// r.Extra and r.BodyLimit; for Respond it appends the response.
+	// r.Extra and r.BodyLimit; for Respond it appends the response; for
+	// Streamed it sets c.Stream and r.BodyLimit.
 	Route(c *Conn, r *Req) Action
 	// Decide goes on where Route (or Decide itself) gave up; python says that
 	// this is a Python thread. Its answer is as Route's.

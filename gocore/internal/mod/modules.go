@@ -21,12 +21,16 @@ import (
 	"modwsgi/gocore/internal/mod/authzowner"
 	"modwsgi/gocore/internal/mod/authzuser"
 	"modwsgi/gocore/internal/mod/autoindex"
+	"modwsgi/gocore/internal/mod/brotli"
 	"modwsgi/gocore/internal/mod/core"
+	"modwsgi/gocore/internal/mod/deflate"
 	"modwsgi/gocore/internal/mod/dir"
 	"modwsgi/gocore/internal/mod/env"
+	"modwsgi/gocore/internal/mod/filter"
 	"modwsgi/gocore/internal/mod/logconfig"
 	"modwsgi/gocore/internal/mod/mime"
 	"modwsgi/gocore/internal/mod/negotiation"
+	"modwsgi/gocore/internal/mod/ratelimit"
 	"modwsgi/gocore/internal/mod/remoteip"
 	"modwsgi/gocore/internal/mod/reqtimeout"
 	"modwsgi/gocore/internal/mod/rewrite"
@@ -35,6 +39,7 @@ import (
 	"modwsgi/gocore/internal/mod/uniqueid"
 	"modwsgi/gocore/internal/mod/unixd"
 	"modwsgi/gocore/internal/mod/wsgi"
+	"modwsgi/gocore/internal/mod/zstd"
 )
 
 // authn is mod_authn_core with everybody who knows passwords.
@@ -73,4 +78,10 @@ var All = []httpd.AnyModule{
 	logconfig.Module,
 	autoindex.Module,
 	static.Module,
+	// filters of content, then of transfer
+	filter.Module,
+	brotli.Module,
+	zstd.Module,
+	deflate.Module,
+	ratelimit.Module,
 }

@@ -61,6 +61,7 @@ typedef struct mw_response {
     vectorcallfunc vectorcall;
     int64_t length;            /* declared Content-Length or -1 */
     int committed, chunked, nobody;
+    int filtered, discard;     /* a hook takes the body; the body is dropped */
 } mw_response;
 int mw_response_init(PyObject *module, mw_state *st);
 PyObject *mw_response_new(mw_state *st);
@@ -68,9 +69,7 @@ int mw_commit(mw_response *s, int64_t known_length);  /* write the head to out; 
 int mw_put_block(mw_response *s, const char *p, size_t n, int last); /* -1 client gone (no exception) */
 int mw_finish(mw_response *s);
 int mw_send_file(mw_response *s, int fd, int64_t off, int64_t len);
-/* these two want no GIL */
-int mw_out_append(mw_req *r, const char *p, size_t n);
-int mw_out_flush(mw_req *r, int timeout_ms);
+/* no GIL: this, and mw_out_append and mw_out_flush of mw.h */
 void mw_stream_end(mw_req *r);
 
 /* environ.c */

@@ -38,6 +38,9 @@ enum {
     MW_CUT = 2,      /* response began and broke: close so that the client sees it */
 };
 
+/* what mwHookHead answers */
+enum { MW_HEAD_FAILED = -1, MW_HEAD_PLAIN = 0, MW_HEAD_CHUNKED = 1, MW_HEAD_FILTERED = 2, MW_HEAD_DISCARD = 3 };
+
 typedef struct mw_req {
     mw_head head;
     char *in;                 /* malloc; request bytes from the start of the head */
@@ -82,6 +85,7 @@ typedef struct mw_req {
     uint32_t keep_head;           /* make that copy */
     uint32_t logged;              /* an error log record was written for the request */
     uint64_t conn_logged;         /* conn_id for which ErrorLogFormat's connection lines were written */
+    uint64_t hook;                /* 0, or the handle of the hooks that see the response (hooks.go) */
 } mw_req;
 
 /* One WSGI target. Strings are copied by mw_route_add. */
@@ -138,6 +142,9 @@ static inline void mw_timer_slack(void) {}
 #endif
 int mw_route_add(const mw_route_conf *conf);
 void mw_run(mw_req *r);
+void mw_run_hooked(mw_req *r);
+int mw_out_append(mw_req *r, const char *p, size_t n);
+int mw_out_flush(mw_req *r, int timeout_ms);
 int mw_stale(uint32_t route);
 int mw_import(const char *path, const char *group);
 void mw_add_path(const char *dirs);

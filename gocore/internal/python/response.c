@@ -11,6 +11,7 @@
  * buffer for the reactor, so no Python thread waits at the end of a response.
  */
 #include "internal.h"
+#include "_cgo_export.h"
 #include <errno.h>
 #include <poll.h>
 #include <sched.h>
@@ -29,6 +30,7 @@
 #endif
 
 #define DIRECT_MIN (32 * 1024)  /* measured: below, a copy is cheaper than leaving the GIL */
+#define FILE_PIECE (32 * 1024)  /* read at once from a file that is filtered */
 #define OUT_HIGH (64 * 1024)    /* flush a streaming response at this many buffered bytes */
 
 static char g_date[64] = "Date: Thu, 01 Jan 1970 00:00:00 GMT\r\n";
@@ -313,6 +315,34 @@ static int unchanged(PyObject *list, PyObject *checked) {
     return 1;
 }
 
+/* Let the hooks make the head of what stands in out from mark on. */
+static int commit_hooked(mw_response *s, size_t mark, int64_t length) {
+    mw_req *r = s->req;
+    PyThreadState *ts = PyEval_SaveThread();
+    int verdict = mwHookHead(r->hook, mark, length);
+    PyEval_RestoreThread(ts);
+    if (verdict == MW_HEAD_FAILED) {
+        r->out_len = mark;
+        PyErr_SetString(PyExc_RuntimeError, "the response's head could not be made; the record before this one says why");
+        return -1;
+    }
+    s->length = length;
+    s->chunked = verdict == MW_HEAD_CHUNKED;
+    s->filtered = verdict == MW_HEAD_FILTERED;
+    s->discard = verdict == MW_HEAD_DISCARD;
+    s->nobody |= s->discard || r->status == 204 || r->status == 304 || r->status / 100 == 1;
+    s->committed = 1;
+    return 0;
+}
+
+/* A block, or with p NULL the end, through the hooks. -1: client gone or response broken. */
+static int put_hooked(mw_req *r, const char *p, size_t n) {
+    PyThreadState *ts = PyEval_SaveThread();
+    int ok = p ? mwHookBody(r->hook, (void *)p, n) : mwHookEnd(r->hook);
+    PyEval_RestoreThread(ts);
+    return ok ? 0 : -1;
+}
+
 /* Write status line and fields to out. known >= 0: the whole body has that many bytes. */
 int mw_commit(mw_response *s, int64_t known) {
     mw_req *r = s->req;
@@ -368,6 +398,7 @@ int mw_commit(mw_response *s, int64_t known) {
                 }
                 if (s->length >= 0) continue;
                 s->length = len;
+                if (r->hook) continue;
             }
             break;
         case 17: if (!strncasecmp(p, "transfer-encoding", 17)) continue; break;
@@ -377,8 +408,8 @@ int mw_commit(mw_response *s, int64_t known) {
         rc |= put(r, v, (size_t)m);
         rc |= PUT(r, "\r\n");
     }
-    if (!date) rc |= put(r, g_date, g_date_len);
-    if (!server) {
+    if (!date && !r->hook) rc |= put(r, g_date, g_date_len);
+    if (!server && !r->hook) {
         rc |= PUT(r, "Server: ");
         rc |= put(r, mw_cfg.server_software, strlen(mw_cfg.server_software));
         rc |= PUT(r, "\r\n");
@@ -386,6 +417,12 @@ int mw_commit(mw_response *s, int64_t known) {
     int head = r->head.method.len == 4 && !memcmp(r->in + r->head.method.off, "HEAD", 4);
     int empty = code == 204 || code == 304 || code / 100 == 1; /* RFC 9110 section 6.4.1 */
     s->nobody = head || empty;
+    if (r->stream_left) r->keep_alive = 0; /* part of the request is not read: the connection cannot go on */
+    if (r->hook) {
+        unlock(r);
+        if (rc) { PyErr_NoMemory(); return -1; }
+        return commit_hooked(s, mark, s->length >= 0 || (head && known == 0) ? s->length : known);
+    }
     if (s->length < 0 && !empty) {
         if (known >= 0 && !(head && known == 0)) {
             char b[48];
@@ -400,7 +437,6 @@ int mw_commit(mw_response *s, int64_t known) {
             }
         }
     }
-    if (r->stream_left) r->keep_alive = 0; /* part of the request is not read: the connection cannot go on */
     if (!r->keep_alive) rc |= PUT(r, "Connection: close\r\n");
     else if (!(r->head.flags & MW_HTTP11)) rc |= PUT(r, "Connection: keep-alive\r\n");
     rc |= PUT(r, "\r\n");
@@ -450,6 +486,11 @@ int mw_put_block(mw_response *s, const char *p, size_t n, int last) {
     if (s->length >= 0 && r->sent_body + (int64_t)n > s->length) n = (size_t)(s->length - r->sent_body);
     r->sent_body += (int64_t)n;
     if (!n || s->nobody) return 0;
+    if (s->filtered) {
+        if (put_hooked(r, p, n) == 0) return 0;
+        r->aborted = 1;
+        return -1;
+    }
     char size[24];
     size_t ns = s->chunked ? (size_t)snprintf(size, sizeof size, "%zx\r\n", n) : 0;
     int rc;
@@ -482,8 +523,31 @@ int mw_finish(mw_response *s) {
     if (s->length >= 0 && r->sent_body < s->length) { /* the client must see that it is short */
         r->keep_alive = 0;
         r->result = MW_CUT;
+    } else if (s->filtered && put_hooked(r, NULL, 0) < 0) {
+        r->aborted = 1;
     }
     return 0;
+}
+
+/* A file through the hooks, read in pieces. */
+static int filter_file(mw_response *s, int fd, int64_t off, int64_t len) {
+    mw_req *r = s->req;
+    char *buf = mw_alloc(FILE_PIECE);
+    if (!buf) { r->aborted = 1; return -1; }
+    PyThreadState *ts = PyEval_SaveThread();
+    while (len > 0) {
+        ssize_t m = pread(fd, buf, len < FILE_PIECE ? (size_t)len : FILE_PIECE, off);
+        if (m < 0 && errno == EINTR) continue;
+        if (m <= 0) break; /* the file shrank */
+        off += m;
+        len -= m;
+        if (!mwHookBody(r->hook, buf, (size_t)m)) { r->aborted = 1; break; }
+    }
+    PyEval_RestoreThread(ts);
+    mw_free(buf);
+    r->sent_body -= len;
+    if (r->aborted) return -1;
+    return mw_finish(s);
 }
 
 /* Send len bytes of a regular file. What a slow reader does not take is left to the reactor
@@ -491,6 +555,7 @@ int mw_finish(mw_response *s) {
 int mw_send_file(mw_response *s, int fd, int64_t off, int64_t len) {
     mw_req *r = s->req;
     r->sent_body = len;
+    if (s->filtered) return filter_file(s, fd, off, len);
     if (s->nobody || !len) return 0;
     int rc = 0;
     PyThreadState *ts = PyEval_SaveThread();
@@ -587,7 +652,7 @@ PyObject *mw_response_new(mw_state *st) {
     s->status = s->headers = s->checked = NULL;
     s->vectorcall = resp_call;
     s->length = -1;
-    s->committed = s->chunked = s->nobody = 0;
+    s->committed = s->chunked = s->nobody = s->filtered = s->discard = 0;
     PyObject_GC_Track(s);
     return (PyObject *)s;
 }

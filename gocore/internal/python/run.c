@@ -353,7 +353,7 @@ void mw_run(mw_req *r) {
     mw_response *s = t->response;
     s->req = r;
     s->length = -1;
-    s->committed = s->chunked = s->nobody = 0;
+    s->committed = s->chunked = s->nobody = s->filtered = s->discard = 0;
     t->input->req = r;
     t->input->failed = 0;
     PyObject *app = Py_NewRef(rt->app), *res = NULL;
@@ -369,6 +369,7 @@ void mw_run(mw_req *r) {
             else app_failed(st, s, r, rt);
         }
         if (res) close_result(st, res, r, rt);
+        if (s->discard) r->result = MW_ERROR; /* WSGIErrorOverride: the server's own page for the status */
         Py_XDECREF(res);
         if (events || PyList_GET_SIZE(st->event_callbacks)) {
             PyObject *p = Py_BuildValue("{sisLsO}", "status", r->status ? r->status : 500, "output_length", (long long)r->sent_body, "thread_id", t->id);
@@ -402,3 +403,6 @@ void mw_run(mw_req *r) {
     mw_stream_end(r);
     PyEval_SaveThread();
 }
+
+/* The same for requests with r->hook: a symbol of its own, since mw_run is declared to Go as never calling back. */
+void mw_run_hooked(mw_req *r) { mw_run(r); }

@@ -73,7 +73,7 @@ func (x *accessEntry) fill(c *listen.Conn, q *listen.Req, t *target) {
 	}
 	e.Duration = time.Since(e.Start)
 	if t.route != nil {
-		e.Script, e.Handler = t.route.plan.Script, t.route.plan.Handler
+		e.Script, e.Handler = t.plan.Script, t.plan.Handler
 	}
 	if q.Logged != 0 || t.req != nil && t.req.Logged() {
 		e.LogID = appendLogID(x.id[:0], q)
@@ -169,7 +169,7 @@ func (x *accessEntry) variable(name string) (string, bool) {
 	if x.t.route == nil {
 		return "", false
 	}
-	p := x.t.route.plan
+	p := x.t.plan
 	if x.t.out != nil {
 		for _, v := range x.t.out.Env {
 			if v.Name == name {

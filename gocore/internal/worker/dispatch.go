@@ -8,9 +8,7 @@ import (
 	"strconv"
 	"sync"
 	"sync/atomic"
-	"syscall"
 	"time"
-	"unsafe"
 
 	"modwsgi/gocore/internal/filecache"
 	"modwsgi/gocore/internal/http1"
@@ -29,13 +27,16 @@ type route struct {
 
 // target is what the connection remembers of its current request.
 type target struct {
-	host  *httpd.VirtualHost
-	route *route
-	req   *httpd.Request // off the fast route
-	out   *httpd.Outcome
-	file  *filecache.File // from the file cache: shared; given back when the response is out
-	kept  *httpd.Request  // with file: the request whose phases gave it, for what is the same in all
-	fixed bool            // lives in dispatcher.routes: shared, never written
+	host     *httpd.VirtualHost
+	route    *route
+	plan     *httpd.Plan    // with route
+	req      *httpd.Request // off the fast route
+	out      *httpd.Outcome
+	file     *filecache.File // from the file cache: shared; given back when the response is out
+	kept     *httpd.Request  // with file: the request whose phases gave it, for what is the same in all
+	fixed    bool            // lives in dispatcher.routes: shared, never written
+	hooked   bool            // the response is looked at on its way out
+	override []httpd.Field   // of the response that WSGIErrorOverride replaced
 }
 
 type dispatcher struct {
@@ -100,7 +101,7 @@ func (d *dispatcher) Route(c *listen.Conn, q *listen.Req) listen.Action {
 		if p, n := host.Fast(q.Bytes(q.Head.Method), q.Bytes(q.Head.Path)); p != nil && p.ID >= 0 && len(p.TrustedHeaders) == 0 {
 			if t := d.fastTarget(p); t != nil {
 				if q.Head.Flags&http1.FlagChunked != 0 && !p.ChunkedRequest {
-					return d.status(c, q, host, nil, 411)
+					return d.status(c, q, host, d.request(c, q, host), 411, anyTime)
 				}
 				q.Route, q.ScriptLen, q.BodyLimit = t.route.id, uint32(n), p.BodyLimit
 				if p.Host.LogsResponse {
@@ -130,7 +131,7 @@ func (d *dispatcher) fastTarget(p *httpd.Plan) *target {
 	old := *d.routes.Load()
 	s := make([]*target, max(len(old), p.ID+1))
 	copy(s, old)
-	s[p.ID] = &target{host: p.Host, route: rt, fixed: true}
+	s[p.ID] = &target{host: p.Host, route: rt, plan: p, fixed: true, hooked: p.Hooked() || p.ErrorOverride}
 	d.routes.Store(&s)
 	return s[p.ID]
 }
@@ -149,7 +150,7 @@ func (d *dispatcher) register(p *httpd.Plan, scriptName string, environ []httpd.
 	}
 	id, err := python.AddRoute(&python.Route{Script: p.Script, ProcessGroup: p.ProcessGroup, ApplicationGroup: p.ApplicationGroup,
 		Callable: p.CallableObject, Handler: p.Handler, HandlerScript: p.HandlerScript, ScriptName: scriptName, Environ: env,
-		PassAuthorization: p.PassAuthorization, MapHEAD: p.MapHEAD == httpd.MapHEADOn, Multithread: p.Multithread,
+		PassAuthorization: p.PassAuthorization, MapHEAD: mapHEAD(p), Multithread: p.Multithread,
 		Multiprocess: p.Multiprocess, HTTPS: https || p.Host != nil && p.Host.TLS, Sink: sink})
 	if err != nil {
 		d.w.logf(levelErr, "wsgi", "%v", err)
@@ -164,7 +165,7 @@ func (d *dispatcher) register(p *httpd.Plan, scriptName string, environ []httpd.
 // slowRoute is the route of a plan that a request's phases gave; environ goes with each request.
 func (d *dispatcher) slowRoute(p *httpd.Plan) *route {
 	key := p.Script + "\x00" + p.CallableObject + "\x00" + p.ProcessGroup + "\x00" + p.ApplicationGroup + "\x00" +
-		p.Handler + "\x00" + p.HandlerScript + "\x00" + strconv.Itoa(p.Host.Index()) + "\x00" + strconv.Itoa(p.LogLevel) + strconv.FormatBool(p.PassAuthorization) + strconv.Itoa(int(p.MapHEAD))
+		p.Handler + "\x00" + p.HandlerScript + "\x00" + strconv.Itoa(p.Host.Index()) + "\x00" + strconv.Itoa(p.LogLevel) + strconv.FormatBool(p.PassAuthorization) + strconv.FormatBool(mapHEAD(p))
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	if rt := d.byKey[key]; rt != nil {
@@ -183,7 +184,7 @@ func (d *dispatcher) request(c *listen.Conn, q *listen.Req, host *httpd.VirtualH
 	str := func(s http1.Span) string { return string(q.Bytes(s)) }
 	r := &httpd.Request{Method: str(h.Method), RawTarget: str(h.Target), RawPath: str(h.Path), Query: str(h.Query),
 		Proto: "HTTP/1.0", HostName: str(h.Host), Local: c.Local, Remote: c.Remote, Peer: c.Remote,
-		ConnNo: q.ConnID, RequestNo: q.RequestNo, ConnLogged: q.ConnLogged == q.ConnID, ReqLogged: q.Logged != 0, Start: time.Now(), ContentLength: -1, Host: host,
+		ConnNo: q.ConnID, RequestNo: q.RequestNo, ConnLogged: q.ConnLogged == q.ConnID, ReqLogged: q.Logged != 0, Start: time.UnixMicro(q.StartUs), ContentLength: -1, Host: host,
 		Chunked: h.Flags&http1.FlagChunked != 0}
 	if h.Flags&http1.FlagHTTP11 != 0 {
 		r.Proto = "HTTP/1.1"
@@ -232,143 +233,22 @@ func (d *dispatcher) handle(c *listen.Conn, q *listen.Req, host *httpd.VirtualHo
 	}
 	if out.Plan == nil {
 		d.keepFile(q, host, out)
-		return d.respond(c, q, host, r, out)
+		return d.respond(c, q, host, r, out, anyTime)
 	}
 	p := out.Plan
-	if r.Chunked && !p.ChunkedRequest {
-		return d.status(c, q, host, r, 411)
+	if r.Chunked && !p.ChunkedRequest && !out.NoBody {
+		return d.status(c, q, host, r, 411, anyTime)
 	}
-	rt := d.slowRoute(p)
-	if rt == nil {
-		return d.status(c, q, host, r, 500)
+	if !d.prepare(c, q, host, r, out) {
+		return d.status(c, q, host, r, 500, anyTime)
 	}
-	var x []byte
-	set := func(k, v string) { x = python.AppendSet(x, k, v) }
-	for _, e := range p.Environ {
-		set(e.Name, e.Value)
-	}
-	for _, e := range out.Env {
-		set(e.Name, e.Value)
-	}
-	set("SCRIPT_NAME", out.ScriptName)
-	set("PATH_INFO", out.PathInfo)
-	set("mod_wsgi.script_name", out.ScriptName)
-	set("mod_wsgi.path_info", out.PathInfo)
-	if out.Method != "" { // an internal redirect is a new request
-		set("REQUEST_METHOD", out.Method)
-		set("QUERY_STRING", out.Query)
-	} else if n := out.Request; n != nil && n.Query != string(q.Bytes(q.Head.Query)) { // rewritten
-		set("QUERY_STRING", n.Query)
-	}
-	if out.URLScheme == "https" {
-		set("HTTPS", "on")
-	}
-	x = editedEnviron(x, c, q, r, p)
-	if len(p.TrustedHeaders) > 0 {
-		x = trustedProxy(x, p, r)
-	}
-	d.mem.SetExtra(q, x)
-	q.Route, q.BodyLimit, q.StatusOverride = rt.id, p.BodyLimit, uint32(out.StatusOverride)
-	if host.LogsResponse {
-		q.KeepHead = 1
-	}
-	c.Tag = &target{host: host, route: rt, req: r, out: out}
 	return listen.Run
-}
-
-// status answers with a status of the server's own.
-func (d *dispatcher) status(c *listen.Conn, q *listen.Req, host *httpd.VirtualHost, r *httpd.Request, code int) listen.Action {
-	out := host.Error(r, code)
-	if out.Plan != nil { // an error document that is an application cannot answer here
-		out = host.Error(nil, code)
-	}
-	return d.respond(c, q, host, r, out)
-}
-
-// respond appends a finished response; its file, if any, is sent by the reactor.
-func (d *dispatcher) respond(c *listen.Conn, q *listen.Req, host *httpd.VirtualHost, r *httpd.Request, out *httpd.Outcome) listen.Action {
-	c.Tag = &target{host: host, req: r, out: out}
-	q.Status = int32(out.Status)
-	if out.CloseConn || q.BodyPending() {
-		q.KeepAlive = 0
-	}
-	h := httpd.ResponseHead{Status: out.Status, Header: out.Header, ErrHeader: out.ErrHeader, Length: out.BodyLen()}
-	takeFraming(q, &h)
-	if fr := out.Request; fr != nil && fr.Hooked() {
-		if fr.Guard(func() { fr.Outgoing(&h) }) != nil {
-			if out.File != nil {
-				out.File.Close()
-			}
-			out = &httpd.Outcome{Status: 500} // a page would meet the same hooks
-			h = httpd.ResponseHead{Status: 500}
-		}
-		takeFraming(q, &h)
-		q.Status = int32(h.Status)
-		out.Header = append(h.Header, h.ErrHeader...) // for the access log
-	}
-	b := d.appendHead(make([]byte, 0, 512+len(out.Body)), q, &h, nil, false)
-	if host.LogsResponse {
-		d.mem.Keep(q, b)
-	}
-	if !isHEAD(q) && !h.NoBody() {
-		b = append(b, out.Body...)
-		q.SentBody = out.BodyLen()
-		if out.File != nil && q.SentBody > int64(len(out.Body)) {
-			if fd, err := syscall.Dup(int(out.File.Fd())); err == nil {
-				syscall.CloseOnExec(fd)
-				q.FileFD, q.FileOff, q.FileLeft = int32(fd), out.FileOff, out.FileLen
-				for _, p := range out.Parts {
-					c.Parts = append(c.Parts, listen.Part(p))
-				}
-			} else {
-				q.KeepAlive, q.SentBody = 0, int64(len(out.Body)) // the client sees a short body
-			}
-		}
-	}
-	if out.File != nil {
-		out.File.Close()
-	}
-	d.mem.Append(q, b)
-	return listen.Respond
 }
 
 // Bad implements listen.Handler.
 func (d *dispatcher) Bad(c *listen.Conn, q *listen.Req, status int) {
 	hosts := c.User.(*httpd.HostSet)
-	d.status(c, q, hosts.Default, nil, status)
-}
-
-// Run implements listen.Handler.
-func (d *dispatcher) Run(c *listen.Conn, q *listen.Req) bool {
-	t := c.Tag.(*target)
-	p := t.route.plan
-	if p.ScriptReloading {
-		if n := d.changes.Load(); n != t.route.checked.Load() || !d.watching {
-			if python.Stale(t.route.id) {
-				d.w.replace("script changed")
-				return false
-			}
-			t.route.checked.Store(n)
-		}
-	}
-	python.Run(unsafe.Pointer(q))
-	return true
-}
-
-// Failed implements listen.Handler.
-func (d *dispatcher) Failed(c *listen.Conn, q *listen.Req) {
-	t := c.Tag.(*target)
-	r := t.req
-	if r == nil {
-		r = d.request(c, q, t.host)
-	}
-	r.Plan = t.route.plan
-	q.OutOff, q.OutLen = 0, 0
-	if q.Status == 504 { // RequestTimeout: nothing more to say, as in mod_wsgi
-		d.respond(c, q, t.host, r, &httpd.Outcome{Status: 504})
-		return
-	}
-	d.status(c, q, t.host, r, int(q.Status))
+	d.status(c, q, hosts.Default, nil, status, atOnce)
 }
 
 // Done implements listen.Handler.

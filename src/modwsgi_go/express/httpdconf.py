@@ -21,6 +21,18 @@ if TYPE_CHECKING:
 COMMON_FORMAT = '%h %l %u %t "%r" %>s %b'
 COMBINED_FORMAT = COMMON_FORMAT + ' "%{Referer}i" "%{User-agent}i"'
 
+# What --compress-responses compresses: the same types as mod_wsgi-express.
+COMPRESSED_TYPES = (
+    "text/plain",
+    "text/html",
+    "text/xml",
+    "text/css",
+    "text/javascript",
+    "application/xhtml+xml",
+    "application/javascript",
+    "application/json",
+)
+
 # Options that are parameters of WSGIDaemonProcess, under the same name but for the
 # backlog, with the directive's own defaults: those need no words. socket-timeout is not
 # among them because it falls back to Timeout, which is written anyway.
@@ -309,6 +321,8 @@ def _extras(s: Settings) -> str:
     for url in s.ignore_activity:
         lines += [f"<Location {quote(url)}>", "    WSGIIgnoreActivity On", "</Location>"]
     lines += [f"ErrorDocument {quote(status)} {quote(url)}" for status, url in s.error_document]
+    if s.compress_responses:
+        lines.append("AddOutputFilterByType DEFLATE " + " ".join(COMPRESSED_TYPES))
     lines += [f"SetEnv {quote(key)} {quote(value)}" for key, value in s.setenv]
     lines += [f"PassEnv {quote(key)}" for key in s.passenv]
     return "\n".join(lines)

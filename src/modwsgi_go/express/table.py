@@ -173,7 +173,7 @@ GROUPS: list[tuple[str, list[Row]]] = [
         Row("--with-cgi", FLAG, False, "", REFUSED, "Run .cgi files."),
         Row("--with-php5", FLAG, False, "", REFUSED, ""),
         Row("--mime-types", TEXT, None, "FILE-PATH", WORKS, "File of MIME types."),
-        Row("--compress-responses", FLAG, False, "", LATER, "Compress text responses."),
+        Row("--compress-responses", FLAG, False, "", WORKS, "Compress text responses."),
     ]),
     ("Proxying", [
         Row("--proxy-mount-point", PAIRS, None, "URL-PATH URL", LATER, "Pass a URL path on to another server."),

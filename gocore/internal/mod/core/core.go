@@ -16,6 +16,8 @@ var Module = &httpd.Module[config]{
 	Directives: append(append(append([]httpd.Directive[config]{}, sections...), everywhere...), serverRows...),
 	Merge:      merge,
 	Check:      check,
+	Insert:     func(_ *httpd.Request, c *config, _ *httpd.ResponseHead) []string { return c.SetOutputFilter.V },
+	HasFilter:  func(c *config) bool { return len(c.SetOutputFilter.V) > 0 },
 }
 
 const (
@@ -59,8 +61,8 @@ var everywhere = []httpd.Directive[config]{
 	{Name: "Options", Args: "[+|-]option ...", Min: 1, Max: -1, In: all, Override: httpd.OverrideOptions, Default: "FollowSymlinks", Set: setOptions, Doc: "What may be done in a directory."},
 	{Name: "ServerSignature", Args: "On|Off|EMail", Min: 1, Max: 1, In: all, Override: httpd.OverrideAll, Default: "Off", Set: choice(func(c *config) *httpd.Opt[string] { return &c.ServerSignature }, "On", "Off", "EMail"), Doc: "The last line of generated pages."},
 	{Name: "SetHandler", Args: "handler|None", Min: 1, Max: 1, In: all, Override: httpd.OverrideFileInfo, Set: setHandler, Doc: "Which handler serves all files."},
-	{Name: "SetInputFilter", Args: "filter[;filter...]", Min: 1, Max: 1, In: all, Override: httpd.OverrideFileInfo, NoEffect: true, Set: setFilter, Doc: "Filters for request bodies; there are none yet."},
-	{Name: "SetOutputFilter", Args: "filter[;filter...]", Min: 1, Max: 1, In: all, Override: httpd.OverrideFileInfo, NoEffect: true, Set: setFilter, Doc: "Filters for responses; there are none yet."},
+	{Name: "SetInputFilter", Args: "filter[;filter...]", Min: 1, Max: 1, In: all, Override: httpd.OverrideFileInfo, Set: setInputFilter, Doc: "Filters for request bodies; there are none, so that only None is accepted."},
+	{Name: "SetOutputFilter", Args: "filter[;filter...]", Min: 1, Max: 1, In: all, Override: httpd.OverrideFileInfo, Set: setOutputFilter, Doc: "Filters that responses pass, such as DEFLATE; None is none."},
 	{Name: "UseCanonicalName", Args: "On|Off|DNS", Min: 1, Max: 1, In: sv | httpd.InSection, Default: "Off", Set: choice(func(c *config) *httpd.Opt[string] { return &c.UseCanonicalName }, "On", "Off", "DNS"), Doc: "Whether the server calls itself by ServerName or by the client's Host header."},
 	{Name: "UseCanonicalPhysicalPort", Args: "On|Off", Min: 1, Max: 1, In: sv | httpd.InSection, Default: "Off", Set: flag(func(c *config) *httpd.Opt[bool] { return &c.UseCanonicalPhysicalPort }), Doc: "Whether the port of the connection names the server's port."},
 }

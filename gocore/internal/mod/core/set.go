@@ -275,18 +275,14 @@ func setHandler(k *httpd.Cmd, c *config) error {
 	return nil
 }
 
-// setFilter accepts filters that change only the form of a response.
-func setFilter(k *httpd.Cmd, c *config) error {
-	for _, f := range strings.Split(k.Arg(0), ";") {
-		switch strings.ToUpper(strings.TrimSpace(f)) {
-		case "", "DEFLATE", "INFLATE", "BROTLI_COMPRESS", "RATE_LIMIT", "CACHE", "NONE", "CONTENT_LENGTH":
-		default:
-			return &httpd.Coded{Code: httpd.CodeUnavailable, Message: fmt.Sprintf("filter %q is not available yet", f)}
-		}
-	}
-	k.Notice(httpd.CodeIgnored, "accepted without effect: there are no filters yet")
-	return nil
+// setOutputFilter takes the place of what an enclosing scope said.
+func setOutputFilter(k *httpd.Cmd, c *config) error {
+	names, err := k.OutputFilters(k.Arg(0))
+	c.SetOutputFilter = httpd.Some(names)
+	return err
 }
+
+func setInputFilter(k *httpd.Cmd, _ *config) error { return k.InputFilters(k.Arg(0)) }
 
 // setFileETag keeps the words; what they mean is the default handler's matter.
 func setFileETag(k *httpd.Cmd, c *config) error {

@@ -285,6 +285,7 @@ func merge(p, k *config) *config {
 	c.EnableSendfile = p.EnableSendfile.Over(k.EnableSendfile)
 	c.ForceType = p.ForceType.Over(k.ForceType)
 	c.SetHandler = p.SetHandler.Over(k.SetHandler)
+	c.SetOutputFilter = p.SetOutputFilter.Over(k.SetOutputFilter)
 	c.HostnameLookups = p.HostnameLookups.Over(k.HostnameLookups)
 	c.LimitRequestBody = p.LimitRequestBody.Over(k.LimitRequestBody)
 	if p.LogLevel.Set && k.LogLevel.Set {

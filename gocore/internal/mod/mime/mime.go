@@ -20,6 +20,7 @@ import (
 type mapping struct {
 	mediaType, encoding, charset, handler string
 	languages                             []string
+	filters                               []string // of responses
 }
 
 // field of a mapping, for the Remove directives.
@@ -31,6 +32,7 @@ const (
 	fieldCharset
 	fieldHandler
 	fieldLanguage
+	fieldFilter
 )
 
 // Config is the module's settings of one scope.
@@ -55,6 +57,10 @@ var Module = &httpd.Module[Config]{
 		row("AddLanguage", "language extension ...", "Maps extensions to a language.", 2, addLanguage),
 		row("AddCharset", "charset extension ...", "Maps extensions to a character set.", 2, addCharset),
 		row("AddHandler", "handler extension ...", "Maps extensions to a handler.", 2, addHandler),
+		row("AddOutputFilter", "filter[;filter...] extension ...", "Sends responses for files with these extensions through filters.", 2, addOutputFilter),
+		row("RemoveOutputFilter", "extension ...", "Removes the output filters that an enclosing scope gave to extensions.", 1, remove(fieldFilter)),
+		row("AddInputFilter", "filter[;filter...] extension ...", "Filters for request bodies; there are none, so that it is refused.", 2, addInputFilter),
+		row("RemoveInputFilter", "extension ...", "Accepted; there are no input filters.", 1, remove(0)),
 		row("RemoveType", "extension ...", "Removes the types that AddType of an enclosing scope gave to extensions.", 1, remove(fieldType)),
 		row("RemoveEncoding", "extension ...", "Removes the encodings that an enclosing scope gave to extensions.", 1, remove(fieldEncoding)),
 		row("RemoveLanguage", "extension ...", "Removes the languages that an enclosing scope gave to extensions.", 1, remove(fieldLanguage)),
@@ -67,8 +73,10 @@ var Module = &httpd.Module[Config]{
 		{Name: "ModMimeUsePathInfo", Args: "On|Off", Min: 1, Max: 1, In: httpd.InSection, Default: "Off", Set: setUsePathInfo,
 			Doc: "Accepted; path information is never looked at for extensions."},
 	},
-	Merge: merge,
-	Type:  findType,
+	Merge:     merge,
+	Type:      findType,
+	Insert:    insert,
+	HasFilter: hasFilter,
 }
 
 func row(name, args, doc string, min int, set func(*httpd.Cmd, *Config) error) httpd.Directive[Config] {
@@ -112,6 +120,9 @@ func merge(parent, child *Config) *Config {
 		if f&fieldLanguage != 0 {
 			m.languages = nil
 		}
+		if f&fieldFilter != 0 {
+			m.filters = nil
+		}
 		c.ext[ext] = m
 	}
 	for ext, add := range child.ext {
@@ -130,6 +141,9 @@ func merge(parent, child *Config) *Config {
 		}
 		if add.languages != nil {
 			m.languages = add.languages
+		}
+		if add.filters != nil {
+			m.filters = add.filters
 		}
 		c.ext[ext] = m
 	}
@@ -174,6 +188,43 @@ func addCharset(k *httpd.Cmd, c *Config) error {
 
 func addHandler(k *httpd.Cmd, c *Config) error {
 	return each(k, c, func(m *mapping) { m.handler = strings.ToLower(k.Arg(0)) })
+}
+
+func addOutputFilter(k *httpd.Cmd, c *Config) error {
+	names, err := k.OutputFilters(k.Arg(0))
+	if err != nil {
+		return err
+	}
+	if names == nil {
+		names = []string{} // NONE: not what an enclosing scope says
+	}
+	return each(k, c, func(m *mapping) { m.filters = names })
+}
+
+func addInputFilter(k *httpd.Cmd, _ *Config) error { return k.InputFilters(k.Arg(0)) }
+
+// hasFilter reports whether the extensions of some file name output filters.
+func hasFilter(c *Config) bool {
+	for _, m := range c.ext {
+		if len(m.filters) > 0 {
+			return true
+		}
+	}
+	return false
+}
+
+// insert names the filters that the extensions of the request's file ask for.
+func insert(r *httpd.Request, c *Config, _ *httpd.ResponseHead) (names []string) {
+	if r.Info != nil && r.Info.IsDir() || r.Filename == "" {
+		return nil
+	}
+	_, rest, _ := strings.Cut(strings.TrimLeft(path.Base(r.Filename), "."), ".")
+	for rest != "" {
+		var ext string
+		ext, rest, _ = strings.Cut(rest, ".")
+		names = append(names, c.ext[lower(ext)].filters...)
+	}
+	return names
 }
 
 func remove(f field) func(*httpd.Cmd, *Config) error {

@@ -8,6 +8,9 @@ import (
 	"strconv"
 	"strings"
 	"time"
+
+	"modwsgi/gocore/internal/httpd"
+	"modwsgi/gocore/internal/mod/coding"
 )
 
 // validators of a file.
@@ -69,6 +72,21 @@ const (
 	notModified
 	preconditionFailed
 )
+
+// condition finds the fields of a conditional request. Where a filter may have
+// compressed the file, a client asks with the tag of what it got.
+func condition(r *httpd.Request) func(string) (string, bool) {
+	if !r.Filtered() {
+		return r.Get
+	}
+	return func(name string) (string, bool) {
+		v, ok := r.Get(name)
+		if name == "If-None-Match" {
+			v = coding.Uncoded(v)
+		}
+		return v, ok
+	}
+}
 
 // evaluate applies the preconditions in the order of RFC 9110 section 13.2.2.
 // get finds a request field; safe says that the method is GET or HEAD. A date

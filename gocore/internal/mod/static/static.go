@@ -176,7 +176,7 @@ func respond(r *httpd.Request, c *Config, f *os.File, info os.FileInfo) (out *ht
 		h = append(h, httpd.Field{Name: "ETag", Value: v.etag})
 	}
 	checked := len(h)
-	switch evaluate(r.Get, v, r.Method != "POST", at) {
+	switch evaluate(condition(r), v, r.Method != "POST", at) {
 	case notModified:
 		return &httpd.Outcome{Status: http.StatusNotModified, Header: h}, false
 	case preconditionFailed:

@@ -1,0 +1,109 @@
+// Package deflate is mod_deflate: the output filter DEFLATE, which compresses
+// responses with gzip. Which responses it gets is said with SetOutputFilter,
+// AddOutputFilter and AddOutputFilterByType; package coding has the rules.
+package deflate
+
+import (
+	"strings"
+	"sync"
+
+	"github.com/klauspost/compress/gzip"
+
+	"modwsgi/gocore/internal/httpd"
+	"modwsgi/gocore/internal/mod/coding"
+)
+
+type config struct {
+	level httpd.Opt[int]
+	etag  httpd.Opt[coding.AlterETag]
+	notes coding.Notes
+}
+
+// Module is mod_deflate.
+var Module = &httpd.Module[config]{
+	Name: "deflate", ID: "deflate_module", File: "mod_deflate.c",
+	Directives: []httpd.Directive[config]{
+		row("DeflateCompressionLevel", "1-9", 1, 1, "zlib's default", setLevel, "How hard responses are compressed: 1 is fastest, 9 smallest."),
+		row("DeflateAlterETag", "AddSuffix|NoChange|Remove", 1, 1, "AddSuffix", setETag, "What happens to the ETag of a compressed response."),
+		row("DeflateFilterNote", "[Input|Output|Ratio] note", 1, 2, "", func(k *httpd.Cmd, c *config) error { return c.notes.Set(k) },
+			"Leaves the size before, the size after, or their ratio in percent as a note for access logs."),
+		tuning("DeflateMemLevel", "1-9", "9", 1, 9, "memory"),
+		tuning("DeflateWindowSize", "1-15", "15", 1, 15, "window size"),
+		tuning("DeflateBufferSize", "bytes", "8096", 1, 1<<30, "buffer size"),
+	},
+	Merge: func(p, k *config) *config {
+		return &config{level: p.level.Over(k.level), etag: p.etag.Over(k.etag), notes: p.notes.Over(k.notes)}
+	},
+	OutputFilters: []string{coding.Gzip.Filter},
+	Filter:        filter,
+}
+
+func row(name, args string, min, max int, def string, set func(*httpd.Cmd, *config) error, doc string) httpd.Directive[config] {
+	return httpd.Directive[config]{Name: name, Args: args, Min: min, Max: max, In: httpd.InServerHost, Default: def, Set: set, Doc: doc}
+}
+
+// tuning is a directive about zlib's memory, which the compressor here does
+// not have.
+func tuning(name, args, def string, min, max int64, what string) httpd.Directive[config] {
+	d := row(name, args, 1, 1, def, func(k *httpd.Cmd, _ *config) error {
+		if _, err := httpd.ParseInt(k.Arg(0), min, max); err != nil {
+			return err
+		}
+		k.Notice(httpd.CodeIgnored, "accepted without effect: the compressor's %s is fixed", what)
+		return nil
+	}, "Accepted; the compressor's "+what+" is fixed.")
+	d.NoEffect = true
+	return d
+}
+
+func setLevel(k *httpd.Cmd, c *config) error {
+	n, err := httpd.ParseInt(k.Arg(0), 1, 9)
+	c.level = httpd.Some(int(n))
+	return err
+}
+
+func setETag(k *httpd.Cmd, c *config) error {
+	a, err := coding.ParseAlterETag(k.Arg(0))
+	c.etag = httpd.Some(a)
+	return err
+}
+
+// filter takes the body if the response is to be compressed with gzip.
+func filter(r *httpd.Request, c *config, h *httpd.ResponseHead) httpd.BodyFilter {
+	if v, ok := r.Env("gzip-only-text/html"); ok && v != "0" {
+		t, _ := h.Get("Content-Type")
+		t, _, _ = strings.Cut(t, ";")
+		if !strings.EqualFold(strings.TrimSpace(t), "text/html") {
+			return nil
+		}
+	}
+	if !coding.Gzip.Apply(r, h, c.etag.V) {
+		return nil
+	}
+	e := get(c.level.Or(gzip.DefaultCompression))
+	return coding.NewFilter(&e.to, e, func(in, out int64) {
+		c.notes.Write(r, in, out)
+		e.pool.Put(e)
+	})
+}
+
+// encoder is a gzip.Writer with its buffer. Making one costs some hundred
+// kilobytes, so that they are used again.
+type encoder struct {
+	*gzip.Writer
+	to   coding.Buffer
+	pool *sync.Pool
+}
+
+var pools [gzip.BestCompression - gzip.DefaultCompression + 1]sync.Pool
+
+func get(level int) *encoder {
+	p := &pools[level-gzip.DefaultCompression]
+	if e, ok := p.Get().(*encoder); ok {
+		e.Reset(&e.to)
+		return e
+	}
+	e := &encoder{pool: p}
+	e.Writer, _ = gzip.NewWriterLevel(&e.to, level) // fails for a level out of range only
+	return e
+}

@@ -1,0 +1,395 @@
+"""Output filters: compression of what applications, files and the server itself answer, and pacing."""
+
+import gzip
+import os
+import time
+import zlib
+
+import brotli
+import pytest
+import zstandard
+
+from harness import SINK, finish_all, parse, start, wait_for
+
+pytestmark = pytest.mark.ours
+
+TEXT = "".join(f"line {n} of a text that compresses well\n" for n in range(4000)).encode()
+GZIP = {"Accept-Encoding": "gzip"}
+DECODE = {
+    "gzip": lambda data: gzip.decompress(data),
+    "br": brotli.decompress,
+    "zstd": lambda data: zstandard.ZstdDecompressor().decompressobj().decompress(data),
+}
+
+CONFIG = """
+Alias /docs "@ROOT@/docs"
+<Directory "@ROOT@/docs">
+    Require all granted
+</Directory>
+<Location />
+    AddOutputFilterByType DEFLATE text/plain text/html
+    AddOutputFilter DEFLATE bin
+</Location>
+<Location /all>
+    SetOutputFilter ZSTD_COMPRESS;BROTLI_COMPRESS;DEFLATE
+</Location>
+<Location /none>
+    SetEnv no-gzip 1
+</Location>
+<Location /html-only>
+    SetEnv gzip-only-text/html 1
+</Location>
+<Location /file>
+    SetOutputFilter DEFLATE
+</Location>
+<Location /slow>
+    SetOutputFilter RATE_LIMIT
+    SetEnv rate-limit 20
+</Location>
+ErrorDocument 418 /docs/teapot.html
+DeflateFilterNote Input in
+DeflateFilterNote Output out
+DeflateFilterNote Ratio ratio
+LogFormat "%>s %b %{in}n %{out}n %{ratio}n %U" notes
+CustomLog "@ROOT@/notes" notes
+"""
+
+APP = '''
+import sys, time
+sys.path.insert(0, {folder!r})
+from kitchen_sink import application as sink
+
+TEXT = {text!r}
+
+def application(environ, start_response):
+    path = environ["PATH_INFO"]
+    for prefix in ("/all", "/none", "/html-only", "/slow"):
+        if path.startswith(prefix):
+            path = path[len(prefix):]
+    environ["PATH_INFO"] = path
+    head = [("Content-Type", "text/plain"), ("ETag", '"abc"')]
+    if path == "/text":
+        start_response("200 All right", head + [("Content-Length", str(len(TEXT)))])
+        return [TEXT]
+    if path == "/html":
+        start_response("200 OK", [("Content-Type", "text/html; charset=utf-8")])
+        return [TEXT]
+    if path == "/pieces":
+        start_response("200 OK", head)
+        return (TEXT[i:i + 1000] for i in range(0, len(TEXT), 1000))
+    if path == "/weak":
+        start_response("200 OK", [("Content-Type", "text/plain"), ("ETag", 'W/"abc"'), ("Vary", "Cookie"), ("Content-MD5", "x")])
+        return [TEXT]
+    if path == "/encoded":
+        start_response("200 OK", head + [("Content-Encoding", "x-own")])
+        return [TEXT]
+    if path == "/partial":
+        start_response("206 Partial Content", head + [("Content-Range", "bytes 0-%d/%d" % (len(TEXT) - 1, len(TEXT)))])
+        return [TEXT]
+    if path == "/no-transform":
+        start_response("200 OK", head + [("Cache-Control", "public, no-transform")])
+        return [TEXT]
+    if path == "/other":
+        start_response("200 OK", [("Content-Type", "image/png")])
+        return [TEXT]
+    if path == "/small":
+        start_response("200 OK", head)
+        return [b"x" * 63]
+    if path == "/not-modified":
+        start_response("304 Not Modified", head)
+        return []
+    if path == "/teapot":
+        start_response("418 Short and stout", [("Content-Type", "text/html")])
+        return [TEXT]
+    if path == "/method":
+        body = environ["REQUEST_METHOD"].encode() + b" " * 100
+        start_response("200 OK", [("Content-Type", "text/plain"), ("X-Method", environ["REQUEST_METHOD"])])
+        return [body]
+    if path == "/short":
+        start_response("200 OK", head + [("Content-Length", "5000")])
+        return iter([b"x" * 1000])
+    if path == "/writes":
+        send = start_response("200 OK", head)
+        for i in range(50):
+            send(TEXT[i * 100:i * 100 + 100])
+        return []
+    if path == "/download":
+        start_response("200 OK", head)
+        return environ["wsgi.file_wrapper"](open(__file__, "rb"))
+    return sink(environ, start_response)
+'''
+
+
+@pytest.fixture(scope="module")
+def filtered(tmp_path_factory):
+    root = tmp_path_factory.mktemp("filters")
+    docs = root / "docs"
+    docs.mkdir()
+    for name in ("page.html", "data.bin", "pic.png"):
+        (docs / name).write_bytes(TEXT)
+        os.utime(docs / name, (1_700_000_000, 1_700_000_000))
+    (docs / "teapot.html").write_text("<p>short and stout</p>" * 10)
+    app = root / "app.wsgi"
+    app.write_text(APP.format(folder=str(SINK.parent), text=TEXT))
+    running = start(app, root=root, config=CONFIG)
+    yield running
+    finish_all([running])
+
+
+def raw_body(running, path, accept, method="GET", version="1.1", extra=""):
+    """(status, {name: value}, body without chunking) of one request, nothing decoded."""
+    request = f"{method} {path} HTTP/{version}\r\nHost: x\r\nAccept-Encoding: {accept}\r\n{extra}Connection: close\r\n\r\n"
+    status, fields, body = parse(running.raw(request.encode()))
+    headers = dict(fields)
+    assert len(headers) == len(fields), f"a field came twice: {fields}"
+    if headers.get("transfer-encoding") == "chunked":
+        whole, rest = b"", body
+        while True:
+            size, _, rest = rest.partition(b"\r\n")
+            n = int(size, 16)
+            if n == 0:
+                assert rest == b"\r\n"
+                break
+            whole, rest = whole + rest[:n], rest[n:]
+            assert rest[:2] == b"\r\n"
+            rest = rest[2:]
+        body = whole
+    elif "content-length" in headers and method != "HEAD":
+        assert int(headers["content-length"]) == len(body)
+    return status, headers, body
+
+
+@pytest.mark.parametrize("path", ["/text", "/pieces", "/writes", "/html", "/docs/page.html", "/docs/data.bin"])
+def test_gzip(filtered, path):
+    status, headers, body = raw_body(filtered, path, "gzip")
+    assert (status, headers["content-encoding"], headers["vary"]) == (200, "gzip", "Accept-Encoding")
+    expected = TEXT[:5000] if path == "/writes" else TEXT
+    assert gzip.decompress(body) == expected and len(body) < len(expected) / 4
+
+
+@pytest.mark.parametrize("path", ["/text", "/pieces", "/docs/page.html"])
+def test_clients_that_accept_nothing_get_the_original(filtered, path):
+    status, headers, body = raw_body(filtered, path, "")
+    assert (status, body, headers["vary"]) == (200, TEXT, "Accept-Encoding") and "content-encoding" not in headers
+
+
+def test_a_small_response_has_a_length_and_a_long_one_chunks(filtered):
+    _, headers, _ = raw_body(filtered, "/text", "gzip")
+    assert "content-length" in headers and "transfer-encoding" not in headers
+    answer = filtered.get("/big?size=30000000&mode=chunked", headers=GZIP)
+    assert answer.headers["transfer-encoding"] == "chunked" and len(answer.content) == 30000000
+
+
+def test_the_applications_reason_stays(filtered):
+    assert filtered.raw(b"GET /text HTTP/1.1\r\nHost: x\r\nAccept-Encoding: gzip\r\nConnection: close\r\n\r\n").startswith(
+        b"HTTP/1.1 200 All right\r\n")
+
+
+@pytest.mark.parametrize(("accept", "expected"), [
+    ("gzip, br, zstd", "zstd"), ("gzip, br", "br"), ("gzip", "gzip"), ("x-gzip", "gzip"), ("*", "zstd"),
+    ("gzip;q=1.0, br;q=0.9, zstd;q=0.1", "gzip"), ("br;q=0, zstd;q=0, *", "gzip"), ("zstd;q=0.5, identity", None),
+    ("*;q=0", None), ("gzip;q=nonsense", None), ("deflate", None)])
+def test_choice_by_weight(filtered, accept, expected):
+    _, headers, body = raw_body(filtered, "/all/text", accept)
+    assert headers.get("content-encoding") == expected
+    assert (DECODE[expected](body) if expected else body) == TEXT
+
+
+@pytest.mark.parametrize("coding", ["gzip", "br", "zstd"])
+@pytest.mark.parametrize("path", ["/all/pieces", "/all/docs/page.html", "/all/download", "/all/file?size=300000"])
+def test_every_coding_of_every_kind_of_response(filtered, coding, path):
+    if "docs" in path:
+        path = "/docs/page.html"
+        coding = "gzip"
+    _, headers, body = raw_body(filtered, path, coding)
+    assert headers["content-encoding"] == coding
+    data = DECODE[coding](body)
+    assert data == TEXT if "pieces" in path or "docs" in path else len(data) > 1000
+
+
+def test_file_wrapper_is_filtered(filtered):
+    size = 3_000_000
+    answer = filtered.get(f"/file?size={size}", headers=GZIP)
+    assert answer.headers["content-encoding"] == "gzip"
+    assert answer.content == (bytes(range(256)) * (size // 256 + 1))[:size]
+    answer = filtered.get(f"/file?size={size}&length=1000&offset=100", headers=GZIP)
+    assert answer.content == (bytes(range(256)) * 8)[100:1100]
+
+
+@pytest.mark.parametrize("path", ["/encoded", "/partial", "/no-transform", "/other", "/none/text", "/html-only/text"])
+def test_left_alone(filtered, path):
+    _, headers, body = raw_body(filtered, path, "gzip")
+    assert body == TEXT and headers.get("content-encoding") in (None, "x-own")
+
+
+def test_small_bodies_are_left_alone(filtered):
+    _, headers, body = raw_body(filtered, "/small", "gzip")
+    assert body == b"x" * 63 and "content-encoding" not in headers and headers["content-length"] == "63"
+
+
+def test_html_only(filtered):
+    assert raw_body(filtered, "/html-only/html", "gzip")[1]["content-encoding"] == "gzip"
+
+
+def test_etag_vary_and_digest(filtered):
+    assert raw_body(filtered, "/text", "gzip")[1]["etag"] == '"abc-gzip"'
+    assert raw_body(filtered, "/all/text", "br")[1]["etag"] == '"abc-br"'
+    assert raw_body(filtered, "/text", "")[1]["etag"] == '"abc"'
+    _, headers, _ = raw_body(filtered, "/weak", "gzip")
+    assert (headers["etag"], headers["vary"]) == ('W/"abc-gzip"', "Cookie, Accept-Encoding") and "content-md5" not in headers
+
+
+def test_partial_file_is_left_alone(filtered):
+    status, headers, body = raw_body(filtered, "/docs/page.html", "gzip", extra="Range: bytes=5-14\r\n")
+    assert (status, body) == (206, TEXT[5:15]) and "content-encoding" not in headers
+
+
+def test_revalidation_of_a_compressed_file(filtered):
+    tag = raw_body(filtered, "/docs/page.html", "gzip")[1]["etag"]
+    assert tag.endswith('-gzip"')
+    status, headers, _ = raw_body(filtered, "/docs/page.html", "gzip", extra=f"If-None-Match: {tag}\r\n")
+    assert (status, headers["etag"], headers["vary"]) == (304, tag, "Accept-Encoding")
+    plain = raw_body(filtered, "/docs/page.html", "")[1]["etag"]
+    status, headers, _ = raw_body(filtered, "/docs/page.html", "gzip", extra=f"If-None-Match: {plain}\r\n")
+    assert (status, headers["etag"]) == (304, plain)
+
+
+def test_304_of_the_application(filtered):
+    status, headers, body = raw_body(filtered, "/not-modified", "gzip")
+    assert (status, body) == (304, b"") and "content-encoding" not in headers
+
+
+@pytest.mark.parametrize("path", ["/text", "/pieces", "/docs/page.html"])
+def test_head(filtered, path):
+    """The fields of GET, no body, and the connection goes on."""
+    with filtered.conn() as conn:
+        conn.send(f"HEAD {path} HTTP/1.1\r\nHost: x\r\nAccept-Encoding: gzip\r\n\r\nGET /small HTTP/1.1\r\nHost: x\r\n\r\n".encode())
+        status, headers, _ = conn.response(head_only=True)
+        assert (status, headers["content-encoding"], headers["vary"]) == (200, "gzip", "Accept-Encoding")
+        assert "content-length" not in headers
+        assert conn.response()[2] == b"x" * 63
+
+
+def test_head_reaches_the_application_as_get_where_filters_are_active(filtered, server):
+    assert raw_body(filtered, "/method", "", method="HEAD")[1]["x-method"] == "GET"
+    plain = server(SINK)
+    seen = plain.client.head("/environ").headers["content-length"]
+    assert seen == str(len(plain.client.head("/environ").content) or int(seen))
+
+
+@pytest.mark.parametrize("path", ["/text", "/pieces", "/docs/page.html"])
+def test_http_1_0(filtered, path):
+    _, headers, body = raw_body(filtered, path, "gzip", version="1.0")
+    assert headers["content-encoding"] == "gzip" and "transfer-encoding" not in headers and gzip.decompress(body) == TEXT
+
+
+def test_keep_alive_through_filters(filtered):
+    with filtered.conn() as conn:
+        for path in ("/text", "/docs/page.html", "/pieces", "/no-such", "/docs/none", "/text") * 3:
+            conn.send(f"GET {path} HTTP/1.1\r\nHost: x\r\nAccept-Encoding: gzip\r\n\r\n".encode())
+            status, headers, body = conn.response()
+            if status == 200:
+                assert gzip.decompress(body) == TEXT
+            else:
+                assert status == 404
+
+
+def test_pipelined_requests_behind_a_stream(filtered):
+    with filtered.conn() as conn:
+        conn.send(b"POST /docs/page.html HTTP/1.1\r\nHost: x\r\nContent-Length: 5\r\n\r\nabcde"
+                  + b"GET /docs/page.html HTTP/1.1\r\nHost: x\r\nAccept-Encoding: gzip\r\n\r\n" * 3
+                  + b"GET /text HTTP/1.1\r\nHost: x\r\n\r\n")
+        conn.response()
+        for _ in range(3):
+            assert gzip.decompress(conn.response()[2]) == TEXT
+        assert conn.response()[2] == TEXT
+
+
+def test_pages_of_the_server_are_filtered(filtered):
+    status, headers, body = raw_body(filtered, "/docs/none", "gzip")
+    assert (status, headers["content-encoding"]) == (404, "gzip") and b"404" in gzip.decompress(body)
+
+
+@pytest.mark.parametrize("coding", ["gzip", "br", "zstd"])
+def test_slow_generator_reaches_the_client_block_by_block(filtered, coding):
+    """Each block can be decoded before the next one is made."""
+    decoder = {"gzip": lambda: zlib.decompressobj(31), "br": brotli.Decompressor,
+               "zstd": lambda: zstandard.ZstdDecompressor().decompressobj()}[coding]()
+    decode = decoder.process if coding == "br" else decoder.decompress
+    with filtered.client.stream("GET", "/all/generator?count=4&delay=0.6&size=200", headers={"Accept-Encoding": coding}) as answer:
+        assert answer.headers["content-encoding"] == coding
+        text, times = b"", []
+        for part in answer.iter_raw():
+            text += decode(part)
+            while len(text) >= 200 * (len(times) + 1):
+                times.append(time.monotonic())
+    assert len(times) == 4 and times[3] - times[0] > 1.2
+    assert times[1] - times[0] > 0.3
+
+
+def test_client_that_leaves_ends_the_generator(filtered):
+    with filtered.conn() as conn:
+        conn.send(b"GET /endless HTTP/1.1\r\nHost: x\r\nAccept-Encoding: gzip\r\n\r\n")
+        conn.until(b"\r\n\r\n")
+    wait_for(lambda: "close endless" in filtered.events(), 10, "close() of the endless body")
+
+
+@pytest.mark.parametrize("version", ["1.1", "1.0"])
+def test_exception_after_the_head_is_visible(filtered, version):
+    """The block before the exception arrives; the body has no end."""
+    data = filtered.raw(f"GET /raise?at=middle HTTP/{version}\r\nHost: x\r\nAccept-Encoding: gzip\r\n\r\n".encode())
+    status, fields, body = parse(data)
+    assert status == 200 and dict(fields)["content-encoding"] == "gzip"
+    if version == "1.1":
+        assert dict(fields)["transfer-encoding"] == "chunked" and not body.endswith(b"0\r\n\r\n")
+        body = body.partition(b"\r\n")[2]
+    decoder = zlib.decompressobj(31)
+    assert decoder.decompress(body) == b"begun" and not decoder.eof
+
+
+def test_exception_before_the_head_is_a_page(filtered):
+    status, headers, body = raw_body(filtered, "/raise?at=first", "gzip")
+    assert status == 500 and b"500" in gzip.decompress(body)
+
+
+def test_body_shorter_than_its_length_is_visible(filtered):
+    data = filtered.raw(b"GET /short HTTP/1.1\r\nHost: x\r\nAccept-Encoding: gzip\r\n\r\n")
+    assert dict(parse(data)[1])["transfer-encoding"] == "chunked" and not data.endswith(b"0\r\n\r\n")
+
+
+def test_notes_for_the_access_log(filtered):
+    filtered.get("/text?notes", headers=GZIP)
+    line = wait_for(lambda: next((x for x in (filtered.root / "notes").read_text().splitlines() if x.endswith(" /text") and "-" not in x), None))
+    status, sent, before, after, ratio, _ = line.split()
+    assert (status, before) == ("200", str(len(TEXT)))
+    assert sent == after and int(ratio) == int(after) * 100 // int(before)
+
+
+def test_rate_limit(filtered):
+    """20 KiB/s: 12 KiB take at least 0.4 s, whoever makes them, and nothing is lost."""
+    for path, size in (("/slow/big?size=12288", 12288), ("/slow/generator?count=12&size=1024", 12288)):
+        begin = time.monotonic()
+        answer = filtered.get(path, headers={"Accept-Encoding": "identity"})
+        assert len(answer.content) == size and time.monotonic() - begin > 0.4
+    assert filtered.get("/slow/big?size=1000", headers={"Accept-Encoding": "identity"}).headers["content-length"] == "1000"
+
+
+def test_compress_responses_option(server):
+    running = server(SINK, "--compress-responses")
+    assert "no effect" not in running.output()
+    with running.client.stream("GET", "/big?size=100000", headers=GZIP) as answer:
+        assert answer.headers["content-encoding"] == "gzip"
+        assert len(gzip.decompress(b"".join(answer.iter_raw()))) == 100000
+    assert "content-encoding" not in running.get("/file?size=1000", headers=GZIP).headers
+
+
+def test_input_filters_are_refused(server):
+    running = server(SINK, config="SetInputFilter DEFLATE\n", ready=False)
+    assert running.process.wait(15) != 0
+    assert "input filter" in running.output()
+
+
+def test_unknown_output_filter_is_refused(server):
+    running = server(SINK, config="SetOutputFilter INCLUDES\n", ready=False)
+    assert running.process.wait(15) != 0
+    assert "INCLUDES" in running.output() and "DEFLATE" in running.output()
