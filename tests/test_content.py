@@ -24,6 +24,7 @@ LanguagePriority en fr
     MultiviewsMatch NegotiatedOnly Handlers
     AddHandler wsgi-script .wsgi
     Options +ExecCGI
+    PrecompressedFiles On
     IndexOptions FancyIndexing VersionSort
 </Directory>
 """
@@ -39,7 +40,8 @@ def site(tmp_path_factory):
     for name in ("page.html.en", "page.html.fr"):
         (docs / name).write_text(name)
     (docs / "style.css.gz").write_bytes(gzip.compress(b"p { color: red }" * 20, mtime=0))
-    (docs / "plain.txt.txt").write_text("t")
+    (docs / "ready.css").write_text("p { color: blue }")
+    (docs / "ready.css.gz").write_bytes(gzip.compress(b"p { color: blue }", mtime=0))
     (docs / "hello.wsgi").write_text(APP)
     running = start(docs, "--application-type", "static", "--directory-listing", root=base / "root",
                     config=CONFIG.replace("@DOCS@", str(docs)))
@@ -91,6 +93,16 @@ def test_precompressed_file_by_multiviews(site):
     assert answer.headers["content-encoding"] == "gzip" and answer.text.startswith("p { color")
     again = site.get("/style.css", headers={"Accept-Encoding": "gzip", "If-None-Match": answer.headers["etag"]})
     assert again.status_code == 304
+
+
+def test_precompressed_file_beside_the_other(site):
+    for _ in range(2):
+        small = site.get("/ready.css", headers={"Accept-Encoding": "gzip"})
+        assert small.headers["content-encoding"] == "gzip" and small.headers["content-type"] == "text/css"
+        plain = site.get("/ready.css", headers={"Accept-Encoding": "identity"})
+        assert "content-encoding" not in plain.headers and plain.text == small.text == "p { color: blue }"
+        assert plain.headers["vary"] == small.headers["vary"] == "Accept-Encoding"
+        assert plain.headers["etag"] != small.headers["etag"]
 
 
 def test_script_without_its_extension(site):

@@ -32,6 +32,8 @@ const (
 	maxKept    = 8192            // files
 	maxKeptFDs = 256             // open descriptors among them
 	maxContent = 64 << 20        // bytes of contents
+	maxKey     = 1024            // bytes of a path
+	maxAccept  = 64              // bytes of an Accept-Encoding field; browsers send less
 	keepUnused = 30              // seconds; the disk space of a deleted file is held for so long at most
 	settleTime = 2 * time.Second // younger changes may not be the last ones
 )
@@ -76,6 +78,7 @@ type File struct {
 	Size int64
 	Tag  any // the caller's
 
+	selects           bool // nothing but: look again under the request's Accept-Encoding
 	head, notModified []byte
 	etag, modified    string
 	depends           []dependency
@@ -255,8 +258,25 @@ func (c *Cache) Find(host *httpd.VirtualHost, q *listen.Req) (f *File, status in
 	if q.Head.Flags&(http1.FlagChunked|http1.FlagContentLength|http1.FlagExpectContinue|http1.FlagUpgrade) != 0 {
 		return nil, 0
 	}
-	if f = c.get(host, q.Bytes(q.Head.Path)); f == nil {
+	var key []byte
+	if key = q.Bytes(q.Head.Path); len(key) > maxKey {
 		return nil, 0
+	}
+	if f = c.get(host, key); f == nil {
+		return nil, 0
+	}
+	if f.selects {
+		f.used.Store(c.clock.Load())
+		f.Release()
+		accept, ok := encodings(q)
+		if !ok {
+			return nil, 0
+		}
+		var buf [maxKey + 1 + maxAccept]byte
+		key = appendKey(buf[:0], key, accept)
+		if f = c.get(host, key); f == nil {
+			return nil, 0
+		}
 	}
 	status = f.judge(q)
 	if status == 0 {
@@ -265,7 +285,7 @@ func (c *Cache) Find(host *httpd.VirtualHost, q *listen.Req) (f *File, status in
 	}
 	for i := range f.depends {
 		if !f.depends[i].unchanged() {
-			c.drop(host, string(q.Bytes(q.Head.Path)), f)
+			c.drop(host, string(key), f)
 			f.Release()
 			return nil, 0
 		}
@@ -274,11 +294,32 @@ func (c *Cache) Find(host *httpd.VirtualHost, q *listen.Req) (f *File, status in
 	return f, status
 }
 
-// Keep takes an outcome of the phases in if it may be used again. fields are
-// what the sender puts before the outcome's own; tag makes the caller's
+// encodings is the request's Accept-Encoding; false if it has several such
+// fields or a strange one.
+func encodings(q *listen.Req) (value []byte, ok bool) {
+	n := 0
+	for i := range q.Head.Fields[:q.Head.NFields] {
+		if f := &q.Head.Fields[i]; is(q.Bytes(f.Name), "accept-encoding") {
+			value = q.Bytes(f.Value)
+			n++
+		}
+	}
+	return value, n <= 1 && len(value) <= maxAccept
+}
+
+// appendKey makes the key of a form; paths hold no NUL.
+func appendKey(b, path, accept []byte) []byte {
+	b = append(b, path...)
+	b = append(b, 0)
+	return append(b, accept...)
+}
+
+// Keep takes an outcome of the phases for a request in if it may be used again.
+// fields are what the sender puts before the outcome's own; tag makes the caller's
 // own part. The// outcome's file stays the caller's.
-func (c *Cache) Keep(host *httpd.VirtualHost, path string, out *httpd.Outcome, fields string, tag func(*File) any) {
-	if out.Repeat == nil || out.File == nil || len(out.Body) > 0 || len(out.Parts) > 0 || out.FileOff != 0 {
+func (c *Cache) Keep(host *httpd.VirtualHost, q *listen.Req, out *httpd.Outcome, fields string, tag func(*File) any) {
+	key := q.Bytes(q.Head.Path)
+	if len(key) > maxKey || out.Repeat == nil || out.File == nil || len(out.Body) > 0 || len(out.Parts) > 0 || out.FileOff != 0 {
 		return
 	}
 	f := &File{FD: -1, Size: out.FileLen, etag: out.Repeat.ETag, modified: out.Repeat.Modified}
@@ -317,7 +358,19 @@ func (c *Cache) Keep(host *httpd.VirtualHost, path string, out *httpd.Outcome, f
 	f.notModified = appendFields([]byte(fields), out.Repeat.Validators)
 	f.Tag = tag(f)
 	f.used.Store(c.clock.Load())
-	c.put(host, path, f)
+	if out.Repeat.ByEncoding {
+		accept, ok := encodings(q)
+		if !ok {
+			f.Release()
+			return
+		}
+		stub := &File{FD: -1, selects: true}
+		stub.refs.Store(1)
+		stub.used.Store(c.clock.Load())
+		c.put(host, string(key), stub)
+		key = appendKey(nil, key, accept)
+	}
+	c.put(host, string(key), f)
 }
 
 // Fields are the lines of a response's head after the Date.

@@ -60,6 +60,10 @@ func (s *site) write(name, text string) {
 
 // find asks the cache.
 func (s *site) find(method, path string, fields ...string) (*File, int) {
+	return s.cache.Find(s.host, s.request(method, path, fields...))
+}
+
+func (s *site) request(method, path string, fields ...string) *listen.Req {
 	text := []byte(method + " " + path + " HTTP/1.1\r\nHost: x\r\n")
 	for _, f := range fields {
 		text = append(text, f+"\r\n"...)
@@ -68,14 +72,14 @@ func (s *site) find(method, path string, fields ...string) (*File, int) {
 	q := &listen.Req{In: unsafe.Pointer(&text[0]), InLen: uint64(len(text))}
 	_, st := http1.Parse(text, &q.Head, &http1.Limits{Line: 8190, Fields: 100, FieldSize: 8190})
 	require.Equal(s.t, http1.OK, st)
-	return s.cache.Find(s.host, q)
+	return q
 }
 
 // serve is what the dispatcher does; it tells whether the cache answered, and
 // with what contents.
-func (s *site) serve(path string) (cached bool, body string) {
+func (s *site) serve(path string, fields ...string) (cached bool, body string) {
 	s.t.Helper()
-	if f, status := s.find("GET", path); f != nil {
+	if f, status := s.find("GET", path, fields...); f != nil {
 		defer f.Release()
 		require.Equal(s.t, 200, status)
 		if f.FD >= 0 {
@@ -86,9 +90,14 @@ func (s *site) serve(path string) (cached bool, body string) {
 		}
 		return true, string(f.Data)
 	}
-	out := s.host.Handle(&httpd.Request{Method: "GET", RawPath: path, RawTarget: path, Proto: "HTTP/1.1", HostName: "x", ContentLength: -1,
-		Remote: netip.MustParseAddrPort("127.0.0.1:5"), Local: netip.MustParseAddrPort("127.0.0.1:80")})
-	s.cache.Keep(s.host, path, out, "Server: t\r\n", func(f *File) any { return f })
+	r := &httpd.Request{Method: "GET", RawPath: path, RawTarget: path, Proto: "HTTP/1.1", HostName: "x", ContentLength: -1,
+		Remote: netip.MustParseAddrPort("127.0.0.1:5"), Local: netip.MustParseAddrPort("127.0.0.1:80")}
+	for _, f := range fields {
+		name, value, _ := strings.Cut(f, ": ")
+		r.Header = append(r.Header, httpd.Field{Name: name, Value: value})
+	}
+	out := s.host.Handle(r)
+	s.cache.Keep(s.host, s.request("GET", path, fields...), out, "Server: t\r\n", func(f *File) any { return f })
 	b := make([]byte, out.FileLen)
 	if out.File != nil {
 		_, err := out.File.ReadAt(b, out.FileOff)
@@ -172,6 +181,40 @@ func TestChanges(t *testing.T) {
 			assert.Equal(t, c.want, body)
 		})
 	}
+}
+
+func TestPrecompressedForms(t *testing.T) {
+	s := newSite(t, "PrecompressedFiles On")
+	s.write("a.txt.gz", "zipped")
+	s.write("a.txt.br", "brotli")
+	for _, c := range []struct{ accept, want string }{{"gzip", "zipped"}, {"gzip, br", "brotli"}, {"", "0123456789"}, {"deflate", "0123456789"}} {
+		fields := []string{"Accept-Encoding: " + c.accept}
+		cached, body := s.serve("/a.txt", fields...)
+		assert.False(t, cached, c.accept)
+		assert.Equal(t, c.want, body)
+		cached, body = s.serve("/a.txt", fields...)
+		assert.True(t, cached, c.accept)
+		assert.Equal(t, c.want, body)
+	}
+	f, _ := s.find("GET", "/a.txt", "Accept-Encoding: gzip")
+	assert.Contains(t, string(f.Fields(200)), "Content-Encoding: gzip\r\n")
+	assert.Contains(t, string(f.Fields(200)), "Vary: Accept-Encoding\r\n")
+	assert.Contains(t, string(f.Fields(304)), "Vary: Accept-Encoding\r\n")
+	cached, _ := s.serve("/a.txt", "Accept-Encoding: gzip", "Accept-Encoding: br")
+	assert.False(t, cached)
+	require.NoError(t, os.Remove(s.root+"/a.txt.br"))
+	_, body := s.serve("/a.txt", "Accept-Encoding: gzip, br")
+	assert.Equal(t, "zipped", body)
+	require.NoError(t, os.Remove(s.root+"/a.txt"))
+	_, body = s.serve("/a.txt", "Accept-Encoding: gzip")
+	assert.Empty(t, body)
+	s.write("sub/later.css", "css")
+	s.serve("/sub/later.css", "Accept-Encoding: gzip")
+	cached, _ = s.serve("/sub/later.css")
+	assert.True(t, cached, "no form exists: the same for everybody")
+	s.write("sub/later.css.gz", "zip")
+	_, body = s.serve("/sub/later.css", "Accept-Encoding: gzip")
+	assert.Equal(t, "zip", body)
 }
 
 func TestYoungFilesAreNotKept(t *testing.T) {

@@ -34,4 +34,4 @@ func (*Cache) Tick(int64) {}
 func (*Cache) Find(*httpd.VirtualHost, *listen.Req) (*File, int) { return nil, 0 }
 
 // Keep keeps nothing.
-func (*Cache) Keep(*httpd.VirtualHost, string, *httpd.Outcome, string, func(*File) any) {}
+func (*Cache) Keep(*httpd.VirtualHost, *listen.Req, *httpd.Outcome, string, func(*File) any) {}

@@ -8,6 +8,7 @@ package httpd
 
 import (
 	"bytes"
+	"cmp"
 	"io"
 	"os"
 )
@@ -23,6 +24,8 @@ type Part struct {
 // no Range gets this outcome for as long as nothing in Depends changes.
 type Repeat struct {
 	Info           os.FileInfo // of File
+	Path           string      // of File; "" = the request's Filename
+	ByEncoding     bool        // it holds for requests with the same Accept-Encoding only
 	ETag, Modified string      // as sent; what a conditional request may quote
 	Validators     []Field     // the fields of a 304
 	Depends        []Dependency
@@ -66,7 +69,7 @@ func (r *Request) settle(out *Outcome) {
 		return
 	}
 	out.Repeat.Validators = append(append(out.Repeat.Validators, r.Out...), r.ErrOut...)
-	out.Repeat.Depends = append(r.depends[:len(r.depends):len(r.depends)], Dependency{r.Filename, out.Repeat.Info})
+	out.Repeat.Depends = append(r.depends[:len(r.depends):len(r.depends)], Dependency{cmp.Or(out.Repeat.Path, r.Filename), out.Repeat.Info})
 }
 
 // BodyLen is the length of the body in bytes.

@@ -54,7 +54,7 @@ func (d *dispatcher) keepFile(q *listen.Req, host *httpd.VirtualHost, out *httpd
 	kept := *out.Request
 	kept.Header, kept.RawTarget, kept.RawPath, kept.Query = nil, "", "", "" // the first client's own
 	t := &target{host: host, kept: &kept}
-	d.files.Keep(host, string(q.Bytes(q.Head.Path)), out, "Server: "+d.w.srv.Software+"\r\n", func(f *filecache.File) any {
+	d.files.Keep(host, q, out, "Server: "+d.w.srv.Software+"\r\n", func(f *filecache.File) any {
 		t.file = f
 		return t
 	})

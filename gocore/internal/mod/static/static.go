@@ -13,6 +13,7 @@ import (
 	"io/fs"
 	"net/http"
 	"os"
+	"slices"
 	"strconv"
 	"strings"
 	"syscall"
@@ -25,6 +26,7 @@ import (
 // (FileETag, MaxRanges, AcceptPathInfo ...) are the core's.
 type Config struct {
 	overlaps, reversals httpd.Opt[int]
+	encodings           httpd.Opt[[]string] // PrecompressedFiles, in order of preference
 }
 
 // Module is the default handler.
@@ -35,9 +37,12 @@ var Module = &httpd.Module[Config]{
 			Set: setOverlaps, Doc: "Limits how many ranges of a request may overlap; beyond it the whole file is sent."},
 		{Name: "MaxRangeReversals", Args: "default|unlimited|none|number", Min: 1, Max: 1, In: httpd.Anywhere, Override: httpd.OverrideAll, Default: "20",
 			Set: setReversals, Doc: "Limits how often the ranges of a request may go backwards; beyond it the whole file is sent."},
+		{Name: "PrecompressedFiles", Args: "On|Off|encoding ...", Min: 1, Max: 3, In: httpd.Anywhere, Override: httpd.OverrideFileInfo, Default: "Off",
+			Set: setPrecompressed, Doc: "Sends file.br, file.zst or file.gz in place of file to clients that accept it; On means br zstd gzip."},
 	},
 	Merge: func(parent, child *Config) *Config {
-		return &Config{overlaps: parent.overlaps.Over(child.overlaps), reversals: parent.reversals.Over(child.reversals)}
+		return &Config{overlaps: parent.overlaps.Over(child.overlaps), reversals: parent.reversals.Over(child.reversals),
+			encodings: parent.encodings.Over(child.encodings)}
 	},
 	Handler: handle,
 }
@@ -96,7 +101,12 @@ func handle(r *httpd.Request, c *Config) *httpd.Outcome {
 		r.Logf(httpd.LevelInfo, "core", "AH00128: File does not exist: %s", r.Filename+r.PathInfo)
 		return r.Fail(http.StatusNotFound)
 	}
-	f, info, err := open(r)
+	name, found, kind := r.Filename, r.Info, ""
+	if s := c.compressed(r); s != nil {
+		name, found, kind = s.name, s.info, s.encoding
+		r.Encoding = kind
+	}
+	f, info, err := open(r, name, found)
 	if err != nil {
 		if errors.Is(err, syscall.EMFILE) || errors.Is(err, syscall.ENFILE) {
 			r.Logf(httpd.LevelError, "core", "open %s: %v", r.Filename, err)
@@ -108,7 +118,10 @@ func handle(r *httpd.Request, c *Config) *httpd.Outcome {
 		}
 		return r.Fail(http.StatusForbidden)
 	}
-	out, send := respond(r, c, f, info)
+	out, send := respond(r, c, f, info, kind)
+	if out.Repeat != nil {
+		out.Repeat.Path, out.Repeat.ByEncoding = name, len(c.encodings.V) > 0 && slices.ContainsFunc(r.Out, func(f httpd.Field) bool { return f.Name == "Vary" })
+	}
 	if !send {
 		_ = f.Close() // read only: nothing can be lost
 	}
@@ -129,12 +142,12 @@ func directory(r *httpd.Request) *httpd.Outcome {
 // open opens the file that the walk found, and no other: it may have been
 // replaced by a link, a device or a FIFO since. O_NONBLOCK keeps a FIFO from
 // blocking the thread.
-func open(r *httpd.Request) (*os.File, os.FileInfo, error) {
+func open(r *httpd.Request, name string, found os.FileInfo) (*os.File, os.FileInfo, error) {
 	flags := os.O_RDONLY | nonBlock
 	if r.Core().OptionsValue()&(httpd.OptFollowSymLinks|httpd.OptSymLinksIfOwnerMatch) == 0 {
 		flags |= noFollow
 	}
-	f, err := os.OpenFile(r.Filename, flags, 0)
+	f, err := os.OpenFile(name, flags, 0)
 	if err != nil {
 		return nil, nil, err
 	}
@@ -143,7 +156,7 @@ func open(r *httpd.Request) (*os.File, os.FileInfo, error) {
 	case err != nil:
 	case !info.Mode().IsRegular():
 		err = errors.New("not a regular file")
-	case r.Core().OptionsValue()&httpd.OptFollowSymLinks == 0 && !os.SameFile(info, r.Info):
+	case r.Core().OptionsValue()&httpd.OptFollowSymLinks == 0 && !os.SameFile(info, found):
 		err = errors.New("replaced while the request was checked")
 	default:
 		return f, info, nil
@@ -152,9 +165,9 @@ func open(r *httpd.Request) (*os.File, os.FileInfo, error) {
 	return nil, nil, err
 }
 
-// respond makes the outcome for an open file. send says that the outcome holds
-// the file.
-func respond(r *httpd.Request, c *Config, f *os.File, info os.FileInfo) (out *httpd.Outcome, send bool) {
+// respond makes the outcome for an open file. encoding is that of a compressed
+// form that stands for the file. send says that the outcome holds the file.
+func respond(r *httpd.Request, c *Config, f *os.File, info os.FileInfo, encoding string) (out *httpd.Outcome, send bool) {
 	core := r.Core()
 	size, modified := info.Size(), info.ModTime()
 	at := now()
@@ -169,6 +182,9 @@ func respond(r *httpd.Request, c *Config, f *os.File, info os.FileInfo) (out *ht
 		}
 	} else {
 		v.etag = makeETag(parts, inodeOf(info), size, modified, at)
+	}
+	if encoding != "" && v.etag != "" {
+		v.etag = strings.TrimSuffix(v.etag, `"`) + "-" + encoding + `"`
 	}
 	h := make([]httpd.Field, 0, 8)
 	h = append(h, httpd.Field{Name: "Last-Modified", Value: v.modified.UTC().Format(http.TimeFormat)})

@@ -187,6 +187,54 @@ func TestServe(t *testing.T) {
 	}
 }
 
+func TestPrecompressed(t *testing.T) {
+	const gz, all = "PrecompressedFiles gzip\n", "PrecompressedFiles On\n"
+	for _, c := range []struct {
+		config, accept, body, encoding, vary string
+		prepare                              func(s *site)
+	}{
+		{"", "gzip, br", "0123456789", "", "", nil},
+		{all, "gzip, br, zstd", "br", "br", "Accept-Encoding", nil},
+		{all, "gzip, br;q=0.5", "gz", "gzip", "Accept-Encoding", nil},
+		{all, "x-gzip", "gz", "gzip", "Accept-Encoding", nil},
+		{all, "*", "br", "br", "Accept-Encoding", nil},
+		{all, "*;q=0, gzip", "gz", "gzip", "Accept-Encoding", nil},
+		{all, "br;q=0", "0123456789", "", "Accept-Encoding", nil},
+		{all, "identity, gzip;q=0.5", "0123456789", "", "Accept-Encoding", nil},
+		{all, "", "0123456789", "", "Accept-Encoding", nil},
+		{"PrecompressedFiles gzip br", "br, gzip", "gz", "gzip", "Accept-Encoding", nil},
+		{gz, "br, gzip", "gz", "gzip", "Accept-Encoding", nil},
+		{gz, "br", "0123456789", "", "Accept-Encoding", nil},
+		{gz + "<Files *.gz>\nRequire all denied\n</Files>", "gzip", "0123456789", "", "Accept-Encoding", nil},
+		{gz, "gzip", "0123456789", "", "", func(s *site) { // older than the file
+			require.NoError(s.t, os.Chtimes(s.root+"/a.txt.gz", time.Unix(0, 0), time.Unix(0, 0)))
+		}},
+		{gz, "gzip", "0123456789", "", "", func(s *site) { // a link could lead anywhere
+			require.NoError(s.t, os.Remove(s.root+"/a.txt.gz"))
+			require.NoError(s.t, os.Symlink("app.py", s.root+"/a.txt.gz"))
+		}},
+	} {
+		t.Run(c.config+c.accept, func(t *testing.T) {
+			s := newSite(t, c.config)
+			for name, text := range map[string]string{"a.txt.gz": "gz", "a.txt.br": "br"} {
+				require.NoError(t, os.WriteFile(s.root+"/"+name, []byte(text), 0o644))
+			}
+			if c.prepare != nil {
+				c.prepare(s)
+			}
+			a := s.get("GET /a.txt", "Accept-Encoding: "+c.accept)
+			assert.Equal(t, 200, a.status)
+			assert.Equal(t, c.body, a.body)
+			assert.Equal(t, c.encoding, a.header["Content-Encoding"])
+			assert.Equal(t, c.vary, a.header["Vary"])
+			assert.Equal(t, "text/plain", a.header["Content-Type"])
+			if c.encoding != "" {
+				assert.Contains(t, a.header["ETag"], "-"+c.encoding+`"`)
+			}
+		})
+	}
+}
+
 func TestMultipart(t *testing.T) {
 	s := newSite(t, "")
 	a := s.get("GET /a.txt", "Range: bytes=0-1, 5-6,50-")
@@ -277,6 +325,7 @@ func TestRefusedConfiguration(t *testing.T) {
 		"FallbackResource x",
 		"MaxRangeOverlaps x",
 		"FileETag Frobnicate",
+		"PrecompressedFiles deflate",
 	} {
 		tree, diags := conf.ParseText("test.conf", c, httpd.ConfOptions(modules))
 		_, more := httpd.Compile(tree, modules)
