@@ -17,7 +17,11 @@ pytestmark = pytest.mark.ours
 
 CONFIGS = Path(__file__).parent / "configs"
 DEBIAN = Path("/etc/apache2")
-HELLO = "def application(environ, start_response):\n    start_response('200 OK', [])\n    return [b'hello from ' + environ['SCRIPT_FILENAME'].encode()]\n"
+HELLO = """
+def application(environ, start_response):
+    start_response("200 OK", [])
+    return [b"hello from " + environ["SCRIPT_FILENAME"].encode()]
+"""
 # Directives that a site below needs and that are refused so far.
 PENDING = {
     "two-hosts": {"WSGIDaemonProcess"},

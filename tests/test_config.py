@@ -132,7 +132,6 @@ def prepare(base):
 def sites(tmp_path_factory):
     base = tmp_path_factory.mktemp("sites")
     prepare(base)
-    # A mount at / in the main server would be every virtual host's as well.
     running = start(SINK, "--mount-point", "/main", root=base / "root", config=CONFIG)
     yield running
     finish_all([running])
@@ -155,7 +154,9 @@ def test_virtual_host_by_name(sites, host, site):
 
 
 def test_unknown_host_goes_to_the_first(sites):
-    assert fields(ask(sites, "unknown.test", "/app"))["site"] == "one"
+    """The first is that of the command's own application."""
+    assert ask(sites, "unknown.test", "/main/events").status_code == 200
+    assert ask(sites, "one.test", "/main/events").status_code == 404
 
 
 def test_script_alias_splits_the_path(sites):

@@ -82,16 +82,17 @@ def read(command: str, words: Sequence[str], text: str, *, several: bool) -> Fil
         formatter_class=argparse.RawDescriptionHelpFormatter,
         allow_abbrev=False,
     )
-    parser.add_argument("files", metavar="FILE", nargs="+" if several else 1, help="configuration file, the main one")
-    parser.add_argument("-D", "--define", action="append", default=[], metavar="NAME[=VALUE]",
-                        help="define a word for <IfDefine>, with a value also for ${NAME}")  # fmt: skip
-    parser.add_argument("--server-root", default="", metavar="DIRECTORY",
-                        help="base of relative paths until a ServerRoot directive; the file's folder by default")  # fmt: skip
-    parser.add_argument("--envvars", metavar="SCRIPT",
-                        help="shell script that sets variables; the file envvars beside the configuration by default")  # fmt: skip
-    parser.add_argument("--no-envvars", action="store_true", help="source no such script")
+    add = parser.add_argument
+    add("files", metavar="FILE", nargs="+" if several else 1, help="configuration file, the main one")
+    text = "define a word for <IfDefine>, with a value also for ${NAME}"
+    add("-D", "--define", action="append", default=[], metavar="NAME[=VALUE]", help=text)
+    text = "base of relative paths until a ServerRoot directive; the file's folder by default"
+    add("--server-root", default="", metavar="DIRECTORY", help=text)
+    text = "shell script that sets variables; the file envvars beside the configuration by default"
+    add("--envvars", metavar="SCRIPT", help=text)
+    add("--no-envvars", action="store_true", help="source no such script")
     if several:
-        parser.add_argument("--json", action="store_true", help="print the report as JSON")
+        add("--json", action="store_true", help="print the report as JSON")
     given = parser.parse_args(list(words))
     arguments = FileArguments()
     arguments.command, arguments.words = command, list(words)

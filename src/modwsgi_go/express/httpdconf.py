@@ -226,9 +226,14 @@ def _logs(s: Settings) -> str:
 
 
 def _hosts(s: Settings) -> str:
-    """Virtual hosts, only with --server-name: any other name is refused."""
+    """Virtual hosts. The first answers for all names that no other host has, those of included
+    files among them; with --server-name it refuses, and only a host of that name serves."""
     if s.server_name is None:
-        return ""
+        return f"""\
+# Answers for all names that no other host has.
+<VirtualHost _default_:{s.port}>
+{indent(_mount(s))}</VirtualHost>
+"""
     alias = ""
     if s.server_alias:
         alias = "\n    ServerAlias " + " ".join(map(quote, s.server_alias))
@@ -240,11 +245,11 @@ def _hosts(s: Settings) -> str:
     <Location />
         Require {others}
     </Location>
-</VirtualHost>
+{indent(_mount(s) if s.allow_localhost else "")}</VirtualHost>
 
 <VirtualHost *:{s.port}>
     ServerName {quote(s.server_name)}{alias}
-</VirtualHost>
+{indent(_mount(s))}</VirtualHost>
 """
     parent = www_parent(s.server_name)
     if parent:
@@ -256,6 +261,11 @@ def _hosts(s: Settings) -> str:
 </VirtualHost>
 """
     return text
+
+
+def indent(text: str) -> str:
+    """Lines of a section, each with its end."""
+    return "".join(f"    {line}\n" for line in text.splitlines())
 
 
 def www_parent(name: str) -> str:
@@ -298,9 +308,20 @@ def _grant_file(path: str) -> list[str]:
 
 
 def _application(s: Settings) -> str:
+    """The application as hosts on further ports of included files get it, and access to its file."""
     if s.application_type == "static":
         return ""
-    script = s.server_root + "/handler.wsgi" if s.handler_needed else s.entry_point
+    return "\n".join([_mount(s), *_grant_file(_script(s))])
+
+
+def _script(s: Settings) -> str:
+    return s.server_root + "/handler.wsgi" if s.handler_needed else s.entry_point
+
+
+def _mount(s: Settings) -> str:
+    """Where the application answers: after all other mounts, and in this host only."""
+    if s.application_type == "static":
+        return ""
     lines = []
     if s.files_first:
         mode = "On" if s.directory_index is None else "Directories"
@@ -312,8 +333,8 @@ def _application(s: Settings) -> str:
     # Both groups on the line make the server load the application at its start.
     group = "%{GLOBAL}" if s.embedded_mode else value(s.process_group)
     options = f"process-group={group} application-group={value(s.application_group)}"
-    lines.append(f"WSGIScriptAlias {quote(s.mount_point)} {quote(script)} {options}")
-    return "\n".join(lines + _grant_file(script))
+    lines.append(f"WSGIFallbackScriptAlias {quote(s.mount_point)} {quote(_script(s))} {options}")
+    return "\n".join(lines)
 
 
 def _extras(s: Settings) -> str:

@@ -41,6 +41,9 @@ func perRequest(c *config) bool {
 // (not the longest) whose prefix matches.
 func translate(r *httpd.Request, c *config) httpd.Status {
 	for _, m := range c.mounts {
+		if m.fallback && m.host != r.Host.Index() {
+			continue
+		}
 		file, base := "", m.target
 		if m.re != nil {
 			g := m.re.Find(r.URI)
@@ -77,7 +80,7 @@ func translate(r *httpd.Request, c *config) httpd.Status {
 // and the like stay unseen.
 func fileFirst(r *httpd.Request, c *config) bool {
 	mode := c.fileOrApplication.V
-	if mode == "" || mode == "off" {
+	if mode == "" || mode == "off" || c.filesHost != r.Host.Index() {
 		return false
 	}
 	root := r.Core().DocumentRoot.V

@@ -6,6 +6,7 @@ import (
 	"maps"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 
 	"modwsgi/gocore/internal/conf"
@@ -20,6 +21,9 @@ type mount struct {
 	options scriptOptions
 	pub     httpd.Mount // what the core sees; its address identifies the mount
 	pos     conf.Pos
+
+	fallback bool // WSGIFallbackScriptAlias: after all others, and of its host only
+	host     int  // index of the host that it was written in
 }
 
 // handlerScript is one WSGIHandlerScript.
@@ -159,8 +163,32 @@ func setScriptAlias(k *httpd.Cmd, c *config) error { return addMount(k, c, false
 
 func setScriptAliasMatch(k *httpd.Cmd, c *config) error { return addMount(k, c, true) }
 
+func setFallbackAlias(k *httpd.Cmd, c *config) error {
+	if err := addMount(k, c, false); err != nil {
+		return err
+	}
+	c.mounts[len(c.mounts)-1].fallback = true
+	c.mounts = fallbacksLast(c.mounts)
+	return nil
+}
+
+// fallbacksLast keeps the order but for fallbacks, which come after the others.
+func fallbacksLast(list []*mount) []*mount {
+	out := slices.Clone(list)
+	slices.SortStableFunc(out, func(a, b *mount) int {
+		switch {
+		case a.fallback == b.fallback:
+			return 0
+		case b.fallback:
+			return -1
+		}
+		return 1
+	})
+	return out
+}
+
 func addMount(k *httpd.Cmd, c *config, match bool) error {
-	m := &mount{pos: k.Pos}
+	m := &mount{pos: k.Pos, host: k.HostIndex}
 	var err error
 	if m.options, err = readScriptOptions(k, true); err != nil {
 		return err
@@ -183,7 +211,7 @@ func addMount(k *httpd.Cmd, c *config, match bool) error {
 			return fmt.Errorf("%q is not a URL path; it must begin with a slash", m.prefix)
 		}
 		for _, before := range c.mounts {
-			if before.re == nil && httpd.MatchPrefix(m.prefix, before.prefix) > 0 {
+			if before.re == nil && !before.fallback && httpd.MatchPrefix(m.prefix, before.prefix) > 0 {
 				k.Warn(httpd.CodeOverlap, "%q is never reached: %q (%s) matches first; put longer paths first", m.prefix, before.prefix, before.pos)
 				break
 			}
@@ -197,6 +225,11 @@ func addMount(k *httpd.Cmd, c *config, match bool) error {
 			return nil // its scripts are known when they are asked for
 		}
 		main := mainOf(k, c)
+		for _, old := range main.imports { // the same script in several hosts is loaded once
+			if old.byMount && old.processGroup == pg.V && old.path == m.target && old.applicationGroup == ag.V {
+				return nil
+			}
+		}
 		main.imports = append(main.imports, importScript{pg.V, m.target, ag.V, k.HostIndex, true, k.Name, k.Pos})
 	}
 	return nil

@@ -61,7 +61,7 @@ func setFileOrApplication(k *httpd.Cmd, c *config) error {
 	if v != "off" && v != "on" && v != "directories" {
 		return fmt.Errorf("must be Off, On or Directories, not %q", k.Arg(0))
 	}
-	c.fileOrApplication = httpd.Some(v)
+	c.fileOrApplication, c.filesHost = httpd.Some(v), k.HostIndex
 	return nil
 }
 

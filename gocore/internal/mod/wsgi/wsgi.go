@@ -27,6 +27,7 @@ type config struct {
 	trustedHeaders                           httpd.Opt[[]string]
 	trustedProxies                           httpd.Opt[[]netip.Prefix]
 	fileOrApplication                        httpd.Opt[string] // off, on, directories
+	filesHost                                int               // host that fileOrApplication was written in: it is not inherited
 	handlers                                 map[string]*handlerScript
 	accessScript, userScript, groupScript    httpd.Opt[authScript]
 
@@ -106,6 +107,8 @@ var mountRows = []httpd.Directive[config]{
 		Doc: "Loads a script when a process starts."},
 	{Name: "WSGIDaemonProcess", Args: "name [option=value ...]", Min: 1, Max: -1, In: sv, Set: setDaemonProcess,
 		Doc: "Defines a group of processes that applications can run in."},
+	{Name: "WSGIFallbackScriptAlias", Args: "URL-path file [option=value ...]", Min: 2, Max: -1, In: sv, Set: setFallbackAlias,
+		Doc: "As WSGIScriptAlias, but after all other mounts, and not inherited by virtual hosts. It is what mod_wsgi-express writes."},
 	{Name: "WSGIFileOrApplication", Args: "Off|On|Directories", Min: 1, Max: 1, In: sv, Default: "Off", Set: setFileOrApplication,
 		Doc: "On: a file that exists below DocumentRoot is served in place of the application mounted there. Directories: existing directories are, too. This server's own directive."},
 }
@@ -195,7 +198,7 @@ var refusedRows = []httpd.Directive[config]{
 
 func merge(p, k *config) *config {
 	c := &config{
-		mounts:            append(slices.Clip(k.mounts), p.mounts...),
+		mounts:            fallbacksLast(append(slices.Clip(k.mounts), p.mounts...)),
 		processGroup:      p.processGroup.Over(k.processGroup),
 		applicationGroup:  p.applicationGroup.Over(k.applicationGroup),
 		callable:          p.callable.Over(k.callable),
@@ -209,6 +212,7 @@ func merge(p, k *config) *config {
 		trustedHeaders:    p.trustedHeaders.Over(k.trustedHeaders),
 		trustedProxies:    p.trustedProxies.Over(k.trustedProxies),
 		fileOrApplication: p.fileOrApplication.Over(k.fileOrApplication),
+		filesHost:         p.filesHost,
 		accessScript:      p.accessScript.Over(k.accessScript),
 		userScript:        p.userScript.Over(k.userScript),
 		groupScript:       p.groupScript.Over(k.groupScript),
@@ -218,6 +222,9 @@ func merge(p, k *config) *config {
 	}
 	if k.processGroup.Set {
 		c.processGroupPos = k.processGroupPos
+	}
+	if k.fileOrApplication.Set {
+		c.filesHost = k.filesHost
 	}
 	if len(k.handlers) > 0 {
 		c.handlers = maps.Clone(p.handlers)
