@@ -165,8 +165,10 @@ const (
 	ThinkPython               // call Handler.Decide on a Python thread
 )
 
-// Handler gives requests their meaning. All methods but Run and Done are
-// called on the leader's thread and must not block for long.
+// Handler gives requests their meaning. Several requests may be at any method
+// at once. The reactor calls all but Run, Decide and Done on the leader's thread,
+// where they must not block for long; the other source on the goroutine of the
+// connection. A panic ends the connection and nothing else (recover.go).
 type Handler interface {
 	// Open sets c.Settings (and c.User) for a new connection.
 	Open(c *Conn)
