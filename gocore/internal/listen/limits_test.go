@@ -26,6 +26,8 @@ func testPanicEndsItsConnectionOnly(t *testing.T, open opener) {
 		{"/panic-failed", "500 X\r\nConnection: close", []string{"failed"}},
 		{"/panic-bad", "500 Internal Server Error\r\nContent-Length: 0\r\nConnection: close", []string{"run", "bad"}},
 		{"/panic-cut", "", []string{"cut"}},
+		{"/panic-stream", "500 X\r\nConnection: close", []string{"stream"}},
+		{"/panic-stream-cut", "\r\n\r\nhal", []string{"stream cut"}},
 		{"/panic-done", "/panic-done:", []string{"done"}},
 	}
 	r, f, addr := open.start(t, 2, nil)
@@ -38,7 +40,7 @@ func testPanicEndsItsConnectionOnly(t *testing.T, open opener) {
 				} else {
 					assert.Contains(t, got, tt.want)
 				}
-				assert.NotContains(t, got, "half")
+				assert.NotContains(t, got, "half a resp")
 				assert.NotContains(t, got, "/next", "the connection ends with the panic")
 				f.mu.Lock()
 				assert.Equal(t, tt.panics, f.panics)

@@ -113,6 +113,16 @@ func (f *fakeApp) Route(c *Conn, q *Req) Action {
 	case path == "/panic-route":
 		f.mem.Append(q, []byte("half a resp"))
 		panic("route")
+	case path == "/panic-stream":
+		c.Stream = func(*Stream) { panic("stream") }
+		return Streamed
+	case path == "/panic-stream-cut":
+		c.Stream = func(s *Stream) {
+			q.Status = 200
+			io.WriteString(s, "HTTP/1.1 200 X\r\nContent-Length: 9\r\n\r\nhal")
+			panic("stream cut")
+		}
+		return Streamed
 	case strings.HasPrefix(path, "/think"):
 		return Think
 	}
