@@ -52,7 +52,7 @@ func (r *Request) Abort() { panic(abort{}) }
 // run takes a request, or one made by an internal redirect, to its outcome.
 func (r *Request) run() *Outcome {
 	if r.RawTarget == "*" && r.Method == "OPTIONS" && r.Prev == nil {
-		return &Outcome{Status: 200, Header: []Field{{"Allow", r.allowed()}}, Request: r}
+		return &Outcome{Status: 200, Request: r}
 	}
 	if st := r.clean(); st != OK {
 		return r.Fail(int(st))
@@ -398,12 +398,12 @@ func (r *Request) trace() *Outcome {
 	return &Outcome{Status: 200, Header: []Field{{"Content-Type", "message/http"}}, Body: []byte(b.String()), Request: r}
 }
 
-// allowed is the Allow header for the server itself.
-func (r *Request) allowed() string {
+// Allowed is the Allow header for files and for the server itself, in Apache's order.
+func (r *Request) Allowed() string {
 	if r.m.core.TraceEnable.Or("on") == "off" {
-		return "GET,HEAD,POST,OPTIONS"
+		return "GET,POST,OPTIONS,HEAD"
 	}
-	return "GET,HEAD,POST,OPTIONS,TRACE"
+	return "GET,POST,OPTIONS,HEAD,TRACE"
 }
 
 // ErrForbidden is returned by helpers of modules for a refused file.

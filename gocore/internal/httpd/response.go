@@ -154,8 +154,8 @@ func SplitHost(h string) (name, port string) {
 // bare is an outcome with a status and what always goes with it.
 func (r *Request) bare(status int) *Outcome {
 	out := &Outcome{Status: status, CloseConn: dropsConnection(status), Request: r, page: true}
-	if status == http.StatusMethodNotAllowed {
-		out.Header = append(out.Header, Field{"Allow", r.allowed()})
+	if status == http.StatusMethodNotAllowed || status == http.StatusNotImplemented {
+		out.Header = append(out.Header, Field{"Allow", r.Allowed()})
 	}
 	out.ErrHeader = append(out.ErrHeader, r.ErrOut...)
 	return out

@@ -49,9 +49,24 @@ type node struct {
 	constant bool // "all granted": the same for every request
 }
 
+// covers says whether anything in the node speaks about the method: an own
+// limit, or for a group those of its members. As in Apache a group of nothing
+// but limited items is as limited as they are together.
+func (n *node) covers(method string) bool {
+	if !n.limit.Applies(method) {
+		return false
+	}
+	for _, child := range n.children {
+		if child.covers(method) {
+			return true
+		}
+	}
+	return len(n.children) == 0
+}
+
 // eval decides for the request; parent is the operator of the enclosing group.
 func (n *node) eval(r *httpd.Request, parent operator) Result {
-	if !n.limit.Applies(r.Method) {
+	if !n.covers(r.Method) {
 		if parent == allOf {
 			return Granted
 		}

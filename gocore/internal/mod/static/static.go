@@ -84,7 +84,7 @@ func handle(r *httpd.Request, c *Config) *httpd.Outcome {
 	switch r.Method {
 	case "GET", "HEAD", "POST": // Apache serves a file for POST too
 	case "OPTIONS":
-		return &httpd.Outcome{Status: 200, Header: []httpd.Field{{Name: "Allow", Value: "GET,HEAD,POST,OPTIONS"}}}
+		return &httpd.Outcome{Status: 200, Header: []httpd.Field{{Name: "Allow", Value: r.Allowed()}}}
 	default:
 		if !knownMethod(r.Method) {
 			return r.Fail(http.StatusNotImplemented)

@@ -126,7 +126,7 @@ func TestServe(t *testing.T) {
 	}{
 		{"HEAD /a.txt", nil, 200, "", "Content-Length: 10"},
 		{"POST /a.txt", nil, 200, "0123456789", ""},
-		{"OPTIONS /a.txt", nil, 200, "", "Allow: GET,HEAD,POST,OPTIONS"},
+		{"OPTIONS /a.txt", nil, 200, "", "Allow: GET,POST,OPTIONS,HEAD,TRACE"},
 		{"PUT /a.txt", nil, 405, "*", "Last-Modified"},
 		{"BREW /a.txt", nil, 501, "*", ""},
 		{"GET /empty.txt", nil, 200, "", "Content-Length: 0"},

@@ -1,0 +1,290 @@
+"""The same configuration and the same requests for Debian's apache2 and for us.
+
+A case file holds cases, each a configuration, files and requests:
+
+    === a name
+    --- config
+    Alias /x ${ROOT}/files              # directives, for both servers; ${ROOT} is a folder of the case's own
+    --- file files/a.txt                # text up to the next ---; `--- file bin/x.cgi 0755` sets the mode
+    hello
+    --- requests
+    GET /x/a.txt
+    GET /x/a.txt
+        If-None-Match: "none"           # indented: header fields
+    POST /x/a.txt                       # a line `> text` is the body
+        > a=1
+    GET /x/?C=N ! body: the listing is ours    # a difference that is wanted, with its reason
+
+`!` names what may differ (status, body, or a header field) and why. The test fails as well when
+nothing differs there any more, so that no excuse outlives its difference.
+"""
+
+from __future__ import annotations
+
+import http.client
+import os
+import re
+import shutil
+import signal
+import socket
+import subprocess
+import time
+from dataclasses import dataclass, field
+from pathlib import Path
+
+APACHE = shutil.which("apache2") or "/usr/sbin/apache2"
+MODULES = Path("/usr/lib/apache2/modules")
+
+# Loaded in this order on the side of apache2; ours has them built in. LoadModule lines are for one
+# server only because we test the others' file with run-config, too.
+LOADED = """mpm_event authn_core authn_file authn_anon authz_core authz_host authz_user authz_groupfile authz_owner
+access_compat auth_basic auth_digest alias actions autoindex brotli cgid deflate dir env expires filter headers macro
+mime mime_magic negotiation proxy proxy_http proxy_balancer lbmethod_byrequests slotmem_shm ratelimit remoteip rewrite
+setenvif status unique_id userdir vhost_alias reqtimeout wsgi""".split()
+
+BASE = """\
+ServerRoot ${ROOT}
+ServerName localhost
+DocumentRoot ${ROOT}/htdocs
+TypesConfig /etc/mime.types
+ServerTokens Full
+<Directory />
+    AllowOverride None
+    Require all denied
+</Directory>
+<Directory ${ROOT}>
+    Require all granted
+</Directory>
+"""
+
+# Header fields that must be alike. Date, Server, Connection, Keep-Alive and Content-Length of
+# generated pages differ by nature.
+FIELDS = ["content-type", "content-encoding", "content-language", "content-location", "content-range", "location",
+          "etag", "last-modified", "accept-ranges", "allow", "vary", "www-authenticate", "cache-control", "expires",
+          "set-cookie", "tcn", "alternates", "refresh", "content-disposition", "content-md5"]
+
+
+@dataclass
+class Ask:
+    """One request and what is known to differ."""
+
+    method: str
+    target: str
+    headers: list[tuple[str, str]] = field(default_factory=list)
+    body: bytes = b""
+    differs: dict[str, str] = field(default_factory=dict)
+    version: str = "HTTP/1.1"
+
+    def __str__(self) -> str:
+        return " ".join([self.method, self.target, *(f"{k}: {v}" for k, v in self.headers)])
+
+
+@dataclass
+class Case:
+    """One configuration with its files and requests."""
+
+    name: str
+    config: str = ""
+    files: dict[str, tuple[str, int]] = field(default_factory=dict)
+    asks: list[Ask] = field(default_factory=list)
+
+
+def read(path: Path) -> list[Case]:
+    """The cases of a file; errors name its line."""
+    cases: list[Case] = []
+    target: list[str] = []
+    part = ""
+    for number, line in enumerate(path.read_text("utf-8").splitlines(), 1):
+        if line.startswith("=== "):
+            cases.append(Case(f"{path.stem}: {line[4:].strip()}"))
+            part = ""
+        elif line.startswith("--- "):
+            part, _, rest = line[4:].strip().partition(" ")
+            if part == "file":
+                words = rest.split()
+                target = []
+                cases[-1].files[words[0]] = (target, int(words[1], 8) if len(words) > 1 else 0o644)  # type: ignore
+            elif part not in ("config", "requests"):
+                raise ValueError(f"{path}:{number}: {line}")
+        elif part == "config":
+            cases[-1].config += line + "\n"
+        elif part == "file":
+            target.append(line + "\n")
+        elif part == "requests":
+            if line.strip() and not line.startswith("#"):
+                request(cases[-1], line, f"{path}:{number}")
+        elif line.strip() and not line.startswith("#"):
+            raise ValueError(f"{path}:{number}: outside of a case: {line}")
+    for case in cases:
+        case.files = {name: ("".join(lines), mode) for name, (lines, mode) in case.files.items()}
+    return cases
+
+
+def request(case: Case, line: str, where: str) -> None:
+    """Adds what one line of a requests part says."""
+    if line[0].isspace():
+        text = line.strip()
+        if text.startswith("> "):
+            case.asks[-1].body += text[2:].encode() + b"\n"
+        else:
+            name, found, value = text.partition(":")
+            if not found:
+                raise ValueError(f"{where}: not a header field: {text}")
+            case.asks[-1].headers.append((name, value.strip()))
+        return
+    line, _, excuse = line.partition(" ! ")
+    words = line.split()
+    ask = Ask(words[0], words[1], version=words[2] if len(words) > 2 else "HTTP/1.1")
+    if excuse:
+        names, found, reason = excuse.partition(":")
+        if not found or not reason.strip():
+            raise ValueError(f"{where}: a difference needs its reason after a colon")
+        ask.differs = {name.strip().lower(): reason.strip() for name in names.split(",")}
+    case.asks.append(ask)
+
+
+@dataclass
+class Answer:
+    """What a server said, reduced to what must be alike."""
+
+    status: int
+    headers: dict[str, str]
+    body: bytes
+    generated: bool  # an error page or the like, whose text is each server's own
+
+    def get(self, name: str) -> object:
+        if name == "status":
+            return self.status
+        if name == "body":
+            return None if self.generated else self.body
+        value = self.headers.get(name)
+        if value and name == "allow":  # apache2 sorts it differently from start to start
+            return ",".join(sorted(value.replace(" ", "").split(",")))
+        if self.generated and name == "content-type" and value and value.startswith("text/html"):
+            return "text/html"
+        return value
+
+
+class Pair:
+    """Both servers, started with one case's configuration in folders of the same content."""
+
+    def __init__(self, case: Case, root: Path, ours: list[str], environ: dict[str, str], port) -> None:
+        self.case, self.root = case, root
+        self.sides: list[tuple[str, int, subprocess.Popen, Path]] = []
+        try:
+            for name in ("apache", "ours"):
+                self.start(name, ours, environ, port())
+        except BaseException:
+            self.stop()
+            raise
+
+    def start(self, name: str, ours: list[str], environ: dict[str, str], port: int) -> None:
+        root = self.root / "site"  # the same path for both, one after the other would differ in mtimes
+        if not root.exists():
+            self.write(root)
+        run = self.root / name
+        run.mkdir()
+        text = BASE + f"Listen 127.0.0.1:{port}\nPidFile {run}/pid\nErrorLog {run}/error.log\n"
+        text = text.replace("${ROOT}", str(root))
+        if name == "apache":
+            text += f"Mutex file:{run}\nScriptSock {run}/cgisock\nDefaultRuntimeDir {run}\n"
+            text = "".join(f"LoadModule {m}_module {MODULES}/mod_{m}.so\n" for m in LOADED
+                           if (MODULES / f"mod_{m}.so").exists()) + text
+            if os.geteuid() == 0:  # which apache2 refuses to stay
+                text += "User www-data\nGroup www-data\n"
+        text += self.case.config.replace("${ROOT}", str(root)).replace("${PORT}", str(port))
+        config = run / "httpd.conf"
+        config.write_text(text)
+        command = [APACHE, "-f", str(config), "-DFOREGROUND"] if name == "apache" else [*ours, str(config)]
+        with (run / "output").open("wb") as output:
+            process = subprocess.Popen(command, stdout=output, stderr=subprocess.STDOUT, env=environ, cwd="/")
+        self.sides.append((name, port, process, run))
+        end = time.monotonic() + 30
+        while time.monotonic() < end:
+            if process.poll() is not None:
+                raise RuntimeError(f"{name} did not start:\n{self.report()}")
+            try:
+                socket.create_connection(("127.0.0.1", port), 1).close()
+                return
+            except OSError:
+                time.sleep(0.02)
+        raise RuntimeError(f"{name} does not listen:\n{self.report()}")
+
+    def write(self, root: Path) -> None:
+        (root / "htdocs").mkdir(parents=True)
+        for folder in (self.root, root):
+            folder.chmod(0o755)
+        past = time.time() - 100_000  # no file is younger than the requests: weak validators would come and go
+        for name, (text, mode) in self.case.files.items():
+            path = root / name
+            path.parent.mkdir(parents=True, exist_ok=True)
+            path.write_text(text.replace("${ROOT}", str(root)))
+            path.chmod(mode)
+            os.utime(path, (past, past))
+
+    def ask(self, ask: Ask) -> tuple[Answer, Answer]:
+        """The answers of apache2 and ours."""
+        first, second = (self.answer(ask, port) for _, port, _, _ in self.sides)
+        return first, second
+
+    def answer(self, ask: Ask, port: int) -> Answer:
+        with socket.create_connection(("127.0.0.1", port), 20) as sock:
+            lines = [f"{ask.method} {ask.target} {ask.version}"]
+            if not any(name.lower() == "host" for name, _ in ask.headers) and ask.version != "HTTP/1.0":
+                lines.append("Host: localhost")
+            lines += [f"{name}: {value.replace('${PORT}', str(port))}" for name, value in ask.headers]
+            if ask.body:
+                lines.append(f"Content-Length: {len(ask.body)}")
+            lines.append("Connection: close")
+            sock.sendall("\r\n".join([*lines, "", ""]).encode("latin-1") + ask.body)
+            response = http.client.HTTPResponse(sock, method=ask.method)
+            response.begin()
+            body = response.read()
+        headers: dict[str, str] = {}
+        for name, value in response.getheaders():
+            key = name.lower()
+            headers[key] = f"{headers[key]}, {value}" if key in headers else value
+        for name in ("location", "content-location", "refresh"):
+            if name in headers:
+                headers[name] = headers[name].replace(f":{port}", ":PORT")
+        if "www-authenticate" in headers:
+            headers["www-authenticate"] = re.sub(r'nonce="[^"]*"', 'nonce="N"', headers["www-authenticate"])
+        for name in ("expires",):
+            if name in headers:
+                headers[name] = re.sub(r":\d\d GMT", ":SS GMT", headers[name])
+        status = response.status
+        generated = status >= 300 and b"<html" in body[:300].lower() and b"mine" not in body[:300]
+        body = body.replace(f":{port}".encode(), b":PORT").replace(f'"{port}"'.encode(), b'"PORT"')
+        return Answer(status, headers, body, generated)
+
+    def report(self) -> str:
+        out = []
+        for name, _, _, run in self.sides:
+            for file in ("output", "error.log"):
+                path = run / file
+                if path.exists():
+                    out.append(f"--- {name} {file}\n{path.read_text(errors='replace')[-3000:]}")
+        return "\n".join(out)
+
+    def stop(self) -> None:
+        for _, _, process, _ in self.sides:
+            if process.poll() is None:
+                process.send_signal(signal.SIGTERM)
+        for _, _, process, _ in self.sides:
+            try:
+                process.wait(15)
+            except subprocess.TimeoutExpired:
+                process.kill()
+
+
+def compare(ask: Ask, apache: Answer, ours: Answer) -> list[str]:
+    """What differs and should not, and excuses that are none; in words."""
+    names = ["status", "body", *FIELDS, *sorted(n for n in {*apache.headers, *ours.headers} if n.startswith("x-"))]
+    out = []
+    for name in names:
+        a, b = apache.get(name), ours.get(name)
+        if a != b and name not in ask.differs:
+            out.append(f"{name}: apache2 {a!r}, ours {b!r}")
+        if a == b and name in ask.differs:
+            out.append(f"{name}: no difference any more, but one is excused: {ask.differs[name]}")
+    return out
