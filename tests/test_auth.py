@@ -5,7 +5,6 @@ import concurrent.futures
 import hashlib
 import re
 import shutil
-import socket
 import subprocess
 import time
 
@@ -400,3 +399,114 @@ def get_realm_hash(environ, user, realm):
         answer = running.get("/x", auth=httpx.DigestAuth(user, "secret"))
         assert answer.status_code == status, user
     assert running.get("/x", auth=httpx.DigestAuth("str", "wrong")).status_code == 401
+
+
+FAILING = """
+def application(environ, start_response):
+    raise RuntimeError("application fails")
+"""
+
+
+@needs_htpasswd
+@pytest.mark.parametrize("provider", ["file", "wsgi"])
+def test_error_document_behind_a_password(server, script, tmp_path, provider):
+    """A page that needs more than the thread at hand may do gives way to the built-in one."""
+    (tmp_path / "pages").mkdir()
+    (tmp_path / "pages" / "500.html").write_text("the page")
+    (tmp_path / "users").write_text(htpasswd("-B") + "\n")
+    (tmp_path / "auth.py").write_text("def check_password(e, u, p): return p == 'secret'\n")
+    running = server(script(FAILING), config=f"""
+Alias /pages "{tmp_path}/pages"
+<Directory "{tmp_path}/pages">
+    AuthType Basic
+    AuthName pages
+    AuthUserFile "{tmp_path}/users"
+    WSGIAuthUserScript "{tmp_path}/auth.py"
+    AuthBasicProvider {provider}
+    Require valid-user
+</Directory>
+ErrorDocument 500 /pages/500.html
+""")
+    for auth in (None, ("joe", "wrong"), ("joe", "secret")):
+        answer = running.get("/", auth=auth)
+        assert answer.status_code == 500 and "the page" not in answer.text
+        assert "www-authenticate" not in answer.headers
+    assert running.get("/pages/500.html", auth=("joe", "secret")).text == "the page"
+    if provider == "file":  # the password is known by now
+        assert running.get("/", auth=("joe", "secret")).text == "the page"
+    running.wait_log("application fails")
+
+
+def test_access_log_has_verified_and_claimed_names(site):
+    running = site(BASIC, "--access-log", users="joe:{SHA}5en6G6MezRroT3XKqkdPOmY/BfQ=\n")
+    running.get("/in/1", auth=("joe", "secret"))
+    running.get("/in/2", auth=('cl"aimed', "x"))
+    running.get("/in/3")
+    wait_for(lambda: "/in/3" in running.access_log.read_text(), 5, "the third line")
+    lines = running.access_log.read_text().splitlines()
+    assert [re.search(r"^127\.0\.0\.1 - (.*) \[", line).group(1) for line in lines] == ["joe", r'cl\"aimed', "-"]
+
+
+def test_rules_of_httpd_2_2(site):
+    running = site("""
+Order deny,allow
+Deny from all
+Allow from 10.0.0.0/8
+Satisfy Any
+AuthType Basic
+AuthName r
+AuthUserFile "@DIR@/users"
+Require valid-user
+""", outside="<Location /open>\nOrder allow,deny\nAllow from 127.0.0.1 localhost\n</Location>\n"
+            "<Location /closed>\nOrder allow,deny\nAllow from example.org\n</Location>\n"
+            "<Location /host>\nRequire host localhost\n</Location>",
+        users="joe:{SHA}5en6G6MezRroT3XKqkdPOmY/BfQ=\n")
+    assert running.get("/in").status_code == 401
+    assert running.get("/in", auth=("joe", "secret")).status_code == 200
+    assert running.get("/open").status_code == 200
+    assert running.get("/closed").status_code == 403
+    assert running.get("/host").status_code == 200
+
+
+def test_huge_and_strange_credentials(site):
+    running = site(BASIC, users="joe:{SHA}5en6G6MezRroT3XKqkdPOmY/BfQ=\n")
+    for value, status in (("Basic " + "A" * 8000, 401), ("Basic " + "A" * 9000, 400), ("A" * 100, 401), ("", 401),
+                          ("Basic \t am9lOnNlY3JldA==", 200), ("Digest username=joe", 401)):
+        answer = running.raw(f"GET /in HTTP/1.1\r\nHost: x\r\nAuthorization: {value}\r\nConnection: close\r\n\r\n".encode())
+        assert answer.startswith(f"HTTP/1.1 {status} ".encode()), (value[:20], answer[:100])
+
+
+def test_pipelined_requests_keep_their_order(site):
+    running = site(WSGI_BASIC + "Require valid-user", **{"auth.py": SCRIPT})
+    token = base64.b64encode(b"yes:x").decode()
+    one = "GET {} HTTP/1.1\r\nHost: x\r\n{}\r\n"
+    auth = f"Authorization: Basic {token}\r\n"
+    text = one.format("/in/1", auth) + one.format("/out", "") + one.format("/in/2", "") + one.format("/in/3", auth)
+    with running.conn() as conn:
+        conn.send(text.encode() * 5)
+        for _ in range(5):
+            assert [conn.response()[0] for _ in range(4)] == [200, 200, 401, 200]
+
+
+def test_many_clients_of_a_script(site):
+    """Scripts and the application share few threads; nobody waits for ever, nobody gets another's user."""
+    running = site(WSGI_BASIC + "Require valid-user", "--threads", "2", **{"auth.py": """
+import time
+
+def check_password(environ, user, password):
+    time.sleep(0.005)
+    return user == password
+"""})
+
+    def client(number):
+        with httpx.Client(base_url=running.url, trust_env=False, timeout=30) as http:
+            for turn in range(10):
+                name = f"user{number}-{turn}"
+                good = http.get("/in", auth=(name, name))
+                assert fields(good)["REMOTE_USER"] == name
+                assert http.get("/in", auth=(name, "wrong")).status_code == 401
+                assert http.get("/out").status_code == 200
+
+    with concurrent.futures.ThreadPoolExecutor(8) as pool:
+        for done in [pool.submit(client, number) for number in range(8)]:
+            done.result()

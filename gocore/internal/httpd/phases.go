@@ -34,11 +34,12 @@ func (v *VirtualHost) Handle(r *Request) (out *Outcome) {
 			r.Logf(LevelError, "core", "%v", e)
 			out = r.builtin(http.StatusInternalServerError)
 		default:
+			r.leave(false)
 			panic(e)
 		}
-		r.at.leave()
+		r.leave(out != nil && out.Needs != OnLeader)
 	}()
-	r.Host, r.m = v, v.base
+	r.Host, r.m, r.handling = v, v.base, true
 	return r.run()
 }
 

@@ -76,6 +76,7 @@ type execution struct {
 	place   Place
 	scripts Scripts
 	memo    map[any]any
+	held    []func() // records for the log
 }
 
 // share gives the execution to a request that is made inside of r.
@@ -86,10 +87,30 @@ func (r *Request) share() *execution {
 	return r.at
 }
 
-// leave ends the permissions of the place when Handle returns.
-func (x *execution) leave() {
-	if x != nil {
-		x.place, x.scripts = OnLeader, nil
+// record writes to the log, or keeps what is to be written until it is certain
+// that the phases are not run again and say the same once more.
+func (r *Request) record(write func()) {
+	if o := r.Original(); o.handling && o.share().place < OnPython {
+		o.at.held = append(o.at.held, write)
+		return
+	}
+	write()
+}
+
+// leave ends a run of the phases: what was held back for the log is written,
+// or dropped if they are to be run again, and the permissions of the place end.
+func (r *Request) leave(again bool) {
+	r.handling = false
+	x := r.at
+	if x == nil {
+		return
+	}
+	held := x.held
+	x.place, x.scripts, x.held = OnLeader, nil, nil
+	if !again {
+		for _, write := range held {
+			write()
+		}
 	}
 }
 

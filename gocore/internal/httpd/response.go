@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"html"
 	"net/http"
+	"slices"
 	"strconv"
 	"strings"
 )
@@ -52,6 +53,9 @@ func (r *Request) failHere(status int) (out *Outcome) {
 func (r *Request) Fail(status int) *Outcome {
 	for p := r; p != nil; p = p.Prev {
 		if p.Status != 0 { // an error in an error document: the page of the first
+			if p.Status != http.StatusUnauthorized { // how to authenticate for the document does not belong to this answer
+				r.ErrOut = slices.DeleteFunc(r.ErrOut, func(f Field) bool { return strings.EqualFold(f.Name, "WWW-Authenticate") })
+			}
 			return r.builtin(p.Status)
 		}
 	}

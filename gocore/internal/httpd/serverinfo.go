@@ -42,10 +42,13 @@ func (r *Request) Logf(level int, module, format string, a ...any) {
 	if level > lv.Level(module) && level != LevelNotice { // notices cannot be suppressed, as in Apache
 		return
 	}
-	for p := r; p != nil; p = p.Prev {
-		p.logged = true
-	}
-	s.Logger(r.Host, r, level, module, fmt.Sprintf(format, a...))
+	msg := fmt.Sprintf(format, a...)
+	r.record(func() {
+		for p := r; p != nil; p = p.Prev {
+			p.logged = true
+		}
+		s.Logger(r.Host, r, level, module, msg)
+	})
 }
 
 // Logged reports whether the error log has a record of this request.

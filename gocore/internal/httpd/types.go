@@ -308,6 +308,7 @@ type Request struct {
 	m         *merged
 	main      *Request // of a sub-request: the request that asked
 	at        *execution
+	handling  bool       // Handle runs
 	permitted bool       // access control has let it pass
 	locs      []*section // Locations of this URI
 	onlyLocs  bool       // probe: locs is given, do not match

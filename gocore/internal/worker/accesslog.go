@@ -7,6 +7,7 @@ package worker
 
 import (
 	"bytes"
+	"cmp"
 	"strconv"
 	"strings"
 	"sync"
@@ -90,7 +91,7 @@ func (x *accessEntry) fill(c *listen.Conn, q *listen.Req, t *target) {
 	}
 	e.First, e.Final, e.Remote = t.req, x.final, t.req.Remote
 	for r := x.final; r != nil && e.RemoteUser == ""; r = r.Prev {
-		e.RemoteUser = r.User
+		e.RemoteUser = cmp.Or(r.User, r.Claimed)
 	}
 	if t.route == nil {
 		e.Script, e.Handler = x.final.Filename, x.final.Handler

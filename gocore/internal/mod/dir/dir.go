@@ -170,6 +170,10 @@ func (c *Config) directory(r *httpd.Request) httpd.Status {
 			return st
 		case st > httpd.OK && st != http.StatusNotFound:
 			failed = st
+			if st == http.StatusUnauthorized { // how to authenticate for the index
+				r.ErrOut = append(r.ErrOut, sub.ErrOut...)
+				return st
+			}
 		}
 	}
 	return failed
