@@ -88,17 +88,19 @@ type dateLine struct {
 	line   [len("Date: ") + len(timeFormat) + 2]byte
 }
 
-// Refresh sets the time. It works and allocates only when the second changed.
-func (c *DateCache) Refresh(now time.Time) {
+// Refresh sets the time. It works and allocates only when the second changed:
+// then it returns the date for other keepers of the field, else nil.
+func (c *DateCache) Refresh(now time.Time) (changed []byte) {
 	second := now.Unix()
 	if d := c.current.Load(); d != nil && d.second == second {
-		return
+		return nil
 	}
 	d := &dateLine{second: second}
 	line := append(d.line[:0], "Date: "...)
 	line = AppendTime(line, now)
 	copy(d.line[len(line):], "\r\n")
 	c.current.Store(d)
+	return d.line[len("Date: "):len(line)]
 }
 
 // AppendDate appends the line "Date: ...\r\n" as of the last Refresh.

@@ -29,7 +29,8 @@ type StreamWriter interface {
 	// handler writes to the connection is sent; it must close it. The response
 	// counts as finished when Stream returns.
 	Hijack() (net.Conn, []byte, error)
-	// Context ends when the client's connection broke or the process stops.
+	// Context ends when a write failed, when the process stops, and, as soon as
+	// the system tells, when the client reset its connection.
 	Context() context.Context
 }
 

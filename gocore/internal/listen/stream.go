@@ -64,7 +64,8 @@ func newStream(ctx context.Context, c *Conn, conn net.Conn) *Stream {
 	return s
 }
 
-// Context ends when the connection broke or the source stops.
+// Context ends when a write failed, when the source stops, and with the
+// reactor when the client reset its connection.
 func (s *Stream) Context() context.Context { return s.ctx }
 
 // Write sends bytes as they are, within the connection's time-out.

@@ -111,14 +111,17 @@ func (d *dispatcher) failed(c *listen.Conn, q *listen.Req, t *target) {
 	for first := true; ; first = false {
 		status := int(q.Status)
 		r.Plan = t.plan
-		q.OutOff, q.OutLen, q.Result = 0, 0, listen.ResultOK
+		q.OutOff, q.OutLen, q.SentBody, q.Result = 0, 0, 0, listen.ResultOK
 		if status == 504 { // RequestTimeout: nothing more to say, as in mod_wsgi
 			d.respond(c, q, t.host, original, &httpd.Outcome{Status: 504, Request: r}, anyTime)
 			break
 		}
+		if t.out != nil && t.out.Request != nil { // after internal redirects
+			r = t.out.Request
+			r.Plan = t.plan
+		}
 		if t.out != nil && t.out.StatusOverride != 0 { // the page of an error failed
-			r, status = t.out.Request, t.out.StatusOverride
-			r.Plan = nil
+			status = t.out.StatusOverride
 		}
 		r.ErrOut = append(r.ErrOut, keep...)
 		keep = nil

@@ -74,13 +74,14 @@ func newDispatcher(w *worker) *dispatcher {
 }
 
 func (d *dispatcher) tick(now time.Time) {
-	d.date.Refresh(now)
+	if date := d.date.Refresh(now); date != nil {
+		python.SetDate(string(date))
+	}
 	if now.Unix() != d.second {
 		d.second = now.Unix()
 		d.files.Tick(d.second)
 		d.changes.Add(1) // network file systems give no inotify events
 	}
-	python.SetDate(now.UTC().Format("Mon, 02 Jan 2006 15:04:05 GMT"))
 }
 
 // Open implements listen.Handler.
