@@ -64,8 +64,6 @@ var catalogue = []catalogueRow{
 	{module: "include", names: "SSIEndTag SSIErrorMsg SSIETag SSILastModified SSILegacyExprParser SSIStartTag SSITimeFormat SSIUndefinedEcho XBitHack", why: "pages are not parsed"},
 
 	// variables and addresses
-	{module: "setenvif", names: "SetEnvIf SetEnvIfNoCase SetEnvIfExpr", refuse: true, why: "variables that access rules or the application rely on would be missing"},
-	{module: "setenvif", names: "BrowserMatch BrowserMatchNoCase", why: "the variable is not set"},
 	{module: "ident", names: "IdentityCheck IdentityCheckTimeout", why: "identd is not asked"},
 	{module: "usertrack", names: "CookieTracking CookieName CookieExpires CookieDomain CookieStyle CookieFormat CookieHTTPOnly CookieSameSite CookieSecure", why: "no cookie is set"},
 

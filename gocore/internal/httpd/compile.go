@@ -58,6 +58,7 @@ type place struct {
 	limit        *MethodLimit
 	htaccess     bool // in a .htaccess file, or in a section there
 	override     Override
+	options      Options // with htaccess: those that may be set
 	overrideList []string
 }
 
@@ -159,9 +160,12 @@ func (b *builder) one(d *conf.Directive, at *place) {
 		return
 	}
 	k := &Cmd{Directive: d, In: at.in, Path: at.path, Limit: at.limit, ServerRoot: b.s.ServerRoot, Defines: b.s.Tree.Defines,
-		HostName: at.host.name, HostIndex: at.host.index, Htaccess: at.htaccess, diags: &b.diags, b: b, at: at, slot: row.slot}
+		HostName: at.host.name, HostIndex: at.host.index, Htaccess: at.htaccess, Options: ^Options(0), diags: &b.diags, b: b, at: at, slot: row.slot}
 	if at.host.index == 0 {
 		k.HostName = ""
+	}
+	if at.htaccess {
+		k.Options = at.options
 	}
 	var err error
 	if row.set == nil {
@@ -215,7 +219,7 @@ func (b *builder) container(d *conf.Directive, at *place) error {
 		}
 		in := map[sectionKind]Context{kindDirectory: InDir, kindFiles: InFiles, kindLocation: InLocation}[x.kind]
 		b.apply(d.Children, &place{host: at.host, conf: x.conf, in: in, path: x.arg, sec: x,
-			htaccess: at.htaccess, override: at.override, overrideList: at.overrideList})
+			htaccess: at.htaccess, override: at.override, options: at.options, overrideList: at.overrideList})
 		for i := range x.conf {
 			if h := &b.s.hooks[i]; h.routes != nil && x.conf[i] != nil && len(h.routes(x.conf[i])) > 0 {
 				x.translates = true

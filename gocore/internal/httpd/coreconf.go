@@ -51,6 +51,7 @@ const (
 type ErrorDoc struct {
 	Kind ErrorDocKind
 	Text string
+	Expr *StringExpr // gives the text for a request; nil: it is Text
 }
 
 // ErrorDocKind says how the text of an ErrorDocument is meant.
@@ -135,6 +136,7 @@ type CoreConfig struct {
 	// everywhere
 	AcceptPathInfo             Opt[string] // on, off, default
 	AllowOverride              Opt[Override]
+	OverrideOptions            Options // AllowOverride Options=...: those that .htaccess may set; with AllowOverride.Set
 	AllowOverrideList          Opt[[]string]
 	AddDefaultCharset          Opt[string]
 	ErrorDocument              map[int]ErrorDoc
@@ -142,6 +144,7 @@ type CoreConfig struct {
 	EnableMMAP, EnableSendfile Opt[bool]
 	ForceType                  Opt[string]
 	SetHandler                 Opt[string]
+	SetHandlerExpr             *StringExpr // of SetHandler; nil: constant
 	HostnameLookups            Opt[string]
 	LimitRequestBody           Opt[int64]
 	LogLevel                   Opt[LogLevels]

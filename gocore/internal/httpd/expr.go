@@ -212,12 +212,11 @@ func (w world) Warn(message string) { w.r.Logf(LevelError, "core", "%s", message
 // response is a field of the response as far as it is known: of the response
 // that is about to be sent, else what the phases have set.
 func (r *Request) response(name string) (string, bool) {
-	for _, h := range [2][]Field{r.Out, r.ErrOut} {
-		for i := range h {
-			if strings.EqualFold(h[i].Name, name) {
-				return h[i].Value, true
-			}
-		}
+	if r.head != nil {
+		return r.head.Get(name)
 	}
-	return "", false
+	if v, ok := Fields(r.Out).Get(name); ok {
+		return v, true
+	}
+	return Fields(r.ErrOut).Get(name)
 }

@@ -220,6 +220,7 @@ func (r *Request) Outgoing(h *ResponseHead, filtered bool) (body []BodyFilter) {
 	if m == nil {
 		return nil
 	}
+	r.head = h // for expressions
 	s := r.Host.server
 	if m.filtered && filtered {
 		r.filters = nil

@@ -29,6 +29,7 @@ type htaccessCache struct {
 type htaccessKey struct {
 	file     string
 	override Override
+	options  Options
 	list     string
 }
 
@@ -79,7 +80,7 @@ func (r *Request) htaccess(dir string, m *merged) (*section, Status) {
 
 // htaccessFile returns the parsed file, from the cache if it did not change.
 func (s *Server) htaccessFile(r *Request, file string, fi os.FileInfo, c *CoreConfig) *section {
-	key := htaccessKey{file, c.AllowOverride.V, ""}
+	key := htaccessKey{file, c.AllowOverride.V, c.OverrideOptions, ""}
 	for _, n := range c.AllowOverrideList.V {
 		key.list += n + " "
 	}
@@ -114,7 +115,7 @@ func (s *Server) readHtaccess(r *Request, file string, c *CoreConfig) *section {
 	b := &builder{s: s, mods: s.mods, diags: diags, seen: map[string]bool{}}
 	if !conf.HasErrors(diags) {
 		b.apply(tree.Root, &place{host: &hostBuild{index: r.Host.index}, conf: x.conf, in: InHtaccess, path: path.Dir(file),
-			sec: x, htaccess: true, override: c.AllowOverride.V, overrideList: c.AllowOverrideList.V})
+			sec: x, htaccess: true, override: c.AllowOverride.V, options: c.OverrideOptions, overrideList: c.AllowOverrideList.V})
 	}
 	for _, d := range b.diags {
 		level := LevelError

@@ -41,7 +41,7 @@ func (b *builder) conditional(name string, d *conf.Directive, at *place) error {
 		(*groups)[n] = append((*groups)[n], x)
 	}
 	b.apply(d.Children, &place{host: at.host, conf: x.conf, in: InIf, path: at.path, sec: x,
-		htaccess: at.htaccess, override: at.override, overrideList: at.overrideList})
+		htaccess: at.htaccess, override: at.override, options: at.options, overrideList: at.overrideList})
 	return nil
 }
 

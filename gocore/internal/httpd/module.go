@@ -155,7 +155,7 @@ type Module[C any] struct {
 	// Translate is set.
 	Routes func(c *C) []Route
 
-	PostRead   func(r *Request, c *C) Status   // all run until one gives an HTTP status
+	PostRead   func(r *Request, c *C) Status   // all run until one gives an HTTP status; also after an internal redirect
 	Translate  func(r *Request, c *C) Status   // first that does not decline wins: sets r.Filename
 	MapStorage func(r *Request, c *C) Status   // as Translate
 	Header     func(r *Request, c *C) Status   // header parse; as PostRead
@@ -220,6 +220,7 @@ type Cmd struct {
 	HostName   string // arguments of the enclosing <VirtualHost>; "" in the main server
 	HostIndex  int    // 0 in the main server, then counts <VirtualHost> sections
 	Htaccess   bool
+	Options    Options // those that the Options directive may set here
 	diags      *[]conf.Diagnostic
 	b          *builder
 	at         *place
@@ -282,6 +283,9 @@ func (k *Cmd) Warn(code, format string, a ...any) { k.report(conf.Warning, code,
 func (k *Cmd) Fail(code, format string, a ...any) { k.report(conf.Error, code, format, a...) }
 
 func (k *Cmd) report(s conf.Severity, code, format string, a ...any) {
+	if k.diags == nil {
+		return // made by a test
+	}
 	*k.diags = append(*k.diags, conf.Diagnostic{Severity: s, Code: code, Pos: k.Pos, Directive: k.Name, Message: fmt.Sprintf(format, a...)})
 }
 

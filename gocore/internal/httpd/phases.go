@@ -40,7 +40,11 @@ func (v *VirtualHost) Handle(r *Request) (out *Outcome) {
 		r.leave(out != nil && out.Needs != OnLeader)
 	}()
 	r.Host, r.m, r.handling = v, v.base, true
-	return r.run()
+	out = r.run()
+	if f := out.Request; f != nil && f.closes() {
+		out.CloseConn = true
+	}
+	return out
 }
 
 // abort is thrown by Request.Abort and caught by Handle.
@@ -58,10 +62,12 @@ func (r *Request) run() *Outcome {
 	if st := r.clean(); st != OK {
 		return r.Fail(int(st))
 	}
-	if r.Prev == nil {
-		if st := r.all(phPostRead); st != OK {
-			return r.Fail(int(st))
-		}
+	if r.Prev == nil && r.stranger() {
+		r.Logf(LevelError, "core", "AH10239: the host %q is not a name of the virtual host %s", r.HostName, r.Host.ServerName)
+		return r.Fail(http.StatusBadRequest)
+	}
+	if st := r.all(phPostRead); st != OK { // as in Apache, after an internal redirect too
+		return r.Fail(int(st))
 	}
 	if r.Method == "TRACE" && r.Prev == nil {
 		return r.trace()
@@ -173,6 +179,16 @@ func (r *Request) judge() Status {
 	}
 	if h := r.m.core.SetHandler; h.Set {
 		r.Handler = h.V // "" was written as None
+		if e := r.m.core.SetHandlerExpr; e != nil {
+			v, err := e.Eval(r)
+			if err != nil {
+				r.Logf(LevelError, "core", "AH03154: the expression of SetHandler cannot be evaluated: %v", err)
+				return http.StatusInternalServerError
+			}
+			if r.Handler = v; strings.EqualFold(v, "none") {
+				r.Handler = ""
+			}
+		}
 	}
 	if t := r.m.core.ForceType; t.Set && t.V != "" {
 		r.ContentType = t.V

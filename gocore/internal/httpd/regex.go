@@ -142,7 +142,7 @@ func latin1(s string) string {
 	return string(r)
 }
 
-// Expand replaces $0 ... $9 (and & for $0, as Apache does) in a template by the
+// Expand replaces $0 ... $9 in a template by the
 // groups of a match in s; \$ and \& stand for themselves.
 func Expand(template, s string, groups []int) string {
 	var b strings.Builder
@@ -154,8 +154,6 @@ func Expand(template, s string, groups []int) string {
 			i++
 			b.WriteByte(template[i])
 			continue
-		case c == '&':
-			n = 0
 		case c == '$' && i+1 < len(template) && template[i+1] >= '0' && template[i+1] <= '9':
 			n = int(template[i+1] - '0')
 			i++

@@ -1,7 +1,10 @@
 // Small methods of Request that modules use: header fields, variables, notes.
 package httpd
 
-import "strings"
+import (
+	"slices"
+	"strings"
+)
 
 // Get returns a request header's value, repeated fields joined with ", ".
 // Names compare without case.
@@ -25,6 +28,10 @@ func (r *Request) SetHeader(h []Field) { r.Header, r.edited = h, true }
 
 // HeaderEdited reports whether the fields are not those that the client sent.
 func (r *Request) HeaderEdited() bool { return r.edited }
+
+// OwnPage reports whether the response is the server's own page for a status:
+// an error or redirect that no handler made.
+func (r *Request) OwnPage() bool { return r.ownPage }
 
 // SetEnv sets a request variable (SetEnv, SetEnvIf, E=): it reaches the
 // application's environ and the logs.
@@ -60,6 +67,20 @@ func (r *Request) Env(name string) (string, bool) {
 
 // EnvVars returns all request variables; not to be changed.
 func (r *Request) EnvVars() []EnvVar { return r.env }
+
+// closing are the variables that end a connection after the response. httpd
+// answers with HTTP/1.0 for the second and third, which comes to the same.
+var closing = []string{"nokeepalive", "downgrade-1.0", "force-response-1.0"}
+
+// closes reports whether a variable ends the connection.
+func (r *Request) closes() bool {
+	for i := range r.env {
+		if slices.Contains(closing, r.env[i].Name) {
+			return true
+		}
+	}
+	return false
+}
 
 // Note sets a note: information between modules that nobody else sees.
 func (r *Request) Note(name, value string) {

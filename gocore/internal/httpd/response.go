@@ -62,7 +62,7 @@ func (r *Request) Fail(status int) *Outcome {
 	if status < 400 {
 		return r.builtin(status)
 	}
-	switch doc := r.m.core.ErrorDocument[status]; doc.Kind {
+	switch doc := r.errorDocument(status); doc.Kind {
 	case ErrorDocText:
 		out := r.bare(status)
 		out.Header = append(out.Header, Field{"Content-Type", "text/html; charset=iso-8859-1"})
@@ -77,6 +77,34 @@ func (r *Request) Fail(status int) *Outcome {
 		return out
 	}
 	return r.builtin(status)
+}
+
+// errorDocument is the ErrorDocument for a status with its expression
+// evaluated.
+func (r *Request) errorDocument(status int) ErrorDoc {
+	doc := r.m.core.ErrorDocument[status]
+	if doc.Expr == nil {
+		return doc
+	}
+	r.failed = status // REQUEST_STATUS
+	text, err := doc.Expr.Eval(r)
+	r.failed = 0
+	lower := strings.ToLower(text)
+	switch {
+	case err != nil:
+		r.Logf(LevelError, "core", "AH01284: the ErrorDocument for %d cannot be evaluated: %v", status, err)
+		return ErrorDoc{}
+	case doc.Kind == ErrorDocText:
+	case strings.HasPrefix(text, "/"):
+		doc.Kind = ErrorDocLocal
+	case status != http.StatusUnauthorized && (strings.HasPrefix(lower, "http://") || strings.HasPrefix(lower, "https://")):
+		doc.Kind = ErrorDocExternal
+	default:
+		r.Logf(LevelError, "core", "AH01285: the ErrorDocument for %d is neither a path nor a URL: %q", status, text)
+		return ErrorDoc{}
+	}
+	doc.Text = text
+	return doc
 }
 
 // RedirectTo is the outcome of a redirect to a URL (absolute, or a path of
@@ -157,6 +185,7 @@ func SplitHost(h string) (name, port string) {
 
 // bare is an outcome with a status and what always goes with it.
 func (r *Request) bare(status int) *Outcome {
+	r.ownPage = true
 	out := &Outcome{Status: status, CloseConn: dropsConnection(status), Request: r, page: true}
 	if status == http.StatusMethodNotAllowed || status == http.StatusNotImplemented {
 		out.Header = append(out.Header, Field{"Allow", r.Allowed()})

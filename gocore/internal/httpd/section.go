@@ -216,6 +216,12 @@ func (s *Server) newMerged(key string, c []any) *merged {
 		if h.perRequest != nil && h.perRequest(c[i]) {
 			m.perRequest = true
 		}
+		if slices.ContainsFunc(m.environ, func(e EnvVar) bool { return slices.Contains(closing, e.Name) }) {
+			m.perRequest = true // the precomputed route keeps connections
+		}
+		if m.core.SetHandlerExpr != nil || m.core.StrictHostCheck.V {
+			m.perRequest = true
+		}
 		if h.response != nil && (h.hasResp == nil || h.hasResp(c[i])) {
 			m.response = append(m.response, i)
 		}

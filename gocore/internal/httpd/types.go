@@ -308,10 +308,13 @@ type Request struct {
 	m         *merged
 	main      *Request // of a sub-request: the request that asked
 	at        *execution
-	handling  bool       // Handle runs
-	permitted bool       // access control has let it pass
-	locs      []*section // Locations of this URI
-	onlyLocs  bool       // probe: locs is given, do not match
+	handling  bool          // Handle runs
+	permitted bool          // access control has let it pass
+	locs      []*section    // Locations of this URI
+	head      *ResponseHead // on its way out; nil before
+	failed    int           // status of an ErrorDocument that is being evaluated
+	ownPage   bool          // see OwnPage
+	onlyLocs  bool          // probe: locs is given, do not match
 	redirects int
 	logged    bool // Logf was called
 	edited    bool // see SetHeader

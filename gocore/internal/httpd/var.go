@@ -3,6 +3,7 @@ package httpd
 
 import (
 	"fmt"
+	"net/netip"
 	"os/user"
 	"strconv"
 	"strings"
@@ -36,14 +37,14 @@ func init() { // not a literal, because the functions reach vars again
 		"QUERY_STRING":    func(r *Request) string { return r.Query },
 		"IS_SUBREQ":       func(r *Request) string { return strconv.FormatBool(r.SubRequest) },
 		"THE_REQUEST":     func(r *Request) string { return r.Original().Method + " " + r.RawTarget + " " + r.Proto },
-		"REMOTE_ADDR":     func(r *Request) string { return addrText(r) },
-		"REMOTE_HOST":     func(r *Request) string { return addrText(r) },
+		"REMOTE_ADDR":     func(r *Request) string { return addrText(r.Remote) },
+		"REMOTE_HOST":     func(r *Request) string { return addrText(r.Remote) },
 		"REMOTE_PORT":     func(r *Request) string { return portText(int(r.Remote.Port())) },
 		"REMOTE_USER":     func(r *Request) string { return r.User },
 		"REMOTE_IDENT":    func(*Request) string { return "" },
 		"SERVER_NAME":     func(r *Request) string { name, _ := r.SelfName(); return name },
 		"SERVER_PORT":     serverPort,
-		"SERVER_ADDR":     func(r *Request) string { return hostText(r.Local.Addr().Unmap().String(), r.Local.IsValid()) },
+		"SERVER_ADDR":     func(r *Request) string { return addrText(r.Local) },
 		"SERVER_ADMIN":    func(r *Request) string { return r.Host.ServerAdmin },
 		"SERVER_PROTOCOL": func(r *Request) string { return r.Proto },
 		"SERVER_SOFTWARE": func(r *Request) string { return r.Host.server.Software },
@@ -66,9 +67,9 @@ func init() { // not a literal, because the functions reach vars again
 		"CONN_LOG_ID":    func(r *Request) string { return r.ConnLogID() },
 		"CONN_REMOTE_ADDR": func(r *Request) string {
 			if !r.Peer.IsValid() {
-				return addrText(r)
+				return addrText(r.Remote)
 			}
-			return r.Peer.Addr().Unmap().String()
+			return addrText(r.Peer)
 		},
 		"API_VERSION": func(*Request) string { return apiVersion },
 		"TIME":        clock("20060102150405"),
@@ -133,15 +134,11 @@ func (r *Request) Original() *Request {
 	}
 }
 
-func addrText(r *Request) string {
-	return hostText(r.Remote.Addr().Unmap().String(), r.Remote.IsValid())
-}
-
-func hostText(s string, valid bool) string {
-	if !valid {
+func addrText(a netip.AddrPort) string {
+	if !a.IsValid() {
 		return ""
 	}
-	return s
+	return a.Addr().Unmap().String()
 }
 
 func portText(n int) string {
@@ -177,7 +174,12 @@ func (r *Request) contentType() string {
 
 // status is the status of the response as far as it is known.
 func (r *Request) status() int {
-	if r.Status != 0 {
+	switch {
+	case r.head != nil:
+		return r.head.Status
+	case r.failed != 0:
+		return r.failed
+	case r.Status != 0:
 		return r.Status
 	}
 	return 200

@@ -20,7 +20,7 @@ import (
 func get(srv *httpd.Server, path, query string, header ...httpd.Field) (*httpd.Request, *httpd.Outcome) {
 	local := netip.MustParseAddrPort("127.0.0.1:80")
 	r := &httpd.Request{Method: "GET", RawTarget: path, RawPath: path, Query: query, Proto: "HTTP/1.1", HostName: "x:8080", ContentLength: -1,
-		Local: local, Remote: netip.MustParseAddrPort("192.0.2.7:4711"), Start: time.Now(),
+		Local: local, Remote: netip.MustParseAddrPort("192.0.2.7:4711"), Peer: netip.MustParseAddrPort("192.0.2.8:1"), Start: time.Now(),
 		Header: append([]httpd.Field{{Name: "Host", Value: "x:8080"}, {Name: "User-Agent", Value: "test"}}, header...)}
 	if query != "" {
 		r.RawTarget += "?" + query
@@ -48,7 +48,7 @@ SetEnv FROM_CONF yes
 		"REQUEST_METHOD": "GET", "REQUEST_SCHEME": "http", "REQUEST_URI": "/al/a.txt", "DOCUMENT_URI": "/al/a.txt",
 		"REQUEST_FILENAME": docs + "/a.txt", "SCRIPT_FILENAME": docs + "/a.txt", "PATH_INFO": "", "QUERY_STRING": "a=1", "IS_SUBREQ": "false",
 		"THE_REQUEST": "GET /al/a.txt?a=1 HTTP/1.1", "REMOTE_ADDR": "192.0.2.7", "REMOTE_PORT": "4711", "REMOTE_HOST": "192.0.2.7",
-		"CONN_REMOTE_ADDR": "192.0.2.7", "REMOTE_USER": "", "SERVER_NAME": "x", "SERVER_PORT": "8080", "SERVER_ADDR": "127.0.0.1",
+		"CONN_REMOTE_ADDR": "192.0.2.8", "REMOTE_USER": "", "SERVER_NAME": "x", "SERVER_PORT": "8080", "SERVER_ADDR": "127.0.0.1",
 		"SERVER_ADMIN": "root@example.org", "SERVER_PROTOCOL": "HTTP/1.1", "DOCUMENT_ROOT": docs, "CONTEXT_PREFIX": "/al",
 		"CONTEXT_DOCUMENT_ROOT": docs, "HTTPS": "off", "HTTP2": "off", "IPV6": "off", "REQUEST_STATUS": "200", "API_VERSION": "20120211",
 		"HTTP_HOST": "x:8080", "HTTP_USER_AGENT": "test", "HTTP_COOKIE": "c=1, d=2", "HTTP_REFERER": "", "HTTP_ACCEPT": "",

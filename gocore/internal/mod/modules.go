@@ -34,6 +34,7 @@ import (
 	"modwsgi/gocore/internal/mod/remoteip"
 	"modwsgi/gocore/internal/mod/reqtimeout"
 	"modwsgi/gocore/internal/mod/rewrite"
+	"modwsgi/gocore/internal/mod/setenvif"
 	"modwsgi/gocore/internal/mod/so"
 	"modwsgi/gocore/internal/mod/static"
 	"modwsgi/gocore/internal/mod/uniqueid"
@@ -75,6 +76,7 @@ var All = []httpd.AnyModule{
 	mime.Module,
 	dir.Module,
 	wsgi.Module,
+	setenvif.Module,
 	logconfig.Module,
 	autoindex.Module,
 	static.Module,

@@ -60,7 +60,7 @@ func (d *dispatcher) prepare(c *listen.Conn, q *listen.Req, host *httpd.VirtualH
 	if out.URLScheme == "https" {
 		set("HTTPS", "on")
 	}
-	x = editedEnviron(x, c, q, r, p)
+	x = editedEnviron(x, c, q, out.Request, p)
 	if len(p.TrustedHeaders) > 0 {
 		x = trustedProxy(x, p, r)
 	}

@@ -1,5 +1,7 @@
 // What modules changed of a request, for the environ: the header fields
 // (RequestHeader, mod_remoteip) and the client's address (mod_remoteip).
+// python/environ.c makes the environ from the bytes that the client sent, so
+// it is told the differences.
 package worker
 
 import (
@@ -12,6 +14,7 @@ import (
 )
 
 // editedEnviron appends to x what differs from the request as it was received.
+// r is the request that is handled, after internal redirects.
 func editedEnviron(x []byte, c *listen.Conn, q *listen.Req, r *httpd.Request, p *httpd.Plan) []byte {
 	if r.Remote != c.Remote {
 		x = python.AppendSet(x, "REMOTE_ADDR", r.Remote.Addr().Unmap().String())
@@ -20,50 +23,68 @@ func editedEnviron(x []byte, c *listen.Conn, q *listen.Req, r *httpd.Request, p 
 	if !r.HeaderEdited() {
 		return x
 	}
-	now := map[string]string{}
-	for _, f := range r.Header {
-		key := fieldKey(f.Name)
-		if key == "" || !p.PassAuthorization && (key == "HTTP_AUTHORIZATION" || key == "HTTP_PROXY_AUTHORIZATION") {
-			continue
-		}
-		if old, ok := now[key]; ok {
-			now[key] = old + ", " + f.Value
-		} else {
-			now[key] = f.Value
-		}
-	}
+	sent := make([]httpd.Field, 0, q.Head.NFields)
 	for _, f := range q.Head.Fields[:q.Head.NFields] {
-		key := fieldKey(string(q.Bytes(f.Name)))
-		if _, ok := now[key]; !ok && key != "" {
+		sent = append(sent, httpd.Field{Name: string(q.Bytes(f.Name)), Value: string(q.Bytes(f.Value))})
+	}
+	return appendEdits(x, sent, r.Header, p.PassAuthorization)
+}
+
+// appendEdits appends to x what turns the environ of the fields sent into that
+// of the fields now. auth says that the application may see credentials.
+func appendEdits(x []byte, sent, now []httpd.Field, auth bool) []byte {
+	before, after := environOf(sent, auth), environOf(now, auth)
+	for key := range before {
+		if _, ok := after[key]; !ok {
 			x = python.AppendDelete(x, key)
 		}
 	}
-	for key, value := range now {
-		x = python.AppendSet(x, key, value)
+	for key, value := range after {
+		if old, ok := before[key]; !ok || old != value {
+			x = python.AppendSet(x, key, value)
+		}
 	}
 	return x
 }
 
-// fieldKey is the environ key of a header field (RFC 3875 section 4.1.18), ""
-// for names that do not get one: as in python/environ.c an underscore could
-// forge another name, and HTTP_PROXY is a variable of its own (httpoxy).
-func fieldKey(name string) string {
-	key := strings.Map(func(c rune) rune {
-		switch {
-		case c == '-':
-			return '_'
-		case c >= 'a' && c <= 'z':
-			return c - 'a' + 'A'
-		case c >= 'A' && c <= 'Z' || c >= '0' && c <= '9':
-			return c
+// environOf gives the variables for fields (RFC 3875 section 4.1.18) by the
+// rules of python/environ.c: no names that could pass for others, no HTTP_PROXY,
+// which is a variable of its own (httpoxy), repeated fields joined.
+// Content-Length belongs to the body and stays.
+func environOf(fields []httpd.Field, auth bool) map[string]string {
+	env := make(map[string]string, len(fields))
+	for _, f := range fields {
+		key := ""
+		switch name := strings.ToUpper(f.Name); {
+		case name == "PROXY" || name == "PROXY-AUTHORIZATION" || name == "CONTENT-LENGTH" || name == "" || !plainFieldName(name):
+			continue
+		case name == "AUTHORIZATION" && !auth:
+			continue
+		case name == "CONTENT-TYPE":
+			key = "CONTENT_TYPE"
+		default:
+			key = environKey(name)
 		}
-		return -1
-	}, name)
-	switch {
-	case len(key) != len(name) || key == "PROXY":
-		return ""
-	case key == "CONTENT_TYPE" || key == "CONTENT_LENGTH":
-		return key
+		old, ok := env[key]
+		switch {
+		case !ok:
+			env[key] = f.Value
+		case key == "HTTP_COOKIE":
+			env[key] = old + "; " + f.Value
+		default:
+			env[key] = old + ", " + f.Value
+		}
 	}
-	return "HTTP_" + key
+	return env
+}
+
+// plainFieldName says whether an upper-case name has letters, digits and
+// dashes only.
+func plainFieldName(s string) bool {
+	for i := range len(s) {
+		if c := s[i]; (c < 'A' || c > 'Z') && (c < '0' || c > '9') && c != '-' {
+			return false
+		}
+	}
+	return true
 }

@@ -74,6 +74,7 @@ func setAllowOverride(k *httpd.Cmd, c *config) error {
 		return fmt.Errorf("has no effect in a section with a regular expression; use <Directory> with a path")
 	}
 	var o httpd.Override
+	options := ^httpd.Options(0)
 	for _, w := range k.Args {
 		name, list, has := strings.Cut(w, "=")
 		switch strings.ToLower(name) {
@@ -93,7 +94,14 @@ func setAllowOverride(k *httpd.Cmd, c *config) error {
 			o |= httpd.OverrideLimit
 		case "options":
 			if has {
-				return &httpd.Coded{Code: httpd.CodeUnavailable, Message: fmt.Sprintf("Options=%s is not available yet: .htaccess files could set other options as well", list)}
+				options = 0
+				for n := range strings.SplitSeq(list, ",") {
+					bit, ok := optionNames[strings.ToLower(n)]
+					if !ok {
+						return fmt.Errorf("unknown option %q", n)
+					}
+					options |= bit
+				}
 			}
 			o |= httpd.OverrideOptions
 		case "nonfatal":
@@ -102,7 +110,7 @@ func setAllowOverride(k *httpd.Cmd, c *config) error {
 			return fmt.Errorf("unknown class %q", w)
 		}
 	}
-	c.AllowOverride = httpd.Some(o)
+	c.AllowOverride, c.OverrideOptions = httpd.Some(o), options
 	return nil
 }
 
@@ -140,8 +148,15 @@ func setErrorDocument(k *httpd.Cmd, c *config) error {
 	case !quoted && strings.HasPrefix(doc.Text, `"`):
 		doc.Text = doc.Text[1:]
 	}
-	if strings.Contains(doc.Text, "%{") && doc.Kind != httpd.ErrorDocDefault {
-		k.Warn("CORE-EXPRESSION", "expressions are not evaluated yet: the text is used as it is")
+	if doc.Kind != httpd.ErrorDocDefault {
+		e, err := k.StringExpr(doc.Text)
+		if err != nil {
+			return err
+		}
+		var constant bool
+		if doc.Text, constant = e.Constant(); !constant {
+			doc.Text, doc.Expr = e.String(), e
+		}
 	}
 	m := maps.Clone(c.ErrorDocument)
 	if m == nil {
@@ -241,6 +256,8 @@ func setOptions(k *httpd.Cmd, c *config) error {
 		switch {
 		case !ok:
 			return fmt.Errorf("unknown option %q", w)
+		case bit&^k.Options != 0:
+			return fmt.Errorf("option %s is not allowed here: AllowOverride Options= lacks it", name)
 		case (sign == 0) != (k.Args[0] != "" && k.Args[0][0] != '+' && k.Args[0][0] != '-'):
 			return fmt.Errorf("options must all have a sign or none")
 		case sign == 0:
@@ -268,10 +285,15 @@ func setHandler(k *httpd.Cmd, c *config) error {
 		h = ""
 	case strings.HasPrefix(h, "proxy:"):
 		return &httpd.Coded{Code: httpd.CodeUnavailable, Message: "mod_proxy is not available yet"}
-	case strings.Contains(h, "%{"):
-		return &httpd.Coded{Code: httpd.CodeUnavailable, Message: "expressions are not available yet"}
 	}
-	c.SetHandler = httpd.Some(h)
+	c.SetHandler, c.SetHandlerExpr = httpd.Some(h), nil
+	if strings.Contains(h, "%{") {
+		e, err := k.StringExpr(h)
+		if err != nil {
+			return err
+		}
+		c.SetHandlerExpr = e
+	}
 	return nil
 }
 

@@ -199,15 +199,6 @@ func setProtocols(k *httpd.Cmd, c *config) error {
 	return nil
 }
 
-func setStrictHost(k *httpd.Cmd, c *config) error {
-	on, err := k.Flag(0)
-	if on {
-		return &httpd.Coded{Code: httpd.CodeUnavailable, Message: "not available yet: any Host header would be accepted", Suggestion: "make the first <VirtualHost> refuse: Require all denied"}
-	}
-	c.StrictHostCheck = httpd.Some(on)
-	return err
-}
-
 func setServerAdmin(k *httpd.Cmd, c *config) error {
 	c.ServerAdmin = httpd.Some(k.Arg(0))
 	return nil
@@ -277,15 +268,19 @@ func merge(p, k *config) *config {
 	c.AccessFileName = p.AccessFileName.Over(k.AccessFileName)
 	c.Protocols = p.Protocols.Over(k.Protocols)
 	c.AcceptPathInfo = p.AcceptPathInfo.Over(k.AcceptPathInfo)
-	c.AllowOverride = p.AllowOverride.Over(k.AllowOverride)
+	if k.AllowOverride.Set {
+		c.AllowOverride, c.OverrideOptions = k.AllowOverride, k.OverrideOptions
+	}
 	c.AllowOverrideList = p.AllowOverrideList.Over(k.AllowOverrideList)
 	c.AddDefaultCharset = p.AddDefaultCharset.Over(k.AddDefaultCharset)
 	c.FileETag = overETag(p.FileETag, k.FileETag)
 	c.EnableMMAP = p.EnableMMAP.Over(k.EnableMMAP)
 	c.EnableSendfile = p.EnableSendfile.Over(k.EnableSendfile)
 	c.ForceType = p.ForceType.Over(k.ForceType)
-	c.SetHandler = p.SetHandler.Over(k.SetHandler)
 	c.SetOutputFilter = p.SetOutputFilter.Over(k.SetOutputFilter)
+	if k.SetHandler.Set {
+		c.SetHandler, c.SetHandlerExpr = k.SetHandler, k.SetHandlerExpr
+	}
 	c.HostnameLookups = p.HostnameLookups.Over(k.HostnameLookups)
 	c.LimitRequestBody = p.LimitRequestBody.Over(k.LimitRequestBody)
 	if p.LogLevel.Set && k.LogLevel.Set {
