@@ -211,8 +211,8 @@ def extra(server, tmp_path):
 
 def test_response_and_request_headers(extra):
     needs("Header", "RequestHeader")
-    running = extra(HEADERS)
-    good, bad = running.get("/app", headers={"Authorization": "sent"}), running.get("/raise?at=call")
+    running = extra(HEADERS, "--mount-point", "/main")
+    good, bad = running.get("/app", headers={"Authorization": "sent"}), running.get("/main/raise?at=call")
     assert good.headers["x-site"] == "one" and good.headers["x-only-good"] == "yes"
     assert fields(good)["authorization"] == "replaced"
     assert bad.status_code == 500 and bad.headers["x-site"] == "one" and "x-only-good" not in bad.headers

@@ -57,9 +57,7 @@ var catalogue = []catalogueRow{
 		refuse: true, why: "requests would not be limited"},
 
 	// headers and filters
-	{module: "headers", names: "Header RequestHeader", refuse: true, why: "headers, some of which protect the site, would not be changed"},
 	{module: "deflate", names: "DeflateInflateLimitRequestBody DeflateInflateRatioLimit DeflateInflateRatioBurst", why: "request bodies are not inflated"},
-	{module: "expires", names: "ExpiresActive ExpiresByType ExpiresDefault", why: "no Expires header is added"},
 	{module: "substitute", names: "Substitute SubstituteInheritBefore SubstituteMaxLineLength", why: "responses are not edited"},
 	{module: "include", names: "SSIEndTag SSIErrorMsg SSIETag SSILastModified SSILegacyExprParser SSIStartTag SSITimeFormat SSIUndefinedEcho XBitHack", why: "pages are not parsed"},
 

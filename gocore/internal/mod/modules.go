@@ -26,7 +26,9 @@ import (
 	"modwsgi/gocore/internal/mod/deflate"
 	"modwsgi/gocore/internal/mod/dir"
 	"modwsgi/gocore/internal/mod/env"
+	"modwsgi/gocore/internal/mod/expires"
 	"modwsgi/gocore/internal/mod/filter"
+	"modwsgi/gocore/internal/mod/headers"
 	"modwsgi/gocore/internal/mod/logconfig"
 	"modwsgi/gocore/internal/mod/mime"
 	"modwsgi/gocore/internal/mod/negotiation"
@@ -76,7 +78,9 @@ var All = []httpd.AnyModule{
 	mime.Module,
 	dir.Module,
 	wsgi.Module,
-	setenvif.Module,
+	expires.Module,
+	headers.Module,  // after all that may end in a field: RequestHeader is the last fixup
+	setenvif.Module, // after headers: early RequestHeader comes before it
 	logconfig.Module,
 	autoindex.Module,
 	static.Module,

@@ -1,0 +1,192 @@
+"""Header, RequestHeader, Expires* and SetEnvIf as clients and applications see them."""
+
+import email.utils
+import json
+
+import pytest
+
+from harness import Conn, finish_all, start
+
+APP = """
+import json
+
+def application(environ, start_response):
+    status = environ["QUERY_STRING"] or "200 OK"
+    seen = {k: v for k, v in environ.items() if isinstance(v, str) and (k.startswith("HTTP_") or k.startswith("E_") or k == "CONTENT_TYPE")}
+    headers = [("Content-Type", "application/json"), ("X-App", "app"), ("X-Same", "app"), ("Set-Cookie", "a=1"), ("Set-Cookie", "b=2")]
+    start_response(status.replace("%20", " "), headers)
+    return [json.dumps(seen).encode()]
+"""
+
+CONFIG = """
+WSGIProcessGroup "127.0.0.1:@PORT@"
+WSGIApplicationGroup %{GLOBAL}
+WSGIScriptAlias /app @DIR@/app.wsgi
+WSGIScriptAlias /plain @DIR@/app.wsgi
+WSGIScriptAlias /edit @DIR@/app.wsgi
+WSGIScriptAlias /if @DIR@/app.wsgi
+Alias /files @DIR@/files
+<Directory @DIR@>
+  Require all granted
+</Directory>
+<Location /app>
+  Header set X-Same server
+  Header always set X-Always "%{E_CLIENT}e %D"
+  Header unset X-App
+  Header edit Set-Cookie ^(.*)$ "$1; Secure"
+  Header set X-Expr "expr=%{REQUEST_STATUS} %{resp:X-Same} %{tolower:%{REQUEST_METHOD}}"
+  Header set X-If yes "expr=%{CONTENT_TYPE} == 'application/json'"
+  Header set X-Never yes env=E_NONE
+  Header merge Vary Cookie
+</Location>
+SetEnvIf User-Agent "^(test)" E_CLIENT=$1
+SetEnvIfExpr "%{QUERY_STRING} =~ /4(..)/" E_STATUS=$1
+BrowserMatch closer nokeepalive
+<Location /edit>
+  RequestHeader set X-New "made by %{E_CLIENT}e"
+  RequestHeader unset X-Gone
+  RequestHeader edit* X-Edit a b
+  RequestHeader append X-More two
+  RequestHeader set X_Odd forged
+  RequestHeader set Proxy evil
+  RequestHeader set Content-Type text/made
+  RequestHeader set Cookie changed env=E_CLIENT
+</Location>
+<Location /if>
+  <If "%{HTTP_ACCEPT} == 'teapot'">
+    SetEnv E_WHERE if
+    Header set X-Branch if
+    Require all denied
+  </If>
+  <ElseIf "-R '127.0.0.0/8' && %{QUERY_STRING} == ''">
+    SetEnv E_WHERE elseif
+    Header set X-Branch elseif
+  </ElseIf>
+  <Else>
+    SetEnv E_WHERE else
+    Header set X-Branch else
+  </Else>
+</Location>
+<Location /files>
+  Header set X-File "%{E_CLIENT}e"
+  Header echo ^X-Ping$
+  Header always set X-Both error
+  Header setifempty X-Both ok
+  ExpiresActive On
+  ExpiresByType text/css "access plus 1 hour"
+  ExpiresByType image/* M60
+  ExpiresDefault "now plus 2 minutes"
+  Header append Cache-Control public env=E_CLIENT
+</Location>
+<Location /files/moved>
+  Redirect /files/moved /files/a.txt
+</Location>
+"""
+
+
+@pytest.fixture(scope="module")
+def site(tmp_path_factory):
+    path = tmp_path_factory.mktemp("site")
+    (path / "app.wsgi").write_text(APP)
+    (path / "files").mkdir()
+    for name in "a.txt", "a.css", "a.png":
+        (path / "files" / name).write_text("content of a file")
+    running = start(str(path / "app.wsgi"), root=path / "server", config=CONFIG.replace("@DIR@", str(path)))
+    yield running
+    finish_all([running])
+
+
+def seen(answer):
+    return json.loads(answer.text)
+
+
+def test_header_on_applications(site):
+    answer = site.get("/app", headers={"User-Agent": "test/1"})
+    assert answer.status_code == 200
+    assert answer.headers.get_list("x-same") == ["server"]
+    assert "x-app" not in answer.headers
+    assert answer.headers.get_list("set-cookie") == ["a=1; Secure", "b=2; Secure"]
+    assert answer.headers["x-expr"] == "200 server get"
+    assert answer.headers["x-if"] == "yes"
+    assert "x-never" not in answer.headers
+    assert answer.headers["vary"] == "Cookie"
+    client, took = answer.headers["x-always"].split()
+    assert client == "test" and took.startswith("D=") and int(took[2:]) >= 0
+    assert site.get("/app", headers={"User-Agent": "other"}).headers["x-always"].startswith("(null) ")
+
+
+@pytest.mark.parametrize("status", ["404 Not Found", "302 Found", "500 Oops"])
+def test_responses_of_applications_are_no_errors_of_the_server(site, status):
+    answer = site.get("/app?" + status.replace(" ", "%20"))
+    assert answer.status_code == int(status[:3])
+    assert answer.headers["x-expr"] == f"{status[:3]} server get"
+    assert "x-always" in answer.headers
+
+
+def test_no_header_elsewhere(site):
+    answer = site.get("/plain")
+    assert answer.headers["x-app"] == "app" and answer.headers["x-same"] == "app"
+    assert "x-always" not in answer.headers
+
+
+def test_request_header_reaches_the_application(site):
+    sent = {"User-Agent": "test", "X-Gone": "1", "X-Edit": "banana", "X-More": "one", "Cookie": "sent", "Content-Type": "text/sent"}
+    environ = seen(site.get("/edit", headers=sent))
+    assert environ["HTTP_X_NEW"] == "made by test"
+    assert "HTTP_X_GONE" not in environ and "HTTP_X_ODD" not in environ and "HTTP_PROXY" not in environ
+    assert environ["HTTP_X_EDIT"] == "bbnbnb"
+    assert environ["HTTP_X_MORE"] == "one, two"
+    assert environ["HTTP_COOKIE"] == "changed"
+    assert environ["CONTENT_TYPE"] == "text/made"
+    untouched = seen(site.get("/plain", headers=sent))
+    assert untouched["HTTP_X_GONE"] == "1" and untouched["HTTP_COOKIE"] == "sent" and untouched["CONTENT_TYPE"] == "text/sent"
+
+
+def test_set_env_if(site):
+    environ = seen(site.get("/plain?404%20no", headers={"User-Agent": "test"}))
+    assert environ["E_CLIENT"] == "test" and environ["E_STATUS"] == "04"
+    environ = seen(site.get("/plain", headers={"User-Agent": "other"}))
+    assert "E_CLIENT" not in environ and "E_STATUS" not in environ
+
+
+def test_nokeepalive(site):
+    with Conn(site.port) as conn:
+        for path in "/plain", "/files/a.txt":
+            conn.send(f"GET {path} HTTP/1.1\r\nHost: x\r\nUser-Agent: other\r\n\r\n".encode())
+            assert "connection" not in conn.response()[1]
+        conn.send(b"GET /plain HTTP/1.1\r\nHost: x\r\nUser-Agent: closer\r\n\r\n")
+        assert conn.response()[1]["connection"] == "close"
+        assert conn.closed()
+
+
+def test_conditional_sections(site):
+    denied = site.get("/if", headers={"Accept": "teapot"})
+    assert denied.status_code == 403 and "x-branch" not in denied.headers
+    answer = site.get("/if", headers={"Accept": "x"})
+    assert answer.headers["x-branch"] == "elseif" and seen(answer)["E_WHERE"] == "elseif"
+    assert "accept" in answer.headers["vary"].lower()
+    answer = site.get("/if?201%20Made", headers={"Accept": "x"})
+    assert (answer.status_code, answer.headers["x-branch"], seen(answer)["E_WHERE"]) == (201, "else", "else")
+
+
+def test_files(site):
+    answer = site.get("/files/a.txt", headers={"User-Agent": "test", "X-Ping": "pong"})
+    assert answer.headers["x-file"] == "test" and answer.headers["x-ping"] == "pong"
+    assert answer.headers.get_list("x-both") == ["ok", "error"] or answer.headers.get_list("x-both") == ["error", "ok"]
+    assert answer.headers["cache-control"] == "max-age=120, public"
+    date, expires = (email.utils.parsedate_to_datetime(answer.headers[name]) for name in ("date", "expires"))
+    assert 118 <= (expires - date).total_seconds() <= 121
+    assert site.get("/files/a.css", headers={"User-Agent": "x"}).headers["cache-control"] == "max-age=3600"
+    image = site.get("/files/a.png", headers={"User-Agent": "x"})
+    modified, expires = (email.utils.parsedate_to_datetime(image.headers[name]) for name in ("last-modified", "expires"))
+    assert expires - modified <= email.utils.datetime.timedelta(seconds=60) or image.headers["cache-control"] == "max-age=0"
+    cached = site.get("/files/a.css", headers={"If-None-Match": site.get("/files/a.css").headers["etag"]})
+    assert cached.status_code == 304 and cached.headers["cache-control"].startswith("max-age=3600")
+
+
+@pytest.mark.parametrize("path, status", [("/files/none", 404), ("/files/moved", 302)])
+def test_own_pages_get_always_only(site, path, status):
+    answer = site.get(path, headers={"User-Agent": "test"}, follow_redirects=False)
+    assert answer.status_code == status
+    assert answer.headers.get_list("x-both") == ["error"]
+    assert "x-file" not in answer.headers and "expires" not in answer.headers
