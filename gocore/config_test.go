@@ -92,6 +92,13 @@ func TestDirectivesJSON(t *testing.T) {
 }
 
 func TestRunServerRefusesBadArguments(t *testing.T) {
-	assert.Equal(t, 1, RunServer("httpd.conf", "/", "python", "not JSON", ""))
-	assert.Equal(t, 1, RunServer("httpd.conf", "/", "python", "[]", "not JSON"))
+	assert.Equal(t, 1, RunServer("httpd.conf", "/", "python", "not JSON", "", "[]", "3.11"))
+	assert.Equal(t, 1, RunServer("httpd.conf", "/", "python", "[]", "not JSON", "[]", "3.11"))
+	assert.Equal(t, 1, RunServer("httpd.conf", "/", "python", "[]", "", "not JSON", "3.11"))
+}
+
+func TestEnvironmentIsBytes(t *testing.T) {
+	got, err := parseEnviron(`["A=b", "NAME=\u00c3\u00a9\u00ff"]`)
+	assert.NoError(t, err)
+	assert.Equal(t, []string{"A=b", "NAME=\xc3\xa9\xff"}, got)
 }

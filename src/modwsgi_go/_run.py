@@ -1,8 +1,6 @@
 """Runs the server in the calling process, for the command line.
 
-The Go core copies the process environment when it is loaded, so whatever the workers
-are to inherit has to be in os.environ before the first call; nothing here imports the
-core earlier than that.
+Workers inherit os.environ as it is when the server starts.
 """
 
 from __future__ import annotations

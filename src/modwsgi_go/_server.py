@@ -19,8 +19,19 @@ if TYPE_CHECKING:
     from modwsgi_go._config import Config
 
 # What a worker runs. Started with -c, Python puts the current folder first on
-# sys.path; it goes away again before anything is imported.
-_WORKER = "import sys; sys.path[:] = [p for p in sys.path if p]; from modwsgi_go import _worker; _worker.main()"
+# sys.path; it goes away again before anything is imported. Another environment
+# (python-home) need not have this package: there it is taken from where it is here.
+_WORKER = """\
+import sys
+sys.path[:] = [p for p in sys.path if p]
+try:
+    from modwsgi_go import _worker
+except ImportError:
+    sys.path.append({home!r})
+    from modwsgi_go import _worker
+    sys.path.remove({home!r})
+_worker.main()
+"""
 
 
 class ServerStatus:
@@ -105,8 +116,14 @@ class Server:
             defines["FOREGROUND"] = ""
         sys.stdout.flush()
         sys.stderr.flush()
-        arguments = json.dumps([*interpreter_options(), "-c", _WORKER])
-        status: int = _gocore.gocore_RunServer(self._file, self._root, sys.executable, arguments, json.dumps(defines))
+        home = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
+        arguments = json.dumps([*interpreter_options(), "-c", _WORKER.format(home=home)])
+        # os.environ now: the library knows what it was when it was loaded.
+        environ = json.dumps([os.fsencode(f"{key}={value}").decode("latin-1") for key, value in os.environ.items()])
+        version = f"{sys.version_info.major}.{sys.version_info.minor}"
+        status: int = _gocore.gocore_RunServer(
+            self._file, self._root, sys.executable, arguments, json.dumps(defines), environ, version
+        )
         return status
 
     def status(self) -> ServerStatus:

@@ -23,7 +23,7 @@ type DaemonGroup struct {
 	PythonEggs                                          string
 	SwitchInterval                                      float64 // seconds; 0 = Python's
 	StackSize                                           int
-	MaximumRequests                                     int
+	MaximumRequests, MaximumRequestsJitter              int
 	StartupTimeout, ShutdownTimeout, DeadlockTimeout    time.Duration
 	InactivityTimeout, RequestTimeout, InterruptTimeout time.Duration
 	GracefulTimeout, EvictionTimeout, RestartInterval   time.Duration
@@ -36,6 +36,7 @@ type DaemonGroup struct {
 	ScriptUser, ScriptGroup                             string
 	CPUTimeLimit, CPUPriority                           int
 	MemoryLimit, VirtualMemoryLimit                     int64
+	ResidentMemoryLimit                                 int64
 	ServerMetrics                                       bool
 	HostIndex                                           int    // virtual host of the definition, 0 = main server
 	HostServerName                                      string // its ServerName as written

@@ -84,6 +84,12 @@ type Config struct {
 	Track       func(fd int, open bool)
 	ThreadStart func(thread int) error // run once on each Python thread
 	TimerStart  func()                 // run once on the thread that measures the quantum; may be nil
+	// QueueTimeout answers requests with 504 that wait longer than that for a
+	// Python thread; 0: they wait for ever.
+	QueueTimeout time.Duration
+	// FlushDelay is how long a streamed response waits for more output before
+	// what is there is sent; 0: no longer than it takes to notice.
+	FlushDelay time.Duration
 	// Panic reports a panic of the Handler: the value and the stack. The request
 	// is answered with 500 if nothing was sent, the connection closed. c is nil
 	// when it happened outside a connection. Any thread; nil: nobody listens.

@@ -6,6 +6,7 @@ package listen
 import (
 	"sync/atomic"
 	"syscall"
+	"time"
 
 	"modwsgi/gocore/internal/http1"
 )
@@ -230,6 +231,18 @@ func (r *Reactor) run(th *thread, c *Conn) step {
 	return r.finish(c)
 }
 
+// reject answers a request that has waited too long for a thread.
+func (r *Reactor) reject(c *Conn) step {
+	q := c.req
+	q.Result, q.Status = ResultLate, 504
+	if c.bodyEnd == 0 {
+		q.KeepAlive = 0
+		c.unread = true
+	}
+	r.h.Failed(c, q)
+	return r.finish(c)
+}
+
 // finish writes a complete response and prepares for the next request.
 func (r *Reactor) finish(c *Conn) step {
 	if c.req.KeepAlive == 0 {
@@ -307,7 +320,7 @@ func (r *Reactor) blocked(c *Conn) step {
 		r.close(c)
 		return gone
 	}
-	c.arm(r.now(), c.Settings.IO)
+	c.arm(r.now(), time.Duration(c.req.IOTimeoutMs)*time.Millisecond)
 	return needOutput
 }
 

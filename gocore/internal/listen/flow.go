@@ -113,7 +113,7 @@ func (c *Conn) begin(startUs int64) {
 	q.StartUs = startUs
 	q.Status, q.Result, q.SentBody, q.RequestNo = 0, 0, 0, uint64(c.Requests)
 	q.Aborted, q.StatusOverride, q.ScriptLen = 0, 0, 0
-	q.Sent, q.KeptLen, q.KeepHead, q.Logged = 0, 0, 0, 0
+	q.Sent, q.KeptLen, q.KeepHead, q.Logged, q.QueueUs = 0, 0, 0, 0, 0
 	q.BodyOff, q.BodyRead, q.BodyLen, q.StreamLeft, q.ChunkState, q.BodyLimit = 0, 0, 0, 0, 0, 0
 	c.bodyEnd, c.scanned, c.continued, c.streamed = 0, 0, false, 0
 }

@@ -48,6 +48,8 @@ type thread struct {
 	serving *Conn // whose handler panics if one does; nil between connections
 	stat    int   // its /proc/self/task/TID/stat; -1 if there is none
 	memos   http1.Memos
+	seen    uint64 // the monitor's: output of cur at its last look, and since when it is unchanged
+	seenAt  int64
 }
 
 type leadership struct {
@@ -153,11 +155,19 @@ func (th *thread) main(started chan<- error) {
 func (th *thread) resume(c *Conn) {
 	th.serving = c
 	defer th.guard(nil)
-	if c.phase == phDecide {
+	switch {
+	case th.r.late(c):
+		th.goOn(c, th.r.reject(c))
+	case c.phase == phDecide:
 		th.r.serve(th, c)
-		return
+	default:
+		th.goOn(c, th.r.run(th, c))
 	}
-	switch th.r.run(th, c) {
+}
+
+// goOn goes on with a connection after its request.
+func (th *thread) goOn(c *Conn, next step) {
+	switch next {
 	case gone:
 	case needOutput:
 		if !th.r.release(c) {
@@ -201,6 +211,7 @@ func (l *leadership) submit(th *thread, c *Conn) {
 	l.mu.Lock()
 	to := l.popIdle()
 	if to == nil {
+		c.req.QueueUs = l.r.wall + l.r.now()/1000
 		l.queue = append(l.queue, c)
 		l.mu.Unlock()
 		if !th.leading {
@@ -215,6 +226,68 @@ func (l *leadership) submit(th *thread, c *Conn) {
 		return
 	}
 	to.wake <- wakeup{job: c}
+}
+
+// late reports whether a request has waited in the queue for longer than queue-timeout.
+func (r *Reactor) late(c *Conn) bool {
+	return r.queueTimeout > 0 && c.req.QueueUs != 0 && r.wall+r.now()/1000-c.req.QueueUs > r.queueTimeout.Microseconds()
+}
+
+// pop takes the first of the queue if it is late, or (any) whatever it is. The caller owns it then.
+func (l *leadership) pop(any bool) *Conn {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if len(l.queue) == 0 || !any && !l.r.late(l.queue[0]) {
+		return nil
+	}
+	c := l.queue[0]
+	l.queue[0] = nil
+	l.queue = l.queue[1:]
+	return c
+}
+
+// expire answers requests that have waited too long; the leader's. They are not
+// left to the threads, which may all be stuck.
+func (l *leadership) expire(th *thread) {
+	for c := l.pop(false); c != nil; c = l.pop(false) {
+		th.serving = c
+		th.goOn(c, l.r.reject(c))
+		th.serving = nil
+	}
+}
+
+// overdue reports whether there is something to expire.
+func (l *leadership) overdue() bool {
+	if l.r.queueTimeout <= 0 {
+		return false
+	}
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return len(l.queue) > 0 && l.r.late(l.queue[0])
+}
+
+// handQueue gives the requests that wait for a thread to the successor.
+func (l *leadership) handQueue() {
+	for c := l.pop(true); c != nil; c = l.pop(true) {
+		if !l.r.h.Handoff(c.FD, c.req.Input()) {
+			l.mu.Lock()
+			l.queue = append([]*Conn{c}, l.queue...)
+			l.mu.Unlock()
+			return
+		}
+		l.r.close(c)
+	}
+}
+
+// ripe reports whether what a stream has buffered has waited long enough for more.
+func (th *thread) ripe(q *Req, now int64) bool {
+	if th.r.flushDelay <= 0 {
+		return true
+	}
+	if n := atomic.LoadUint64(&q.OutLen); n != th.seen {
+		th.seen, th.seenAt = n, now
+	}
+	return now-th.seenAt >= int64(th.r.flushDelay)
 }
 
 // begin and end frame the application on a Python thread.
@@ -277,7 +350,7 @@ func (l *leadership) monitor() {
 		now := l.r.now()
 		l.coarse.Store(now)
 		for _, th := range l.threads {
-			if c := th.cur.Load(); c != nil && atomic.LoadUint32(&c.Streaming) != 0 {
+			if c := th.cur.Load(); c != nil && atomic.LoadUint32(&c.Streaming) != 0 && th.ripe(c, now) {
 				l.r.tryFlush(c)
 				tick, calm = quantum, 0
 			}
@@ -367,6 +440,7 @@ func (th *thread) lead() (again bool) {
 		case fd == r.evfd:
 			var b [8]byte
 			syscall.Read(fd, b[:])
+			r.lead.expire(th)
 			th.fromQueue()
 		default:
 			if c := r.conns[fd].Load(); c != nil {

@@ -76,6 +76,8 @@ type Reactor struct {
 	onStart  func(thread int) error
 	onPanic  func(c *Conn, value any, stack []byte)
 	onTimer  func()
+
+	queueTimeout, flushDelay time.Duration // of Config
 }
 
 type readyEvent struct {
@@ -86,7 +88,8 @@ type readyEvent struct {
 // New prepares the epoll set. Nothing is accepted before Start.
 func New(c Config) (*Reactor, error) {
 	r := &Reactor{files: c.Listeners, h: c.Handler, mem: c.Memory, lfds: map[int]bool{}, watches: map[int]func(){}, track: c.Track, events: make([]syscall.EpollEvent, 256),
-		conns: make([]atomic.Pointer[Conn], maxFD), start: time.Now(), done: make(chan struct{}), onStart: c.ThreadStart, onPanic: c.Panic, onTimer: c.TimerStart}
+		conns: make([]atomic.Pointer[Conn], maxFD), start: time.Now(), done: make(chan struct{}), onStart: c.ThreadStart, onPanic: c.Panic, onTimer: c.TimerStart,
+		queueTimeout: c.QueueTimeout, flushDelay: c.FlushDelay}
 	if r.track == nil {
 		r.track = func(int, bool) {}
 	}
@@ -186,6 +189,9 @@ func (r *Reactor) Drain(handoff bool) {
 				r.release(c) // mid-request: it is finished here
 			}
 		}
+	}
+	if handoff {
+		r.lead.handQueue()
 	}
 	r.checkDone()
 }
@@ -355,6 +361,9 @@ func (r *Reactor) janitor() {
 		}
 		if r.nconn.Load() == 0 {
 			continue
+		}
+		if r.lead.overdue() {
+			r.wake()
 		}
 		now := r.now()
 		r.mu.Lock()

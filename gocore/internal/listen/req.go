@@ -55,6 +55,7 @@ type Req struct {
 	Logged                 uint32 // an error log record was written for the request
 	ConnLogged             uint64 // ConnID for which the connection's lines were written to the error log
 	Hook                   uint64 // python.RunHooked's
+	QueueUs                int64  // put into the queue for a thread, microseconds since the epoch; 0 never
 }
 
 // SizeofReq lets the caller compare with the C structure.
@@ -65,6 +66,7 @@ const (
 	ResultOK    = 0
 	ResultError = 1
 	ResultCut   = 2
+	ResultLate  = 3 // the application was not called: the request waited longer than queue-timeout
 	phaseApp    = 1
 )
 
@@ -185,7 +187,7 @@ type Handler interface {
 	// Run runs the application on Python thread; false: it did not run because
 	// this process is being replaced, hand the connection to the successor.
 	Run(c *Conn, r *Req) bool
-	// Failed appends the response for ResultError (r.Status).
+	// Failed appends the response for ResultError and ResultLate (r.Status).
 	Failed(c *Conn, r *Req)
 	// Done is called after a response was written or given up.
 	Done(c *Conn, r *Req)

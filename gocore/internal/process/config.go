@@ -42,6 +42,7 @@ type SuperviseOptions struct {
 	Executable string            // sys.executable: every worker is a fresh one of these
 	WorkerArgs []string          // its arguments, that make it call the worker's entry
 	Environ    []string          // of the workers, "NAME=value"; nil: the environment of this process
+	Version    string            // of that Python, "3.11"; "": not known
 	Foreground bool              // keep standard output and error; else they go to the error log once started
 	AllowRoot  bool              // let workers run as uid 0; also: the define MOD_WSGI_ALLOW_ROOT
 }
@@ -69,6 +70,10 @@ type WorkerConfig struct {
 	Hops map[string]string
 
 	Secret [32]byte // the same for all processes and generations of a server (httpd.Server.SetSecret)
+
+	// The scoreboard follows the logs as a descriptor unless its size is 0.
+	BoardSize  int64
+	BoardPlace int // of this process, from 0; -1: all places are taken
 
 	SupervisorPID int
 	Foreground    bool

@@ -29,7 +29,8 @@ type generation struct {
 	logs      *logSet
 	listeners []*listener
 	groups    []*procGroup
-	alive     int // processes, successors and draining ones included
+	board     *board // nil: nobody looks at it
+	alive     int    // processes, successors and draining ones included
 }
 
 // procGroup is a running groupPlan.
@@ -118,19 +119,29 @@ func (s *supervisor) open(g, old *generation) error {
 	var specs []httpd.ListenSpec
 	groupOf := map[string]*httpd.DaemonGroup{}
 	front := keepIdentity()
+	var direct *httpd.DaemonGroup // the group that accepts from clients itself
 	for _, pg := range g.groups {
 		specs = append(specs, pg.listen...)
 		if pg.name == "" {
 			front = pg.id
 		}
 		for i := range srv.Groups {
-			if srv.Groups[i].Name == pg.name && len(pg.listen) == 1 && pg.listen[0].Proto == ProtoHop {
+			if srv.Groups[i].Name != pg.name || len(pg.listen) == 0 {
+				continue
+			}
+			if pg.listen[0].Proto == ProtoHop {
 				groupOf[listenKey(pg.listen[0])] = &srv.Groups[i]
+			} else {
+				direct = &srv.Groups[i]
 			}
 		}
 	}
 	options := func(spec httpd.ListenSpec) listenOptions {
 		o := listenOptions{backlog: srv.ListenBacklog, sndbuf: srv.SendBuffer, rcvbuf: srv.ReceiveBuffer, mode: unixSocketMode, uid: -1, gid: -1}
+		if direct != nil { // one queue instead of two: as long as the longer of them
+			o.backlog = max(backlogOf(o), direct.ListenBacklog)
+			o.sndbuf, o.rcvbuf = max(o.sndbuf, direct.SendBufferSize), max(o.rcvbuf, direct.ReceiveBufferSize)
+		}
 		if dg := groupOf[listenKey(spec)]; dg != nil {
 			o = listenOptions{backlog: dg.ListenBacklog, mode: hopSocketMode, uid: front.uid, gid: -1}
 			if dg.SocketUser != "" && s.root {
@@ -163,6 +174,9 @@ func (s *supervisor) open(g, old *generation) error {
 		}
 	}
 	g.logs = logs
+	if g.board, err = newBoard(srv, g); err != nil {
+		s.log.printf("wsgi", levelError, "server metrics are not available: %s", err)
+	}
 	return nil
 }
 

@@ -231,7 +231,7 @@ func fakeWorker() {
 			check(err)
 			fmt.Fprintf(c, "handed %s %s\n", f.Payload, who())
 			_, _ = nf.Close(), c.Close()
-		case FrameGraceful:
+		case FrameGraceful, FrameDrain:
 			for _, l := range ls {
 				_ = l.Close()
 			}

@@ -22,6 +22,7 @@ const (
 	// The worker enforces graceful-timeout and shutdown-timeout itself; the
 	// supervisor gives it this much longer before it steps in.
 	drainSlack = 2 * time.Second
+	stopSlack  = 2 * time.Second // the worker's last words, when it gives up its requests
 )
 
 // groupPlan is one process group to run.
@@ -33,6 +34,9 @@ type groupPlan struct {
 	hops               map[string]string
 	stopGrace          time.Duration // from 'T' to SIGKILL
 	drainLimit         time.Duration // from 'G' to 'T'; 0 = none
+	python             pythonOptions
+	stackSize          int // bytes of each thread's stack; 0 = the system's
+	priority           int // nice value; 0 = as the supervisor
 }
 
 // title names the group in log lines.
@@ -87,9 +91,12 @@ func layout(snap *snapshot, generation int, root, allowRoot bool) ([]groupPlan, 
 		if p.stopGrace <= 0 {
 			p.stopGrace = defaultStopGrace // "for ever" is for the worker's own restarts
 		}
-		if g.GracefulTimeout > 0 {
-			p.drainLimit = g.GracefulTimeout + p.stopGrace + drainSlack
+		if n := max(g.GracefulTimeout, g.EvictionTimeout); n > 0 && g.ShutdownTimeout > 0 {
+			p.drainLimit = n + p.stopGrace + drainSlack
 		}
+		p.stopGrace += stopSlack
+		p.python = groupPython(srv, g)
+		p.stackSize, p.priority = g.StackSize, g.CPUPriority
 		if g.Threads > 0 {
 			serving++
 			if id.same(server) && g.Chroot == "" {
@@ -102,7 +109,7 @@ func layout(snap *snapshot, generation int, root, allowRoot bool) ([]groupPlan, 
 		groups[direct].listen = srv.Listen
 		return groups, nil
 	}
-	own := groupPlan{id: server, listen: srv.Listen, stopGrace: defaultStopGrace, hops: map[string]string{}}
+	own := groupPlan{id: server, listen: srv.Listen, stopGrace: defaultStopGrace + stopSlack, hops: map[string]string{}, python: embeddedPython(srv)}
 	own.processes, own.threads = embeddedSize(snap.tree)
 	if srv.MaxRequestWorkers > 0 {
 		own.threads = min(own.threads, max(1, srv.MaxRequestWorkers/own.processes))

@@ -33,6 +33,7 @@ type listenOptions struct {
 	sndbuf, rcvbuf int         // 0: system default
 	mode           os.FileMode // of a Unix socket
 	uid, gid       int         // owner of a Unix socket; -1: as created
+	share          bool        // bind beside another socket of ours
 }
 
 const (
@@ -121,6 +122,9 @@ func openListeners(specs []httpd.ListenSpec, old []*listener, opt func(httpd.Lis
 			continue
 		}
 		l, err := openListener(s, opt(s), wild4)
+		if errors.Is(err, syscall.EADDRINUSE) && s.Network != "unix" {
+			l, err = openBeside(s, opt(s), wild4, old)
+		}
 		if err != nil {
 			closeListeners(made)
 			return nil, err
@@ -129,6 +133,27 @@ func openListeners(specs []httpd.ListenSpec, old []*listener, opt func(httpd.Lis
 		all = append(all, l)
 	}
 	return all, nil
+}
+
+// openBeside binds an address that overlaps one of ours which is on its way
+// out (`Listen 8000` becomes `Listen 127.0.0.1:8000`). Both listen until the
+// old workers are gone, so no connection is refused: the kernel prefers the
+// socket with the more specific address. SO_REUSEPORT is set for the moment of
+// the bind only; it would let a second server start on the same port.
+func openBeside(s httpd.ListenSpec, o listenOptions, wild4 map[string]bool, old []*listener) (*listener, error) {
+	share := func(fd, on int) { _ = unix.SetsockoptInt(fd, unix.SOL_SOCKET, unix.SO_REUSEPORT, on) } // a failure shows in bind
+	for _, l := range old {
+		if l.path == "" {
+			share(l.fd, 1)
+			defer share(l.fd, 0)
+		}
+	}
+	o.share = true
+	l, err := openListener(s, o, wild4)
+	if err == nil {
+		share(l.fd, 0)
+	}
+	return l, err
 }
 
 func backlogOf(o listenOptions) int {
@@ -189,6 +214,9 @@ func bindTCP(s httpd.ListenSpec, o listenOptions, family int, sa unix.Sockaddr, 
 	}
 	// A restart must not wait for old connections to time out.
 	set(unix.SOL_SOCKET, unix.SO_REUSEADDR, 1)
+	if o.share {
+		set(unix.SOL_SOCKET, unix.SO_REUSEPORT, 1)
+	}
 	if family == unix.AF_INET6 {
 		only := 0
 		if v6only {

@@ -47,6 +47,7 @@ type child struct {
 	pending []Frame // connections that wait for 'R'
 	started time.Time
 	timers  []*time.Timer
+	place   int // on the scoreboard of its generation, -1 none
 }
 
 func (c *child) gen() *generation { return c.slot.group.gen }
@@ -162,11 +163,14 @@ func (s *supervisor) after(c *child, d time.Duration, f func()) {
 
 // launch starts a process for the slot. It does not enter it into the slot.
 func (s *supervisor) launch(sl *slot) (*child, error) {
-	proc, conn, err := s.launcher.launch(sl.config(s.opt.Foreground), sl.group.id, sl.group.gen.logs, sl.group.socks)
+	cfg := sl.config(s.opt.Foreground)
+	place := sl.group.gen.board.take(cfg)
+	proc, conn, err := s.launcher.launch(cfg, sl.group, s.log)
 	if err != nil {
+		sl.group.gen.board.free(place)
 		return nil, err
 	}
-	c := &child{slot: sl, proc: proc, conn: conn, out: newOutbox(), started: time.Now(), pending: sl.pending}
+	c := &child{slot: sl, proc: proc, conn: conn, out: newOutbox(), started: time.Now(), pending: sl.pending, place: place}
 	sl.pending = nil
 	s.children[c] = true
 	c.gen().alive++
@@ -245,8 +249,9 @@ func (s *supervisor) stop(c *child) {
 	})
 }
 
-// drain lets a child finish what it has. limit 0: for as long as it takes.
-func (s *supervisor) drain(c *child, limit time.Duration) {
+// drain lets a child finish what it has; frame says whether somebody follows.
+// limit 0: for as long as it takes.
+func (s *supervisor) drain(c *child, frame FrameType, limit time.Duration) {
 	switch c.state {
 	case childStarting:
 		s.stop(c) // it has nothing yet
@@ -256,7 +261,7 @@ func (s *supervisor) drain(c *child, limit time.Duration) {
 		return
 	}
 	c.state = childDraining
-	c.out.push(Frame{Type: FrameGraceful})
+	c.out.push(Frame{Type: frame})
 	if limit > 0 {
 		s.after(c, limit, func() {
 			if c.state == childDraining {
@@ -362,7 +367,7 @@ func (s *supervisor) frame(c *child, f Frame) {
 		if sl.next == c {
 			old := sl.cur
 			sl.cur, sl.next = c, nil
-			s.drain(old, sl.group.drainLimit)
+			s.drain(old, FrameGraceful, sl.group.drainLimit)
 		}
 		if s.phase == phaseReloading && s.next.ready() {
 			s.promote()
@@ -444,6 +449,7 @@ func (s *supervisor) exited(c *child, state *os.ProcessState, err error) {
 	c.state = childDead
 	delete(s.children, c)
 	c.gen().alive--
+	c.gen().board.free(c.place)
 	for _, t := range c.timers {
 		t.Stop()
 	}
@@ -507,5 +513,5 @@ func (s *supervisor) logExit(c *child, was childState, state *os.ProcessState, e
 			then = "; restarting in " + d.String()
 		}
 	}
-	s.log.printf("mpm", level, "%s (pid %d) %s %s%s", c.slot.group.title(), c.proc.Pid, how, served, then)
+	s.log.printf("mpm", level, "%s (pid %d) %s %s%s (%s)", c.slot.group.title(), c.proc.Pid, how, served, then, usageText(state, time.Since(c.started)))
 }

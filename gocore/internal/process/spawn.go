@@ -41,6 +41,7 @@ func startProcess(path string, argv, env []string, files []int, sys *syscall.Sys
 // launcher knows how worker processes are made.
 type launcher struct {
 	path     string // absolute
+	version  string // of that Python
 	argv     []string
 	env      []string
 	null     int // /dev/null
@@ -56,7 +57,7 @@ func newLauncher(opt SuperviseOptions) (*launcher, error) {
 	if err != nil {
 		return nil, fmt.Errorf("cannot start worker processes: %w", err)
 	}
-	l := &launcher{path: path}
+	l := &launcher{path: path, version: opt.Version}
 	// Python finds its venv by argv[0], so it stays as the caller has it.
 	l.argv = append([]string{opt.Executable}, opt.WorkerArgs...)
 	env := opt.Environ
@@ -100,7 +101,8 @@ func (l *launcher) close() {
 // launch starts one worker. Must be called on the OS thread that lives as long
 // as the supervisor (see deathSignal). The config is written by a goroutine:
 // a big one does not fit into the pipe before the worker reads.
-func (l *launcher) launch(cfg *WorkerConfig, id identity, logs *logSet, listeners []*listener) (*os.Process, *Conn, error) {
+func (l *launcher) launch(cfg *WorkerConfig, pg *procGroup, log *errorLog) (*os.Process, *Conn, error) {
+	id, logs := pg.id, pg.gen.logs
 	var data strings.Builder
 	if err := cfg.Write(&data); err != nil {
 		return nil, nil, err
@@ -115,11 +117,14 @@ func (l *launcher) launch(cfg *WorkerConfig, id identity, logs *logSet, listener
 		return nil, nil, os.NewSyscallError("pipe", err)
 	}
 	files := []int{l.null, logs.stdout, logs.stderr, cr, l.lifeline, int(theirs.Fd())}
-	for _, ls := range listeners {
+	for _, ls := range pg.socks {
 		files = append(files, ls.fd)
 	}
 	for _, name := range logs.names {
 		files = append(files, logs.fds[name])
+	}
+	if cfg.BoardSize > 0 {
+		files = append(files, pg.gen.board.fd)
 	}
 	sys := &syscall.SysProcAttr{}
 	deathSignal(sys)
@@ -130,7 +135,14 @@ func (l *launcher) launch(cfg *WorkerConfig, id identity, logs *logSet, listener
 		}
 		sys.Credential = &syscall.Credential{Uid: uint32(id.uid), Gid: uint32(id.gid), Groups: groups}
 	}
-	proc, err := startProcess(l.path, l.argv, id.environ(l.env), files, sys)
+	path, argv, env, err := pg.command(l)
+	if err != nil {
+		_, _ = unix.Close(cr), unix.Close(cw)
+		_, _ = mine.Close(), theirs.Close()
+		return nil, nil, err
+	}
+	var proc *os.Process
+	withStack(pg.stackSize, func() { proc, err = startProcess(path, argv, id.environ(env), files, sys) })
 	runtime.KeepAlive(theirs)
 	_ = unix.Close(cr)
 	_ = theirs.Close()
@@ -138,6 +150,11 @@ func (l *launcher) launch(cfg *WorkerConfig, id identity, logs *logSet, listener
 		_ = unix.Close(cw)
 		_ = mine.Close()
 		return nil, nil, err
+	}
+	if pg.priority != 0 { // before it has threads, which inherit it
+		if err := unix.Setpriority(unix.PRIO_PROCESS, proc.Pid, pg.priority); err != nil {
+			log.printf("wsgi", levelWarn, "WSGI0075: cpu-priority %d not applied to %s: %s", pg.priority, pg.title(), err)
+		}
 	}
 	go func() {
 		w := os.NewFile(uintptr(cw), "worker configuration")
@@ -151,6 +168,39 @@ func (l *launcher) launch(cfg *WorkerConfig, id identity, logs *logSet, listener
 		return nil, nil, err
 	}
 	return proc, conn, nil
+}
+
+// withStack runs f with a soft limit of n bytes for stacks: the C library gives
+// threads of a program stacks as large as the limit it was started with. 0: as is.
+// Linux; other systems have fixed sizes.
+func withStack(n int, f func()) {
+	var old unix.Rlimit
+	if n <= 0 || unix.Getrlimit(unix.RLIMIT_STACK, &old) != nil {
+		f()
+		return
+	}
+	limit := old
+	limit.Cur = min(max(uint64(n), stackMin), old.Max)
+	if unix.Setrlimit(unix.RLIMIT_STACK, &limit) == nil {
+		defer unix.Setrlimit(unix.RLIMIT_STACK, &old)
+	}
+	f()
+}
+
+// stackMin is what an interpreter needs at least to start, and exec to pass arguments.
+const stackMin = 256 << 10
+
+// usageText is what a process has used, for the line about its end.
+func usageText(state *os.ProcessState, lived time.Duration) string {
+	text := "up " + lived.Round(time.Millisecond).String()
+	if state == nil {
+		return text
+	}
+	text += ", CPU " + (state.UserTime() + state.SystemTime()).Round(10*time.Millisecond).String()
+	if u, ok := state.SysUsage().(*syscall.Rusage); ok {
+		text += fmt.Sprintf(", at most %.1f MiB", float64(maxResident(u))/(1<<20))
+	}
+	return text
 }
 
 // exitText describes how a process ended.

@@ -6,3 +6,6 @@ package process
 import "syscall"
 
 func deathSignal(*syscall.SysProcAttr) {}
+
+// maxResident is the largest resident set in bytes.
+func maxResident(u *syscall.Rusage) int64 { return u.Maxrss }

@@ -12,7 +12,7 @@
 //	Reloading  | SIGUSR1, SIGHUP              | as Serving | the generation that was coming up is stopped
 //	Restarting | old processes gone           | Serving    | new generation started
 //	Restarting | SIGUSR1, SIGHUP              | Restarting | the newest configuration is the one to start
-//	any        | SIGWINCH                     | Draining   | sockets closed, 'G' to all
+//	any        | SIGWINCH                     | Draining   | sockets closed, 'D' to all
 //	any        | SIGTERM, SIGINT              | Stopping   | 'T' to all
 //	Draining   | GracefulShutdownTimeout      | Stopping   | 'T' to all
 //	Draining   | last process gone            | (end)      | exit 0
@@ -179,6 +179,7 @@ func (s *supervisor) release() {
 	for _, g := range []*generation{s.gen, s.next} {
 		if g != nil && g.logs != nil {
 			g.logs.close()
+			g.board.close()
 		}
 	}
 	if s.launcher != nil {
@@ -270,7 +271,7 @@ func (s *supervisor) drainAll() {
 	s.forget()
 	s.gen.dropListeners(nil)
 	for c := range s.children {
-		s.drain(c, 0)
+		s.drain(c, FrameDrain, 0)
 	}
 	if limit > 0 {
 		time.AfterFunc(limit, func() {
@@ -398,7 +399,7 @@ func (s *supervisor) promote() {
 	s.logWarnings()
 	for c := range s.children {
 		if c.gen() == old {
-			s.drain(c, c.slot.group.drainLimit)
+			s.drain(c, FrameGraceful, c.slot.group.drainLimit)
 		}
 	}
 	for _, pg := range old.groups {
@@ -420,6 +421,7 @@ func (s *supervisor) settle(g *generation) {
 	if g != nil && g != s.gen && g != s.next && g.alive == 0 && g.logs != nil {
 		g.logs.close()
 		g.logs = nil
+		g.board.close()
 	}
 	if len(s.children) > 0 {
 		return

@@ -104,10 +104,10 @@ func TestRespawn(t *testing.T) {
 	second := s.up("v1")
 	assert.NotEqual(t, first[0], second[0])
 	s.logged("process 'app' (pid " + first[0] + ") was killed by SIGKILL (9)")
-	s.logged("after having served requests; restarting\n")
+	s.logged("after having served requests; restarting (up ")
 	_, _ = s.try("exit 4")
 	s.up("v1")
-	s.logged("exited with code 4 after having served requests; restarting\n")
+	s.logged("exited with code 4 after having served requests; restarting (up ")
 }
 
 func TestBackoff(t *testing.T) {

@@ -35,6 +35,7 @@ const (
 	FrameHandoff  FrameType = 'H' // both ways: a connection; payload is the sender's, one or more descriptors
 	FrameTaken    FrameType = 'A' // W->S: has the oldest hand-over it was sent and not acknowledged. No payload
 	FrameGraceful FrameType = 'G' // S->W: stop accepting, finish the requests, exit 0. No payload
+	FrameDrain    FrameType = 'D' // S->W: as 'G', but nobody follows: close what is idle. No payload
 	FrameStop     FrameType = 'T' // S->W: stop now. No payload
 )
 
@@ -69,7 +70,7 @@ func (f *Frame) CloseFDs() {
 // may exist.
 func checkFrame(t FrameType, length uint32, fds int) error {
 	switch t {
-	case FrameReady, FrameServed, FrameTaken, FrameGraceful, FrameStop:
+	case FrameReady, FrameServed, FrameTaken, FrameGraceful, FrameDrain, FrameStop:
 		if length != 0 {
 			return fmt.Errorf("%w: %d bytes in a frame %q that has none", ErrFrame, length, byte(t))
 		}

@@ -526,6 +526,7 @@ int mw_route_add(const mw_route_conf *c) {
     rt->callable = PyUnicode_DecodeLatin1(c->callable, (Py_ssize_t)strlen(c->callable), NULL);
     rt->pass_authorization = c->pass_authorization;
     rt->map_head = c->map_head;
+    rt->ignore_activity = c->ignore_activity;
     if (!rt->script || !rt->callable || !rt->script_c) goto fail;
     rt->id = nroutes;
     rt->sink = (uint32_t)c->sink;

@@ -78,10 +78,14 @@ static int raw_more(mw_req *r) {
         r->in_read = r->in_len = r->body_off;
     }
     if (r->in_cap - r->in_len < 8192) {
+        mw_lock(r); /* a dump of running requests may be reading the request line */
         char *q = mw_realloc(r->in, r->in_cap + 65536);
+        if (q) {
+            r->in = q;
+            r->in_cap += 65536;
+        }
+        mw_unlock(r);
         if (!q) { errno = ENOMEM; return -1; }
-        r->in = q;
-        r->in_cap += 65536;
     }
     ssize_t m = recv_wait(r, r->in + r->in_len, r->in_cap - r->in_len);
     if (m == 0) errno = ECONNRESET;
@@ -222,7 +226,7 @@ static PyObject *fail(mw_input *s) {
 }
 
 /* read(limit) or, with line set, readline(limit); limit <0 none. */
-static PyObject *collect(mw_input *s, Py_ssize_t limit, int line) {
+static PyObject *collect_body(mw_input *s, Py_ssize_t limit, int line) {
     mw_req *r = usable(s);
     if (!r) return NULL;
     if (limit == 0) return PyBytes_FromStringAndSize("", 0);
@@ -258,7 +262,7 @@ static PyObject *collect(mw_input *s, Py_ssize_t limit, int line) {
         /* a line ends where its LF is: byte by byte unless the buffer tells more */
         m = read_some(r, q, line ? 1 : cap - n);
         int e = errno;
-        PyEval_RestoreThread(ts);
+        mw_restore(ts);
         errno = e;
         if (m < 0) { Py_DECREF(b); return fail(s); }
         if (m == 0) break;
@@ -272,6 +276,15 @@ static PyObject *collect(mw_input *s, Py_ssize_t limit, int line) {
     }
 done:
     if (_PyBytes_Resize(&b, (Py_ssize_t)n) < 0) return NULL;
+    return b;
+}
+
+/* The same, measured when somebody wants to know. */
+static PyObject *collect(mw_input *s, Py_ssize_t limit, int line) {
+    if (!mw_live_any) return collect_body(s, limit, line);
+    double t0 = mw_now();
+    PyObject *b = collect_body(s, limit, line);
+    if (b) mw_live_input(t0, PyBytes_GET_SIZE(b));
     return b;
 }
 

@@ -29,11 +29,20 @@ typedef struct mw_state {
     PyObject *request_timeout; /* mod_wsgi.RequestTimeout */
     PyObject *event_callbacks, *shutdown_callbacks, *signal_callbacks;
     PyObject *active_requests;
+    int active_kept;           /* active_requests was looked at: keep it up to date */
     PyObject *str_close, *str_fileno, *str_tell;
 } mw_state;
 
 mw_state *mw_state_get(void);
 extern mw_conf mw_cfg;
+
+/* What the present request is measured by; see events.c. Seconds; times since the epoch. */
+typedef struct mw_live {
+    int on, cpu;               /* measured at all; CPU times are known */
+    double entered, started;   /* thread taken up, application called; 0 not yet */
+    double gil_time, in_time, out_time, cpu_user, cpu_system;
+    long long gil_count, in_reads, in_bytes, out_writes, out_bytes;
+} mw_live;
 
 /* A Python thread: permanent thread state and the objects it reuses.
  * Owner: the thread itself. */
@@ -44,8 +53,21 @@ typedef struct mw_thread {
     struct mw_response *response;
     PyObject *id;              /* mod_wsgi.thread_id */
     PyObject *request_data;    /* dict or NULL, created on demand */
+    int number;                /* 1 ... threads */
+    unsigned long ident;       /* threading.get_ident() */
+    int interrupted;           /* RequestTimeout was asked for and maybe not raised yet */
+    /* counters for the timers, written by the thread alone, read without the GIL */
+    uint64_t serial, ignored;  /* requests begun; those under WSGIIgnoreActivity */
+    uint32_t busy;             /* in a request, the wait for the GIL included */
+    mw_live live;
 } mw_thread;
 extern __thread mw_thread *mw_self;   /* NULL on threads of the application's own */
+
+/* watch.c */
+extern mw_thread **mw_threads;
+extern int mw_threads_max, mw_script_loaded;
+int mw_watch_init(void);
+void mw_watch_thread(int id, mw_thread *t);
 
 /* input.c */
 typedef struct mw_input { PyObject_HEAD mw_req *req; int failed; } mw_input;
@@ -80,7 +102,7 @@ typedef struct mw_route {
     PyObject *script_name;     /* str */
     char *script_c, *environ;
     size_t environ_len;
-    int pass_authorization, map_head;
+    int pass_authorization, map_head, ignore_activity;
     int64_t mtime_ns, size;
     uint32_t id, sink;
     /* template plus the header fields of the last requests, keyed by their bytes */
@@ -110,6 +132,47 @@ PyObject *mw_log_stream(mw_state *st, const char *name);
 
 /* module.c */
 int mw_module_init(mw_state *st);
+
+/* events.c: nothing of it runs while mw_live_any is 0 and nobody subscribed */
+extern int mw_live_any;
+double mw_now(void);
 void mw_publish(mw_state *st, const char *event, PyObject *payload);
+void mw_live_enter(mw_thread *t, mw_req *r); /* no GIL */
+void mw_live_begin(mw_state *st, mw_thread *t, mw_req *r);
+void mw_live_started(mw_state *st, mw_thread *t, mw_req *r, PyObject *env, PyObject **app);
+void mw_live_response(mw_state *st, PyObject *status, PyObject *headers, PyObject *exc_info);
+void mw_live_exception(mw_state *st, PyObject *type, PyObject *value, PyObject *tb);
+void mw_live_end(mw_state *st, mw_thread *t, mw_req *r, int called);
+void mw_live_input(double t0, Py_ssize_t n);
+void mw_live_output(double t0, int64_t n);
+void mw_restore_timed(PyThreadState *ts);
+double mw_queue_start(mw_thread *t, mw_req *r);
+double mw_daemon_start(mw_thread *t);
+PyObject *mw_request_data(mw_thread *t);
+PyObject *mw_active_requests(mw_state *st);
+/* Back into Python after waiting for the client. */
+static inline void mw_restore(PyThreadState *ts) {
+    if (mw_live_any) mw_restore_timed(ts);
+    else PyEval_RestoreThread(ts);
+}
+
+/* metrics.c, board.c */
+void mw_metrics_init(void);
+void mw_metrics_begin(mw_thread *t, mw_req *r);
+void mw_metrics_end(mw_thread *t, mw_req *r, double now, double cpu, int status);
+PyObject *mw_start_recording(PyObject *m, PyObject *unused);
+PyObject *mw_request_metrics(PyObject *m, PyObject *unused);
+PyObject *mw_process_metrics(PyObject *m, PyObject *unused);
+PyObject *mw_server_metrics(PyObject *m, PyObject *unused);
+extern int mw_board_on;
+void mw_board_begin(mw_thread *t, mw_req *r); /* no GIL */
+void mw_board_end(mw_thread *t, mw_req *r);   /* no GIL */
+
+/* Spin lock of a request's buffers against the monitor and the timers. No GIL needed, no Python while held. */
+static inline void mw_lock(mw_req *r) {
+    uint32_t zero = 0;
+    while (!__atomic_compare_exchange_n(&r->out_lock, &zero, 1, 0, __ATOMIC_ACQUIRE, __ATOMIC_RELAXED)) zero = 0;
+}
+static inline void mw_unlock(mw_req *r) { __atomic_store_n(&r->out_lock, 0, __ATOMIC_RELEASE); }
 
 #endif

@@ -51,37 +51,30 @@ static void after_fork_child(void) {
     pthread_sigmask(SIG_SETMASK, &before_fork_mask, NULL); /* what waited is delivered now */
 }
 
-/* ---- events ---- */
-
-/* Call each event callback with event and payload (dict); returned dicts update the payload. */
-void mw_publish(mw_state *st, const char *event, PyObject *payload) {
-    PyObject *list = PyList_GetSlice(st->event_callbacks, 0, PY_SSIZE_T_MAX);
-    if (!list) { PyErr_Clear(); return; }
-    for (Py_ssize_t i = 0; i < PyList_GET_SIZE(list); i++) {
-        PyObject *args = Py_BuildValue("(s)", event);
-        PyObject *x = args ? PyObject_Call(PyList_GET_ITEM(list, i), args, payload) : NULL;
-        Py_XDECREF(args);
-        if (!x) mw_log_exception(mw_self ? mw_self->req : NULL, "Exception occurred within event callback.");
-        else if (PyDict_Check(x) && PyDict_Update(payload, x) < 0) PyErr_Clear();
-        Py_XDECREF(x);
-    }
-    Py_DECREF(list);
-}
+/* ---- the module's functions ---- */
 
 static PyObject *subscribe(PyObject *list, PyObject *cb) {
     return PyList_Append(list, cb) < 0 ? NULL : Py_NewRef(cb);
 }
-static PyObject *sub_events(PyObject *m, PyObject *cb) { return subscribe(state.event_callbacks, cb); }
+static PyObject *sub_events(PyObject *m, PyObject *cb) {
+    mw_live_any = 1; /* from now on requests are measured */
+    return subscribe(state.event_callbacks, cb);
+}
 static PyObject *sub_shutdown(PyObject *m, PyObject *cb) { return subscribe(state.shutdown_callbacks, cb); }
-static PyObject *sub_signals(PyObject *m, PyObject *cb) { return subscribe(state.signal_callbacks, cb); }
+static PyObject *sub_signals(PyObject *m, PyObject *cb) {
+    if (!mw_cfg.process_group[0]) { /* as in mod_wsgi: those signals have another meaning there */
+        mw_logf(MW_INFO, mw_self ? mw_self->req : NULL, "mod_wsgi (pid=%ld): subscribe_signals() has no effect outside of daemon mode.", (long)getpid());
+        return Py_NewRef(cb);
+    }
+    return subscribe(state.signal_callbacks, cb);
+}
 
 static PyObject *request_data(PyObject *m, PyObject *u) {
     if (!mw_self || !mw_self->req) {
         PyErr_SetString(PyExc_RuntimeError, "no request is active on this thread");
         return NULL;
     }
-    if (!mw_self->request_data && !(mw_self->request_data = PyDict_New())) return NULL;
-    return Py_NewRef(mw_self->request_data);
+    return Py_XNewRef(mw_request_data(mw_self));
 }
 
 static PyObject *signal_hook(PyObject *m, PyObject *args) {
@@ -104,6 +97,10 @@ static PyMethodDef methods[] = {
     {"subscribe_events", sub_events, METH_O, "subscribe_events(callback) -> callback: call callback(name, **data) for server events."},
     {"subscribe_shutdown", sub_shutdown, METH_O, "subscribe_shutdown(callback) -> callback: call it before the process stops."},
     {"subscribe_signals", sub_signals, METH_O, "subscribe_signals(callback) -> callback."},
+    {"start_recording_metrics", mw_start_recording, METH_NOARGS, "start_recording_metrics(): from now on the next two have figures."},
+    {"request_metrics", mw_request_metrics, METH_NOARGS, "request_metrics() -> dict of the time since the last call, or None."},
+    {"process_metrics", mw_process_metrics, METH_NOARGS, "process_metrics() -> dict of this process, or None."},
+    {"server_metrics", mw_server_metrics, METH_NOARGS, "server_metrics() -> dict of all processes of the server, or None where it is not allowed."},
     {"request_data", request_data, METH_NOARGS, "request_data() -> dict of the current request; RuntimeError outside one."},
     {0}};
 static PyMethodDef signal_def = {"signal", signal_hook, METH_VARARGS, "signal(signum, handler): ignored in a managed process."};
@@ -131,7 +128,8 @@ static PyObject *log_record(PyObject *m, PyObject *args) {
 }
 static PyMethodDef log_def = {"_log", log_record, METH_VARARGS, NULL};
 
-/* LogHandler needs `logging`, which few applications want at start: made on first access. */
+/* LogHandler needs `logging`, which few applications want at start: made on first access.
+ * active_requests is kept from the first access on. */
 static PyObject *module_getattr(PyObject *m, PyObject *name) {
     if (PyUnicode_Check(name) && PyUnicode_CompareWithASCIIString(name, "LogHandler") == 0) {
         PyObject *d = PyModule_GetDict(state.module);
@@ -148,6 +146,7 @@ static PyObject *module_getattr(PyObject *m, PyObject *name) {
         Py_XDECREF(x); Py_XDECREF(ns); Py_XDECREF(f);
         return cls;
     }
+    if (PyUnicode_Check(name) && PyUnicode_CompareWithASCIIString(name, "active_requests") == 0) return mw_active_requests(&state);
     PyErr_Format(PyExc_AttributeError, "module 'mod_wsgi' has no attribute %R", name);
     return NULL;
 }
@@ -195,7 +194,6 @@ int mw_module_init(mw_state *st) {
     rc |= PyDict_SetItemString(d, "event_callbacks", st->event_callbacks);
     rc |= PyDict_SetItemString(d, "shutdown_callbacks", st->shutdown_callbacks);
     rc |= PyDict_SetItemString(d, "signal_callbacks", st->signal_callbacks);
-    rc |= PyDict_SetItemString(d, "active_requests", st->active_requests);
     rc |= add(d, "__getattr__", PyCFunction_New(&getattr_def, NULL));
     if (rc || !(st->errors = mw_log_stream(st, "<wsgi.errors>"))) return -1;
     PyObject *modules = PyImport_GetModuleDict();
@@ -222,6 +220,29 @@ static int restrict_signals(void) {
     return rc;
 }
 
+static int set_switch_interval(double seconds) {
+    PyObject *f = PySys_GetObject("setswitchinterval");
+    PyObject *x = f ? PyObject_CallFunction(f, "d", seconds) : NULL;
+    Py_XDECREF(x);
+    return x ? 0 : -1;
+}
+
+/* WSGIRestrictStdin, WSGIRestrictStdout: any use of the stream is an error. */
+static int restrict_stream(const char *name) {
+    static const char restricted[] =
+        "class Restricted:\n"
+        "    def __init__(self, name): object.__setattr__(self, '_name', name)\n"
+        "    def __getattribute__(self, attribute):\n"
+        "        raise OSError('sys.%s may not be used here (WSGIRestrict%s)' %\n"
+        "                      (object.__getattribute__(self, '_name'), object.__getattribute__(self, '_name').capitalize()))\n";
+    PyObject *ns = PyDict_New(), *x = NULL, *stream = NULL;
+    if (ns && PyDict_SetItemString(ns, "__builtins__", PyEval_GetBuiltins()) == 0) x = PyRun_String(restricted, Py_file_input, ns, ns);
+    if (x) stream = PyObject_CallFunction(PyDict_GetItemString(ns, "Restricted"), "s", name);
+    int rc = stream ? PySys_SetObject(name, stream) : -1;
+    Py_XDECREF(x); Py_XDECREF(stream); Py_XDECREF(ns);
+    return rc;
+}
+
 static char *copy(const char *s) { return strdup(s ? s : ""); }
 
 /* Prepare the main interpreter. Called once, without GIL, before any thread starts; 0 or -1 (logged). */
@@ -230,8 +251,12 @@ int mw_init(const mw_conf *c) {
     mw_cfg.process_group = copy(c->process_group);
     mw_cfg.server_software = copy(c->server_software);
     PyGILState_STATE g = PyGILState_Ensure();
-    int rc = mw_environ_init(&state) | mw_run_init();
+    int rc = mw_watch_init() | mw_environ_init(&state) | mw_run_init();
+    mw_metrics_init();
     if (!rc) rc = mw_module_init(&state);
+    if (!rc && mw_cfg.switch_interval > 0) rc = set_switch_interval(mw_cfg.switch_interval);
+    if (!rc && mw_cfg.restrict_stdin) rc = restrict_stream("stdin");
+    if (!rc && mw_cfg.restrict_stdout) rc = restrict_stream("stdout");
     if (!rc && mw_cfg.restrict_signal) rc = restrict_signals();
     if (rc) mw_log_exception(NULL, "cannot prepare the Python interpreter");
     pthread_atfork(before_fork, after_fork_parent, after_fork_child);
@@ -273,23 +298,9 @@ static const char join_threads[] =
     "    for x in t.enumerate():\n"
     "        if x is not t.main_thread() and not x.daemon: x.join()\n";
 
-/* process_stopping events and shutdown callbacks, then threads joined and atexit run. Without GIL. */
-void mw_shutdown(const char *reason) {
+/* Threads joined, then atexit run (process_stopping came before: mw_stopping). Without GIL. */
+void mw_shutdown(void) {
     PyGILState_STATE g = PyGILState_Ensure();
-    PyObject *p = Py_BuildValue("{ss}", "shutdown_reason", reason);
-    if (p) {
-        mw_publish(&state, "process_stopping", p);
-        for (Py_ssize_t i = 0; i < PyList_Size(state.shutdown_callbacks); i++) {
-            PyObject *args = Py_BuildValue("(s)", "process_stopping");
-            PyObject *cb = Py_NewRef(PyList_GetItem(state.shutdown_callbacks, i));
-            PyObject *x = args ? PyObject_Call(cb, args, p) : NULL;
-            if (!x) mw_log_exception(NULL, "Exception occurred within shutdown callback.");
-            Py_XDECREF(x);
-            Py_DECREF(cb);
-            Py_XDECREF(args);
-        }
-        Py_DECREF(p);
-    }
     PyObject *ns = PyDict_New(), *x = NULL;
     if (ns && PyDict_SetItemString(ns, "__builtins__", PyEval_GetBuiltins()) == 0)
         x = PyRun_String(join_threads, Py_file_input, ns, ns);

@@ -86,6 +86,7 @@ typedef struct mw_req {
     uint32_t logged;              /* an error log record was written for the request */
     uint64_t conn_logged;         /* conn_id for which ErrorLogFormat's connection lines were written */
     uint64_t hook;                /* 0, or the handle of the hooks that see the response (hooks.go) */
+    int64_t queue_us;             /* put into the queue for a thread, microseconds since the epoch; 0 never */
 } mw_req;
 
 /* One WSGI target. Strings are copied by mw_route_add. */
@@ -95,7 +96,7 @@ typedef struct {
     const char *environ;     /* "name\0value\0"... */
     size_t environ_len;
     int pass_authorization, map_head, multithread, multiprocess, error_override;
-    int https;
+    int https, ignore_activity;
     int sink;                /* from mw_sink_add: where its records go */
 } mw_route_conf;
 
@@ -112,7 +113,9 @@ typedef struct {
     const char *process_group;
     const char *server_software;
     int threads, processes;
-    int restrict_signal;
+    int restrict_signal, restrict_stdin, restrict_stdout;
+    double switch_interval;  /* seconds, 0 Python's own */
+    size_t header_limit;     /* longest line of a response's head, 0 any */
 } mw_conf;
 
 /* A function of a script for access control (authscript.c). Strings end with NUL. */
@@ -150,7 +153,25 @@ int mw_import(const char *path, const char *group);
 void mw_add_path(const char *dirs);
 void mw_set_date(const char *date);
 void mw_track_fd(int fd, int on);
-void mw_shutdown(const char *reason);
+void mw_shutdown(void);
+/* A Python thread as the timers see it. */
+typedef struct {
+    uint64_t serial;         /* requests begun */
+    uint64_t ignored;        /* of those, under WSGIIgnoreActivity */
+    uint32_t busy, pad;      /* in a request now */
+} mw_thread_state;
+int mw_threads_read(mw_thread_state *out, int n);
+int mw_loaded(void);
+void mw_probe(void);
+int mw_report(int level, int stacks, int thread);
+int mw_interrupt(int thread, uint64_t serial);
+void mw_stopping(const char *reason);
+void mw_signal_event(const char *name, int number);
+int mw_board_attach(int fd, long size, int index, int num, int generation, int shown);
+void mw_board_quiesce(void);
+int mw_set_title(const char *title);
+int mw_set_locale(const char *name);
+int mw_abandon(const unsigned char *overdue, int n, int gil);
 size_t mw_sizeof_req(void);
 void *mw_alloc(size_t n);
 void *mw_realloc(void *p, size_t n);

@@ -41,13 +41,17 @@ type Config struct {
 	Threads        int // Python threads of this process
 	Processes      int // processes of the group
 	RestrictSignal bool
+	RestrictStdin  bool
+	RestrictStdout bool
+	SwitchInterval float64 // seconds; 0 = Python's own
+	HeaderLimit    int     // bytes of a line of a response's head; 0 = any
 }
 
 // Route is one WSGI target in the form the C side wants.
 type Route struct {
 	Script, ProcessGroup, ApplicationGroup, Callable, Handler, HandlerScript, ScriptName string
 	Environ                                                                              []byte // from AppendSet
-	PassAuthorization, MapHEAD, Multithread, Multiprocess, HTTPS                         bool
+	PassAuthorization, MapHEAD, Multithread, Multiprocess, HTTPS, IgnoreActivity         bool
 	Sink                                                                                 int // from AddSink
 }
 
@@ -110,7 +114,8 @@ func Init(c Config) error {
 	defer C.free(unsafe.Pointer(pg))
 	defer C.free(unsafe.Pointer(sw))
 	cc := C.mw_conf{process_group: pg, server_software: sw, threads: C.int(c.Threads), processes: C.int(c.Processes),
-		restrict_signal: flag(c.RestrictSignal)}
+		restrict_signal: flag(c.RestrictSignal), restrict_stdin: flag(c.RestrictStdin), restrict_stdout: flag(c.RestrictStdout),
+		switch_interval: C.double(c.SwitchInterval), header_limit: C.size_t(c.HeaderLimit)}
 	if C.mw_init(&cc) != 0 {
 		return errors.New("prepare the Python interpreter: see the error log")
 	}
@@ -155,7 +160,8 @@ func AddRoute(r *Route) (uint32, error) {
 	c := C.mw_route_conf{script: s(r.Script), process_group: s(r.ProcessGroup), application_group: s(r.ApplicationGroup),
 		callable: s(r.Callable), handler: s(r.Handler), handler_script: s(r.HandlerScript), script_name: s(r.ScriptName),
 		environ: (*C.char)(env), environ_len: C.size_t(len(r.Environ)), pass_authorization: flag(r.PassAuthorization),
-		map_head: flag(r.MapHEAD), multithread: flag(r.Multithread), multiprocess: flag(r.Multiprocess), https: flag(r.HTTPS), sink: C.int(r.Sink)}
+		map_head: flag(r.MapHEAD), multithread: flag(r.Multithread), multiprocess: flag(r.Multiprocess), https: flag(r.HTTPS),
+		ignore_activity: flag(r.IgnoreActivity), sink: C.int(r.Sink)}
 	id := C.mw_route_add(&c)
 	if id < 0 {
 		return 0, fmt.Errorf("prepare %s: see the error log", r.Script)
@@ -233,13 +239,8 @@ func SetDate(date string) {
 // TrackFD tells which descriptors a child forked by the application must close.
 func TrackFD(fd int, open bool) { C.mw_track_fd(C.int(fd), flag(open)) }
 
-// Shutdown publishes process_stopping, calls the shutdown callbacks, joins
-// non-daemon threads and runs atexit functions.
-func Shutdown(reason string) {
-	p := C.CString(reason)
-	C.mw_shutdown(p)
-	C.free(unsafe.Pointer(p))
-}
+// Shutdown joins non-daemon threads and runs atexit functions.
+func Shutdown() { C.mw_shutdown() }
 
 // SizeofReq is the size of the C request structure; package listen's mirror must agree.
 func SizeofReq() uintptr { return uintptr(C.mw_sizeof_req()) }

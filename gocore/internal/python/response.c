@@ -255,11 +255,7 @@ static PyObject *resp_call(PyObject *self, PyObject *const *a, size_t nf, PyObje
     }
     PyObject *exc = n == 3 ? a[2] : Py_None;
     mw_state *st = mw_state_get();
-    if (PyList_GET_SIZE(st->event_callbacks)) {
-        PyObject *p = Py_BuildValue("{sOsOsO}", "response_status", a[0], "response_headers", a[1], "exception_info", exc);
-        if (p) mw_publish(st, "response_started", p);
-        Py_XDECREF(p);
-    }
+    if (PyList_GET_SIZE(st->event_callbacks)) mw_live_response(st, a[0], a[1], exc);
     if (exc != Py_None && !PyTuple_Check(exc)) {
         PyErr_SetString(PyExc_RuntimeError, "exc_info of start_response must be a tuple or None");
         return NULL;
@@ -343,6 +339,16 @@ static int put_hooked(mw_req *r, const char *p, size_t n) {
     return ok ? 0 : -1;
 }
 
+/* header-buffer-size: 0, or -1 with an exception when a line is longer. */
+static int check_lines(const char *p, size_t n) {
+    for (const char *end = p + n, *lf; p < end && (lf = memchr(p, '\n', (size_t)(end - p))); p = lf + 1) {
+        if ((size_t)(lf - p) + 1 <= mw_cfg.header_limit) continue;
+        PyErr_Format(PyExc_ValueError, "a response header line is longer than header-buffer-size (%zu bytes)", mw_cfg.header_limit);
+        return -1;
+    }
+    return 0;
+}
+
 /* Write status line and fields to out. known >= 0: the whole body has that many bytes. */
 int mw_commit(mw_response *s, int64_t known) {
     mw_req *r = s->req;
@@ -418,6 +424,11 @@ int mw_commit(mw_response *s, int64_t known) {
     int empty = code == 204 || code == 304 || code / 100 == 1; /* RFC 9110 section 6.4.1 */
     s->nobody = head || empty;
     if (r->stream_left) r->keep_alive = 0; /* part of the request is not read: the connection cannot go on */
+    if (mw_cfg.header_limit && !rc && r->out_len - mark > mw_cfg.header_limit && check_lines(r->out + mark, r->out_len - mark) < 0) {
+        r->out_len = mark;
+        unlock(r);
+        return -1;
+    }
     if (r->hook) {
         unlock(r);
         if (rc) { PyErr_NoMemory(); return -1; }
@@ -480,7 +491,7 @@ static int send_direct(mw_req *r, const char *p, size_t n, const char *after, si
     return rc;
 }
 
-int mw_put_block(mw_response *s, const char *p, size_t n, int last) {
+static int put_block(mw_response *s, const char *p, size_t n, int last) {
     mw_req *r = s->req;
     if (r->aborted) return -1;
     if (s->length >= 0 && r->sent_body + (int64_t)n > s->length) n = (size_t)(s->length - r->sent_body);
@@ -498,7 +509,7 @@ int mw_put_block(mw_response *s, const char *p, size_t n, int last) {
         if (ns && mw_out_append(r, size, ns) < 0) return -1;
         PyThreadState *ts = PyEval_SaveThread();
         rc = send_direct(r, p, n, "\r\n", s->chunked ? 2 : 0, last);
-        PyEval_RestoreThread(ts);
+        mw_restore(ts);
         return rc;
     }
     lock(r);
@@ -510,8 +521,17 @@ int mw_put_block(mw_response *s, const char *p, size_t n, int last) {
     if (!rc && held > OUT_HIGH && !last) {
         PyThreadState *ts = PyEval_SaveThread();
         rc = mw_out_flush(r, r->io_timeout_ms);
-        PyEval_RestoreThread(ts);
+        mw_restore(ts);
     }
+    return rc;
+}
+
+int mw_put_block(mw_response *s, const char *p, size_t n, int last) {
+    if (!mw_live_any) return put_block(s, p, n, last);
+    double t0 = mw_now();
+    int64_t before = s->req->sent_body;
+    int rc = put_block(s, p, n, last);
+    mw_live_output(t0, s->req->sent_body - before);
     return rc;
 }
 
@@ -557,6 +577,8 @@ int mw_send_file(mw_response *s, int fd, int64_t off, int64_t len) {
     r->sent_body = len;
     if (s->filtered) return filter_file(s, fd, off, len);
     if (s->nobody || !len) return 0;
+    int64_t len_all = len;
+    double t0 = mw_live_any ? mw_now() : 0;
     int rc = 0;
     PyThreadState *ts = PyEval_SaveThread();
 #ifdef __linux__
@@ -600,7 +622,8 @@ int mw_send_file(mw_response *s, int fd, int64_t off, int64_t len) {
     }
     mw_free(buf);
 #endif
-    PyEval_RestoreThread(ts);
+    mw_restore(ts);
+    if (mw_live_any) mw_live_output(t0, len_all);
     return rc;
 }
 

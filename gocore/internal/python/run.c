@@ -31,6 +31,7 @@ int mw_thread_start(int id) {
     t->response = (mw_response *)mw_response_new(st);
     t->id = PyLong_FromLong(id);
     mw_self = t;
+    mw_watch_thread(id, t);
     int ok = t->input && t->response && t->id;
     PyEval_SaveThread();
     return ok ? 0 : -1;
@@ -107,6 +108,8 @@ fail:
     return mod;
 }
 
+static int is_timeout(mw_state *st) { return st->request_timeout && PyErr_ExceptionMatches(st->request_timeout); }
+
 /* Set rt->app. 0, or -1 with the cause logged. GIL held; may release it while waiting. */
 static int route_load(mw_route *rt, const mw_req *r) {
     if (rt->app) return 0;
@@ -127,6 +130,7 @@ static int route_load(mw_route *rt, const mw_req *r) {
         mod = load_script(rt->script_c, &rt->mtime_ns, &rt->size);
     }
     if (!mod) {
+        if (r && is_timeout(mw_state_get())) ((mw_req *)r)->status = 504;
         if (PyErr_ExceptionMatches(PyExc_SystemExit))
             mw_log_exception(r, "SystemExit exception raised when loading WSGI script '%s'.", rt->script_c);
         else
@@ -147,6 +151,7 @@ static int route_load(mw_route *rt, const mw_req *r) {
         Py_DECREF(app);
     } else {
         rt->app = app; /* kept for the life of the process */
+        __atomic_store_n(&mw_script_loaded, 1, __ATOMIC_RELEASE); /* ends startup-timeout */
         rc = 0;
     }
     Py_DECREF(mod);
@@ -191,15 +196,14 @@ int mw_import(const char *path, const char *group) {
     int64_t m, s = 0;
     PyObject *mod = load_script(path, &m, &s);
     int rc = mod ? 0 : -1;
-    if (!mod) mw_log_exception(NULL, "Failed to load WSGI import script file '%s'.", path);
+    if (mod) __atomic_store_n(&mw_script_loaded, 1, __ATOMIC_RELEASE);
+    else mw_log_exception(NULL, "Failed to load WSGI import script file '%s'.", path);
     Py_XDECREF(mod);
     PyEval_SaveThread();
     return rc;
 }
 
 /* ---- one request ---- */
-
-static int is_timeout(mw_state *st) { return st->request_timeout && PyErr_ExceptionMatches(st->request_timeout); }
 
 /* The application raised, or gave something that is no response. */
 static void app_failed(mw_state *st, mw_response *s, mw_req *r, mw_route *rt) {
@@ -216,10 +220,7 @@ static void app_failed(mw_state *st, mw_response *s, mw_req *r, mw_route *rt) {
     PyErr_Fetch(&t, &v, &tb);
     if (PyList_GET_SIZE(st->event_callbacks)) {
         PyErr_NormalizeException(&t, &v, &tb);
-        PyObject *p = Py_BuildValue("{s(OOO)}", "exception_info", t, v ? v : Py_None, tb ? tb : Py_None);
-        if (p) mw_publish(st, "request_exception", p);
-        PyErr_Clear();
-        Py_XDECREF(p);
+        mw_live_exception(st, t, v, tb);
     }
     PyErr_Restore(t, v, tb);
     if (PyErr_ExceptionMatches(PyExc_SystemExit))
@@ -317,21 +318,31 @@ static void close_result(mw_state *st, PyObject *res, mw_req *r, mw_route *rt) {
         PyErr_Clear();
         return;
     }
-    if (!x) {
-        if (is_timeout(st)) PyErr_Clear();
-        else mw_log_exception(r, "Exception occurred in close() of the response of WSGI script '%s'.", rt->script_c);
+    if (!x && is_timeout(st)) {
+        PyErr_Clear();
+    } else if (!x) {
+        if (PyList_GET_SIZE(st->event_callbacks)) {
+            PyObject *t, *v, *tb;
+            PyErr_Fetch(&t, &v, &tb);
+            PyErr_NormalizeException(&t, &v, &tb);
+            mw_live_exception(st, t, v, tb);
+            PyErr_Restore(t, v, tb);
+        }
+        mw_log_exception(r, "Exception occurred in close() of the response of WSGI script '%s'.", rt->script_c);
     }
     Py_XDECREF(x);
 }
 
-static void publish_started(mw_state *st, PyObject *env, PyObject **app, mw_thread *t) {
-    PyObject *p = Py_BuildValue("{sOsOsO}", "request_environ", env, "application_object", *app, "thread_id", t->id);
-    if (p) {
-        mw_publish(st, "request_started", p);
-        PyObject *x = PyDict_GetItemString(p, "application_object"); /* a callback may replace it */
-        if (x) Py_SETREF(*app, Py_NewRef(x));
-        Py_DECREF(p);
+/* The request is over: nobody may look at it any more. Gives the GIL back. */
+static void leave(mw_thread *t) {
+    if (mw_board_on) mw_board_end(t, t->req);
+    t->req = NULL;
+    if (t->interrupted) { /* asked for, but maybe never raised: it must not hit the next request */
+        PyThreadState_SetAsyncExc(t->ident, NULL);
+        t->interrupted = 0;
     }
+    PyEval_SaveThread();
+    __atomic_store_n(&t->busy, 0, __ATOMIC_RELEASE);
 }
 
 void mw_run(mw_req *r) {
@@ -339,15 +350,23 @@ void mw_run(mw_req *r) {
     mw_route *rt = mw_route_get(r->route);
     r->result = MW_OK;
     r->status = 0;
+    t->serial++;
+    t->ignored += (uint64_t)rt->ignore_activity;
+    t->req = r;
+    __atomic_store_n(&t->busy, 1, __ATOMIC_RELEASE);
+    if (mw_live_any) mw_live_enter(t, r);
+    if (mw_board_on) mw_board_begin(t, r);
     PyEval_RestoreThread(t->ts);
     __atomic_store_n(&r->phase, MW_IN_APP, __ATOMIC_RELEASE);
     mw_state *st = mw_state_get();
-    t->req = r;
+    int live = mw_live_any || PyList_GET_SIZE(st->event_callbacks) > 0;
+    if (live) mw_live_begin(st, t, r);
     if (!rt->app && route_load(rt, r) < 0) {
         r->result = MW_ERROR;
-        r->status = access(rt->script_c, F_OK) < 0 ? 404 : 500; /* removed since the configuration was read */
-        t->req = NULL;
-        PyEval_SaveThread();
+        if (!r->status) r->status = access(rt->script_c, F_OK) < 0 ? 404 : 500; /* removed since the configuration was read */
+        if (live) mw_live_end(st, t, r, 0);
+        Py_CLEAR(t->request_data);
+        leave(t);
         return;
     }
     mw_response *s = t->response;
@@ -359,8 +378,7 @@ void mw_run(mw_req *r) {
     PyObject *app = Py_NewRef(rt->app), *res = NULL;
     PyObject *env = mw_environ(st, rt, r, t);
     if (env) {
-        int events = PyList_GET_SIZE(st->event_callbacks) > 0;
-        if (events) publish_started(st, env, &app, t);
+        if (live) mw_live_started(st, t, r, env, &app);
         PyObject *args[2] = {env, (PyObject *)s};
         res = PyObject_Vectorcall(app, args, 2, NULL);
         int bad = !res || send_result(st, s, r, res) < 0;
@@ -371,17 +389,13 @@ void mw_run(mw_req *r) {
         if (res) close_result(st, res, r, rt);
         if (s->discard) r->result = MW_ERROR; /* WSGIErrorOverride: the server's own page for the status */
         Py_XDECREF(res);
-        if (events || PyList_GET_SIZE(st->event_callbacks)) {
-            PyObject *p = Py_BuildValue("{sisLsO}", "status", r->status ? r->status : 500, "output_length", (long long)r->sent_body, "thread_id", t->id);
-            if (p) mw_publish(st, "request_finished", p);
-            PyErr_Clear();
-            Py_XDECREF(p);
-        }
+        if (live) mw_live_end(st, t, r, 1);
         Py_DECREF(env);
     } else {
         mw_log_exception(r, "cannot build the environ of a request for '%s'", rt->script_c);
         r->result = MW_ERROR;
         r->status = 500;
+        if (live) mw_live_end(st, t, r, 0);
     }
     Py_DECREF(app);
     /* what the application kept is finished with; what it left is used again */
@@ -399,9 +413,8 @@ void mw_run(mw_req *r) {
         if (n) { Py_DECREF(t->input); t->input = (mw_input *)n; } else PyErr_Clear();
     }
     Py_CLEAR(t->request_data);
-    t->req = NULL;
     mw_stream_end(r);
-    PyEval_SaveThread();
+    leave(t);
 }
 
 /* The same for requests with r->hook: a symbol of its own, since mw_run is declared to Go as never calling back. */

@@ -83,11 +83,14 @@ func (d *dispatcher) Run(c *listen.Conn, q *listen.Req) bool {
 	if t.plan.ScriptReloading {
 		if n := d.changes.Load(); n != t.route.checked.Load() || !d.watching {
 			if python.Stale(t.route.id) {
-				d.w.replace("script changed")
+				d.w.recycle("script_reload")
 				return false
 			}
 			t.route.checked.Store(n)
 		}
+	}
+	if d.ioMs != 0 {
+		q.IOTimeoutMs = d.ioMs
 	}
 	if !t.hooked {
 		python.Run(unsafe.Pointer(q))
@@ -147,6 +150,14 @@ func (d *dispatcher) Failed(c *listen.Conn, q *listen.Req) {
 		r = d.request(c, q, t.host)
 	}
 	q.OutOff, q.OutLen = 0, 0
+	if q.Result == listen.ResultLate {
+		script := r.Filename // of a request that waited for a script of its access control
+		if t.plan != nil {
+			script = t.plan.Script
+		}
+		r.Logf(httpd.LevelError, "wsgi", "[script %s] WSGI0084: the request waited longer than queue-timeout (%s) for a thread of process group '%s'",
+			script, d.queueTimeout, d.w.cfg.Group)
+	}
 	d.status(c, q, t.host, r, int(q.Status), atOnce)
 }
 

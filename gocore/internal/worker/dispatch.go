@@ -5,6 +5,7 @@
 package worker
 
 import (
+	"math/rand/v2"
 	"strconv"
 	"sync"
 	"sync/atomic"
@@ -40,21 +41,24 @@ type target struct {
 }
 
 type dispatcher struct {
-	w         *worker
-	mem       listen.Memory
-	date      http1.DateCache
-	settings  map[*httpd.VirtualHost]*listen.Settings
-	routes    atomic.Pointer[[]*target] // fast route by plan ID
-	mu        sync.Mutex
-	byKey     map[string]*route // plans made for one request
-	replacing atomic.Bool
-	changes   atomic.Int64 // grows when a directory of a script changed, and once a second
-	watching  bool         // inotify works; else every request looks at its script
-	inotify   int          // its descriptor
-	served    atomic.Bool
-	count     atomic.Int64
-	second    int64 // of the last tick
-	files     filecache.Cache
+	w        *worker
+	mem      listen.Memory
+	date     http1.DateCache
+	settings map[*httpd.VirtualHost]*listen.Settings
+	routes   atomic.Pointer[[]*target] // fast route by plan ID
+	mu       sync.Mutex
+	byKey    map[string]*route // plans made for one request
+	changes  atomic.Int64      // grows when a directory of a script changed, and once a second
+	watching bool              // inotify works; else every request looks at its script
+	inotify  int               // its descriptor
+	served   atomic.Bool
+	count    atomic.Int64
+	limit    int64 // maximum-requests of this process, 0 none
+	ioMs     int32 // time-out of a write to the client of a WSGI response, 0: as Timeout
+	second   int64 // of the last tick
+
+	queueTimeout, flushDelay time.Duration
+	files                    filecache.Cache
 }
 
 func newDispatcher(w *worker) *dispatcher {
@@ -66,6 +70,19 @@ func newDispatcher(w *worker) *dispatcher {
 			HeaderRate: v.HeaderMinRate, BodyRate: v.BodyMinRate, HeaderMax: v.HeaderTimeoutMax, BodyMax: v.BodyTimeoutMax,
 			Persistent: v.KeepAlive, MaxRequests: v.MaxKeepAliveRequests,
 		}
+	}
+	d.limit = int64(w.srv.MaxConnectionsPerChild)
+	if g := w.group; g != nil {
+		d.limit = int64(g.MaximumRequests)
+		if d.limit > 0 && g.MaximumRequestsJitter > 0 { // processes that started together end apart
+			d.limit += rand.Int64N(int64(g.MaximumRequestsJitter) + 1)
+		}
+		d.queueTimeout, d.flushDelay = g.QueueTimeout, g.ResponseFlushDelay
+		io := g.ResponseSocketTimeout
+		if io == 0 {
+			io = g.SocketTimeout
+		}
+		d.ioMs = int32(io.Milliseconds())
 	}
 	empty := make([]*target, 0)
 	d.routes.Store(&empty)
@@ -152,7 +169,7 @@ func (d *dispatcher) register(p *httpd.Plan, scriptName string, environ []httpd.
 	id, err := python.AddRoute(&python.Route{Script: p.Script, ProcessGroup: p.ProcessGroup, ApplicationGroup: p.ApplicationGroup,
 		Callable: p.CallableObject, Handler: p.Handler, HandlerScript: p.HandlerScript, ScriptName: scriptName, Environ: env,
 		PassAuthorization: p.PassAuthorization, MapHEAD: mapHEAD(p), Multithread: p.Multithread,
-		Multiprocess: p.Multiprocess, HTTPS: https || p.Host != nil && p.Host.TLS, Sink: sink})
+		Multiprocess: p.Multiprocess, HTTPS: https || p.Host != nil && p.Host.TLS, IgnoreActivity: p.IgnoreActivity, Sink: sink})
 	if err != nil {
 		d.w.logf(levelErr, "wsgi", "%v", err)
 		return nil
@@ -166,7 +183,8 @@ func (d *dispatcher) register(p *httpd.Plan, scriptName string, environ []httpd.
 // slowRoute is the route of a plan that a request's phases gave; environ goes with each request.
 func (d *dispatcher) slowRoute(p *httpd.Plan) *route {
 	key := p.Script + "\x00" + p.CallableObject + "\x00" + p.ProcessGroup + "\x00" + p.ApplicationGroup + "\x00" +
-		p.Handler + "\x00" + p.HandlerScript + "\x00" + strconv.Itoa(p.Host.Index()) + "\x00" + strconv.Itoa(p.LogLevel) + strconv.FormatBool(p.PassAuthorization) + strconv.FormatBool(mapHEAD(p))
+		p.Handler + "\x00" + p.HandlerScript + "\x00" + strconv.Itoa(p.Host.Index()) + "\x00" + strconv.Itoa(p.LogLevel) + strconv.FormatBool(p.PassAuthorization) + strconv.FormatBool(mapHEAD(p)) +
+		strconv.FormatBool(p.IgnoreActivity)
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	if rt := d.byKey[key]; rt != nil {
@@ -270,8 +288,8 @@ func (d *dispatcher) Done(c *listen.Conn, q *listen.Req) {
 	} else if !t.fixed {
 		c.Tag = nil
 	}
-	if g := d.w.group; g != nil && g.MaximumRequests > 0 && t.route != nil && d.count.Add(1) == int64(g.MaximumRequests) {
-		d.w.replace("maximum requests reached")
+	if d.limit > 0 && t.route != nil && d.count.Add(1) == d.limit {
+		d.w.recycle("maximum_requests")
 	}
 }
 

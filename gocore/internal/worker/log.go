@@ -17,9 +17,11 @@ import (
 
 // Levels of the error log, as syslog and Apache number them.
 const (
-	levelCrit = 2
-	levelErr  = 3
-	levelInfo = 6
+	levelCrit   = 2
+	levelErr    = 3
+	levelWarn   = 4
+	levelNotice = 5
+	levelInfo   = 6
 )
 
 // hostLog is the error log of a virtual host. Immutable.

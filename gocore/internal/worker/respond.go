@@ -42,6 +42,9 @@ func (d *dispatcher) status(c *listen.Conn, q *listen.Req, host *httpd.VirtualHo
 // respond sends a finished response; its file, if any, is sent by the reactor.
 func (d *dispatcher) respond(c *listen.Conn, q *listen.Req, host *httpd.VirtualHost, r *httpd.Request, out *httpd.Outcome, w way) listen.Action {
 	c.Tag = &target{host: host, req: r, out: out}
+	if d.ioMs != 0 { // the group's own is for its application
+		q.IOTimeoutMs = int32(c.Settings.IO.Milliseconds())
+	}
 	if out.CloseConn || out.Stream == nil && q.BodyPending() {
 		q.KeepAlive = 0
 	}

@@ -6,8 +6,8 @@
 //	worker state | entered by                       | next
 //	starting     | exec                             | serving (frame R sent)
 //	serving      |                                  | replacing, draining, stopping
-//	replacing    | script changed, maximum-requests | draining (frame X sent, then G comes)
-//	draining     | frame G, SIGUSR1                 | stopping (last connection gone)
+//	replacing    | script changed, a limit, SIGUSR1 | draining (frame X sent, then G comes)
+//	draining     | frame G, frame D                 | stopping (last connection gone, time over)
 //	stopping     | frame T, SIGTERM, supervisor gone| exit
 package worker
 
@@ -28,18 +28,12 @@ import (
 	"modwsgi/gocore/internal/python"
 )
 
-// Bounds of a stop: requests that run longer are cut off.
-const (
-	defaultShutdown = 5 * time.Second // shutdown-timeout's default
-	pythonShutdown  = 3 * time.Second // atexit functions and threads, as Apache gives them
-)
-
 // Main runs a worker process to its end and returns the exit code. It is
 // called once, from Python's main thread with the GIL released.
 func Main() int {
-	signal.Ignore(syscall.SIGINT, syscall.SIGHUP, syscall.SIGWINCH, syscall.SIGPIPE)
-	term := make(chan os.Signal, 4)
-	signal.Notify(term, syscall.SIGTERM, syscall.SIGUSR1)
+	signal.Ignore(syscall.SIGINT, syscall.SIGWINCH, syscall.SIGPIPE)
+	signals := make(chan os.Signal, 16)
+	signal.Notify(signals, syscall.SIGTERM, syscall.SIGUSR1, syscall.SIGUSR2, syscall.SIGHUP, syscall.SIGXCPU)
 	pipe := os.NewFile(process.FDConfig, "configuration")
 	cfg, err := process.ReadWorkerConfig(pipe)
 	pipe.Close()
@@ -47,12 +41,12 @@ func Main() int {
 		fmt.Fprintln(os.Stderr, "modwsgi-go worker:", err)
 		return 1
 	}
-	w := &worker{cfg: cfg, stop: make(chan string, 8), drain: make(chan struct{}, 8)}
+	w := &worker{cfg: cfg, lifecycle: lifecycle{stop: make(chan string, 8), drain: make(chan bool, 8)}}
 	if err := w.start(); err != nil {
 		w.logf(levelCrit, "core", "worker cannot start: %v", err)
 		return 1
 	}
-	return w.serve(term)
+	return w.serve(signals)
 }
 
 type worker struct {
@@ -65,8 +59,7 @@ type worker struct {
 	logs    []*hostLog // by index of the virtual host
 	sinkMu  sync.Mutex
 	sinks   map[sinkKey]int // the same for the Python side, see sink
-	stop    chan string
-	drain   chan struct{}
+	lifecycle
 }
 
 func (w *worker) start() error {
@@ -129,10 +122,12 @@ func (w *worker) start() error {
 	threads := max(w.cfg.Threads, 1)
 	group := w.cfg.Group
 	if err := python.Init(python.Config{ProcessGroup: group, ServerSoftware: srv.Software, Threads: threads,
-		Processes: max(w.cfg.Processes, 1), RestrictSignal: srv.Python.RestrictSignal}); err != nil {
+		Processes: max(w.cfg.Processes, 1), RestrictSignal: srv.Python.RestrictSignal,
+		RestrictStdin: srv.Python.RestrictStdin, RestrictStdout: srv.Python.RestrictStdout, SwitchInterval: w.switchInterval(), HeaderLimit: w.headerLimit()}); err != nil {
 		return err
 	}
 	trackAll()
+	w.attachBoard(fd)
 	if _, err := w.sink(w.home(), w.home().LogLevel.Level("wsgi")); err != nil {
 		return err
 	}
@@ -151,6 +146,7 @@ func (w *worker) start() error {
 	}
 	w.d = newDispatcher(w)
 	w.source, err = listen.Open(listen.Config{Handler: w.d, Listeners: listeners, Threads: threads, Track: python.TrackFD,
+		QueueTimeout: w.d.queueTimeout, FlushDelay: w.d.flushDelay,
 		Memory:      listen.Memory{Alloc: python.Alloc, Realloc: python.Realloc, Free: python.Free},
 		ThreadStart: w.threadStart, Panic: w.panicked, TimerStart: python.TimerSlack})
 	if err != nil {
@@ -160,8 +156,30 @@ func (w *worker) start() error {
 	if err := w.d.watch(w.source); err != nil {
 		w.logf(levelInfo, "core", "scripts are checked with every request: %v", err)
 	}
+	w.timers = newTimers(w)
 	go w.clock()
-	return w.source.Start()
+	if err := w.source.Start(); err != nil {
+		return err
+	}
+	w.limits()
+	w.announce()
+	return nil
+}
+
+// headerLimit is header-buffer-size, when it was given.
+func (w *worker) headerLimit() int {
+	if w.group == nil {
+		return 0
+	}
+	return w.group.HeaderBufferSize
+}
+
+// switchInterval is WSGISwitchInterval, or the group's own.
+func (w *worker) switchInterval() float64 {
+	if w.group != nil && w.group.SwitchInterval > 0 {
+		return w.group.SwitchInterval
+	}
+	return w.srv.Python.SwitchInterval
 }
 
 // trackAll marks every descriptor of this process that is open before
@@ -179,23 +197,6 @@ func trackAll() {
 			python.TrackFD(fd, true)
 		}
 	}
-}
-
-// environment applies the group's working directory, umask and locale variables.
-func (w *worker) environment() error {
-	g := w.group
-	if g == nil {
-		return nil
-	}
-	if g.Umask >= 0 {
-		syscall.Umask(g.Umask)
-	}
-	if g.Home != "" {
-		if err := os.Chdir(g.Home); err != nil {
-			return fmt.Errorf("change to home= of WSGIDaemonProcess %s: %w", g.Name, err)
-		}
-	}
-	return nil
 }
 
 // threadStart runs on each Python thread; the first one loads the scripts that
@@ -217,10 +218,11 @@ func (w *worker) threadStart(id int) error {
 	return nil
 }
 
-// clock keeps the Date field and flushes access logs.
+// clock keeps the Date field, flushes access logs and looks after the timers.
 func (w *worker) clock() {
-	for range time.Tick(100 * time.Millisecond) {
-		w.d.tick(time.Now())
+	for now := range time.Tick(tickEvery) {
+		w.d.tick(now)
+		w.timers.tick(now)
 		w.srv.FlushLogs()
 	}
 }
@@ -234,7 +236,9 @@ func (w *worker) receive() {
 		}
 		switch f.Type {
 		case process.FrameGraceful:
-			w.drain <- struct{}{}
+			w.drain <- true
+		case process.FrameDrain:
+			w.drain <- false
 		case process.FrameStop:
 			w.stop <- "stop"
 		case process.FrameHandoff:
@@ -250,67 +254,5 @@ func (w *worker) receive() {
 		default:
 			f.CloseFDs()
 		}
-	}
-}
-
-func (w *worker) serve(term <-chan os.Signal) int {
-	if err := w.control.Send(&process.Frame{Type: process.FrameReady}); err != nil {
-		w.logf(levelCrit, "core", "report to the supervisor: %v", err)
-		return 1
-	}
-	go w.receive()
-	reason, draining := "", false
-	for reason == "" {
-		select {
-		case s := <-term:
-			if s == syscall.SIGUSR1 {
-				w.drain <- struct{}{}
-				continue
-			}
-			reason = "shutdown_signal"
-		case reason = <-w.stop:
-		case <-w.drain:
-			if !draining {
-				draining = true
-				go w.source.Drain(true)
-			}
-		case <-w.source.Done():
-			reason = "graceful_stop"
-		}
-	}
-	// let requests that run finish, up to the group's shutdown-timeout
-	limit := defaultShutdown
-	if w.group != nil && w.group.ShutdownTimeout > 0 {
-		limit = w.group.ShutdownTimeout
-	}
-	if reason != "graceful_stop" {
-		w.source.Drain(false)
-		deadline := time.After(limit)
-	wait:
-		for w.source.Running() > 0 {
-			select {
-			case <-deadline:
-				break wait
-			case <-time.After(5 * time.Millisecond):
-			}
-		}
-	}
-	w.srv.FlushLogs()
-	done := make(chan struct{})
-	go func() { python.Shutdown(reason); close(done) }()
-	select {
-	case <-done:
-	case <-time.After(pythonShutdown):
-	}
-	w.srv.FlushLogs()
-	os.Exit(0) // not through Python's finalisation: threads may still be inside the application
-	return 0
-}
-
-// replace asks the supervisor for a successor, once.
-func (w *worker) replace(reason string) {
-	if !w.d.replacing.Swap(true) {
-		w.logf(levelInfo, "wsgi", "mod_wsgi (pid=%d): %s: replacing the process.", os.Getpid(), reason)
-		w.control.Send(&process.Frame{Type: process.FrameReplace, Payload: []byte(reason)})
 	}
 }

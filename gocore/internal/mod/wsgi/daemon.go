@@ -1,4 +1,5 @@
-// WSGIDaemonProcess: the 44 options, their checks and defaults.
+// WSGIDaemonProcess: the 44 options of mod_wsgi and two of our own
+// (maximum-requests-jitter, resident-memory-limit), their checks and defaults.
 package wsgi
 
 import (
@@ -20,7 +21,6 @@ type effect int
 
 const (
 	works   effect = iota
-	pending        // read and checked, without effect yet
 	moot           // there is nothing like it here: processes accept connections themselves
 	refused        // its loss would weaken the site
 )
@@ -152,36 +152,38 @@ var options = map[string]option{
 	"python-path":             {works, func(g *group, v string) error { g.PythonPath = splitPath(v); return nil }},
 	"python-eggs":             {works, str(func(g *group) *string { return &g.PythonEggs })},
 	"switch-interval":         {works, setGroupInterval},
-	"stack-size":              {pending, num(func(g *group) *int { return &g.StackSize }, 1)},
+	"stack-size":              {works, num(func(g *group) *int { return &g.StackSize }, 1)},
 	"maximum-requests":        {works, num(func(g *group) *int { return &g.MaximumRequests }, 0)},
-	"startup-timeout":         {pending, secs(func(g *group) *time.Duration { return &g.StartupTimeout }, time.Second)},
+	"maximum-requests-jitter": {works, num(func(g *group) *int { return &g.MaximumRequestsJitter }, 0)},
+	"startup-timeout":         {works, secs(func(g *group) *time.Duration { return &g.StartupTimeout }, time.Second)},
 	"shutdown-timeout":        {works, secs(func(g *group) *time.Duration { return &g.ShutdownTimeout }, time.Second)},
-	"deadlock-timeout":        {pending, secs(func(g *group) *time.Duration { return &g.DeadlockTimeout }, time.Second)},
-	"inactivity-timeout":      {pending, secs(func(g *group) *time.Duration { return &g.InactivityTimeout }, time.Second)},
-	"request-timeout":         {pending, secs(func(g *group) *time.Duration { return &g.RequestTimeout }, time.Second)},
-	"interrupt-timeout":       {pending, secs(func(g *group) *time.Duration { return &g.InterruptTimeout }, time.Second)},
+	"deadlock-timeout":        {works, secs(func(g *group) *time.Duration { return &g.DeadlockTimeout }, time.Second)},
+	"inactivity-timeout":      {works, secs(func(g *group) *time.Duration { return &g.InactivityTimeout }, time.Second)},
+	"request-timeout":         {works, secs(func(g *group) *time.Duration { return &g.RequestTimeout }, time.Second)},
+	"interrupt-timeout":       {works, secs(func(g *group) *time.Duration { return &g.InterruptTimeout }, time.Second)},
 	"graceful-timeout":        {works, secs(func(g *group) *time.Duration { return &g.GracefulTimeout }, time.Second)},
-	"eviction-timeout":        {pending, secs(func(g *group) *time.Duration { return &g.EvictionTimeout }, time.Second)},
-	"restart-interval":        {pending, secs(func(g *group) *time.Duration { return &g.RestartInterval }, time.Second)},
+	"eviction-timeout":        {works, secs(func(g *group) *time.Duration { return &g.EvictionTimeout }, time.Second)},
+	"restart-interval":        {works, secs(func(g *group) *time.Duration { return &g.RestartInterval }, time.Second)},
 	"connect-timeout":         {moot, secs(func(g *group) *time.Duration { return &g.ConnectTimeout }, time.Second)},
-	"socket-timeout":          {moot, secs(func(g *group) *time.Duration { return &g.SocketTimeout }, time.Second)},
-	"queue-timeout":           {pending, secs(func(g *group) *time.Duration { return &g.QueueTimeout }, time.Second)},
-	"listen-backlog":          {moot, num(func(g *group) *int { return &g.ListenBacklog }, 0)},
+	"socket-timeout":          {works, secs(func(g *group) *time.Duration { return &g.SocketTimeout }, time.Second)},
+	"queue-timeout":           {works, secs(func(g *group) *time.Duration { return &g.QueueTimeout }, time.Second)},
+	"listen-backlog":          {works, num(func(g *group) *int { return &g.ListenBacklog }, 0)},
 	"socket-user":             {moot, account(func(g *group) *string { return &g.SocketUser })},
-	"display-name":            {pending, str(func(g *group) *string { return &g.DisplayName })},
-	"send-buffer-size":        {moot, size(func(g *group) *int { return &g.SendBufferSize }, 512)},
-	"receive-buffer-size":     {moot, size(func(g *group) *int { return &g.ReceiveBufferSize }, 512)},
-	"header-buffer-size":      {moot, size(func(g *group) *int { return &g.HeaderBufferSize }, 8192)},
-	"response-buffer-size":    {moot, size(func(g *group) *int { return &g.ResponseBufferSize }, 65536)},
-	"response-socket-timeout": {moot, secs(func(g *group) *time.Duration { return &g.ResponseSocketTimeout }, time.Second)},
-	"response-flush-delay":    {moot, secs(func(g *group) *time.Duration { return &g.ResponseFlushDelay }, time.Millisecond)},
+	"display-name":            {works, str(func(g *group) *string { return &g.DisplayName })},
+	"send-buffer-size":        {works, size(func(g *group) *int { return &g.SendBufferSize }, 512)},
+	"receive-buffer-size":     {works, size(func(g *group) *int { return &g.ReceiveBufferSize }, 512)},
+	"header-buffer-size":      {works, size(func(g *group) *int { return &g.HeaderBufferSize }, 8192)},
+	"response-buffer-size":    {works, size(func(g *group) *int { return &g.ResponseBufferSize }, 65536)},
+	"response-socket-timeout": {works, secs(func(g *group) *time.Duration { return &g.ResponseSocketTimeout }, time.Second)},
+	"response-flush-delay":    {works, secs(func(g *group) *time.Duration { return &g.ResponseFlushDelay }, time.Millisecond)},
 	"script-user":             {works, account(func(g *group) *string { return &g.ScriptUser })},
 	"script-group":            {works, account(func(g *group) *string { return &g.ScriptGroup })},
-	"cpu-time-limit":          {pending, num(func(g *group) *int { return &g.CPUTimeLimit }, 0)},
-	"cpu-priority":            {pending, num(func(g *group) *int { return &g.CPUPriority }, -1<<31)},
-	"memory-limit":            {pending, bytes64(func(g *group) *int64 { return &g.MemoryLimit })},
-	"virtual-memory-limit":    {pending, bytes64(func(g *group) *int64 { return &g.VirtualMemoryLimit })},
-	"server-metrics": {pending, func(g *group, v string) error {
+	"cpu-time-limit":          {works, num(func(g *group) *int { return &g.CPUTimeLimit }, 0)},
+	"cpu-priority":            {works, num(func(g *group) *int { return &g.CPUPriority }, -1<<31)},
+	"memory-limit":            {works, bytes64(func(g *group) *int64 { return &g.MemoryLimit })},
+	"resident-memory-limit":   {works, bytes64(func(g *group) *int64 { return &g.ResidentMemoryLimit })},
+	"virtual-memory-limit":    {works, bytes64(func(g *group) *int64 { return &g.VirtualMemoryLimit })},
+	"server-metrics": {works, func(g *group, v string) error {
 		on, err := httpd.ParseFlag(v)
 		g.ServerMetrics = on
 		return err
@@ -215,10 +217,11 @@ func setGroupInterval(g *group, v string) error {
 	return err
 }
 
-// newGroup has the defaults of mod_wsgi.
+// newGroup has the defaults of mod_wsgi, but response-flush-delay: output is
+// sent at once because waiting for more gains nothing without a hop.
 func newGroup(name string) *group {
 	return &group{Name: name, Processes: 1, Threads: 15, Umask: -1, ShutdownTimeout: 5 * time.Second, DeadlockTimeout: 300 * time.Second,
-		GracefulTimeout: 15 * time.Second, ConnectTimeout: 15 * time.Second, ListenBacklog: 100, ResponseFlushDelay: 5 * time.Millisecond}
+		GracefulTimeout: 15 * time.Second, ConnectTimeout: 15 * time.Second, ListenBacklog: 100}
 }
 
 func setDaemonProcess(k *httpd.Cmd, c *config) error {
@@ -265,9 +268,6 @@ func setDaemonProcess(k *httpd.Cmd, c *config) error {
 	}
 	if g.Threads == 0 {
 		k.Notice(httpd.CodeIgnored, "threads=0 is accepted, but processes without request threads are not available yet")
-	}
-	if l := without[pending]; len(l) > 0 {
-		k.Notice(httpd.CodeIgnored, "accepted without effect yet: %s", strings.Join(l, ", "))
 	}
 	if l := without[moot]; len(l) > 0 {
 		k.Notice(httpd.CodeIgnored, "accepted without effect, because the processes of a group accept connections themselves: %s", strings.Join(l, ", "))

@@ -55,7 +55,7 @@ type pair struct{ key, value string }
 
 // optionPairs reads the option=value words that follow the first skip words.
 // It goes by the raw text, because a value may be quoted as in key="a b",
-// which Apache's splitting into words does not know.
+// which Apache's splitting into words does not know. "key=a b" is the same.
 func optionPairs(k *httpd.Cmd, skip int) ([]pair, error) {
 	raw := strings.TrimLeft(k.Raw, " \t")
 	for range skip {
@@ -63,6 +63,15 @@ func optionPairs(k *httpd.Cmd, skip int) ([]pair, error) {
 	}
 	var out []pair
 	for raw != "" {
+		if raw[0] == '"' || raw[0] == '\'' {
+			w, rest := word(raw)
+			key, value, ok := strings.Cut(w, "=")
+			if !ok || key == "" || strings.ContainsAny(key, " \t") {
+				return nil, fmt.Errorf("%q is not an option=value", w)
+			}
+			out, raw = append(out, pair{key, value}), rest
+			continue
+		}
 		end := strings.IndexAny(raw, "= \t")
 		if end <= 0 || raw[end] != '=' {
 			w, _ := word(raw)

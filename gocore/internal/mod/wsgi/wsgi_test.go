@@ -24,12 +24,14 @@ func TestOptionPairs(t *testing.T) {
 		`n back=\\x`:                     {{"back", `\x`}},
 		`n`:                              nil,
 		"n\ta=b=c":                       {{"a", "b=c"}},
+		`n "a=x y" 'b=it\'s' c="z"`:      {{"a", "x y"}, {"b", "it's"}, {"c", "z"}},
+		`n "home=/a b"`:                  {{"home", "/a b"}},
 	} {
 		got, err := optionPairs(&httpd.Cmd{Directive: &conf.Directive{Raw: raw}}, 1)
 		require.NoError(t, err, raw)
 		assert.Equal(t, want, got, raw)
 	}
-	for _, raw := range []string{`n a`, `n =b`, `n a =b`, `n a=1 "b c"=2`} {
+	for _, raw := range []string{`n a`, `n =b`, `n a =b`, `n a=1 "b c"=2`, `n "=x"`, `n "a"`} {
 		_, err := optionPairs(&httpd.Cmd{Directive: &conf.Directive{Raw: raw}}, 1)
 		assert.ErrorContains(t, err, "is not an option=value", raw)
 	}
@@ -66,16 +68,16 @@ func TestParsePrefix(t *testing.T) {
 	}
 }
 
-// daemonOptions are all options of mod_wsgi 6.0.5 with a value that is legal.
+// daemonOptions are all options of mod_wsgi 6.0.5 and our two, with a value that is legal.
 const daemonOptions = `user=#1 group=#1 supplementary-groups=a,b processes=1 threads=0 umask=0022 home=/x lang=C locale=C python-home=/x python-path=/a:/b
 python-eggs=/e switch-interval=0.01 stack-size=65536 maximum-requests=1 startup-timeout=1 shutdown-timeout=0 deadlock-timeout=1 inactivity-timeout=1
 request-timeout=1 interrupt-timeout=1 graceful-timeout=1 eviction-timeout=1 restart-interval=1 connect-timeout=1 socket-timeout=1 queue-timeout=1
 listen-backlog=1 socket-user=#1 display-name=x send-buffer-size=512 receive-buffer-size=0 header-buffer-size=8192 response-buffer-size=65536
 response-socket-timeout=1 response-flush-delay=7 script-user=#1 script-group=#1 cpu-time-limit=1 cpu-priority=-5 memory-limit=5000000000
-virtual-memory-limit=1 server-metrics=on`
+virtual-memory-limit=1 server-metrics=on maximum-requests-jitter=3 resident-memory-limit=7000000000`
 
 func TestDaemonOptions(t *testing.T) {
-	assert.Len(t, options, 44)
+	assert.Len(t, options, 46)
 	g := newGroup("x")
 	seen := 1 // chroot
 	for _, w := range strings.Fields(daemonOptions) {
@@ -84,7 +86,7 @@ func TestDaemonOptions(t *testing.T) {
 		require.NoError(t, options[key].set(g, value), w)
 		seen++
 	}
-	assert.Equal(t, 44, seen)
+	assert.Equal(t, 46, seen)
 	assert.Equal(t, 0o022, g.Umask)
 	assert.Equal(t, 7*time.Millisecond, g.ResponseFlushDelay)
 	assert.Equal(t, int64(5000000000), g.MemoryLimit)

@@ -1,0 +1,286 @@
+/*
+ * metrics.c: request_metrics() and process_metrics() of the mod_wsgi module.
+ * Recording begins with start_recording_metrics(); before that nothing is
+ * counted. All functions want the GIL, which also guards the figures.
+ *
+ * An interval goes from one call of request_metrics() to the next. A request
+ * that runs across its end counts as busy in both and as a request in the
+ * one in which it finishes.
+ */
+#include "internal.h"
+#include <math.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/resource.h>
+#include <unistd.h>
+
+/* Phases of a request, mean times of which are reported. */
+enum { P_SERVER, P_QUEUE, P_DAEMON, P_APPLICATION, P_REQUEST, P_GIL, P_INPUT, P_OUTPUT, P_COUNT };
+static const char *const phase_names[P_COUNT] = {"server_time", "queue_time", "daemon_time", "application_time",
+                                                 "request_time", "gil_wait_time", "input_read_time", "output_write_time"};
+#define BUCKETS 65 /* four for each octave of milliseconds, under 1 ms and from 65536 ms on apart */
+
+typedef struct { double sum; int64_t n, min_us, max_us; uint32_t buckets[BUCKETS]; } phase;
+
+/* One thread; index thread_id - 1. */
+typedef struct {
+    uint64_t completed;              /* in the interval */
+    double busy, cpu, longest;       /* seconds in the interval */
+    double since;                    /* running request entered, 0 none */
+} slot;
+
+static int recording;
+static slot *slots;
+static phase phases[P_COUNT];
+static double interval_start, busy_total;
+static struct rusage interval_usage;
+static uint64_t count, statuses[6], gil_count;
+static uint64_t in_bytes, in_reads, out_bytes, out_writes;
+static double process_start;
+
+void mw_metrics_init(void) { process_start = mw_now(); }
+
+static double tv(struct timeval t) { return (double)t.tv_sec + (double)t.tv_usec / 1e6; }
+
+/* Resident memory in bytes, now and at its peak. */
+static void memory(int64_t *now, int64_t *peak) {
+    struct rusage u;
+    getrusage(RUSAGE_SELF, &u);
+#ifdef __APPLE__
+    *peak = u.ru_maxrss;
+#else
+    *peak = (int64_t)u.ru_maxrss * 1024;
+#endif
+    *now = *peak;
+    FILE *f = fopen("/proc/self/statm", "re"); /* "size resident ..." in pages; Linux only */
+    long long size, resident;
+    if (f) {
+        if (fscanf(f, "%lld %lld", &size, &resident) == 2) *now = resident * sysconf(_SC_PAGESIZE);
+        fclose(f);
+    }
+    if (*now > *peak) *peak = *now;
+}
+
+static int bucket(double s) {
+    double ms = s * 1000;
+    if (ms < 1) return 0;
+    if (ms >= 65536) return 64;
+    int octave = (int)floor(log2(ms)), sub = (int)floor(4 * (ms / ldexp(1, octave) - 1));
+    int i = octave * 4 + sub;
+    return i > 63 ? 63 : i;
+}
+
+static void add(int which, double s) {
+    phase *p = &phases[which];
+    if (s < 0) s = 0;
+    int64_t us = (int64_t)(s * 1e6 + 0.5);
+    if (!p->n || us < p->min_us) p->min_us = us;
+    if (us > p->max_us) p->max_us = us;
+    p->sum += s;
+    p->n++;
+    p->buckets[bucket(s)]++;
+}
+
+static void reset(double now) {
+    memset(phases, 0, sizeof phases);
+    memset(statuses, 0, sizeof statuses);
+    count = gil_count = in_bytes = in_reads = out_bytes = out_writes = 0;
+    interval_start = now;
+    getrusage(RUSAGE_SELF, &interval_usage);
+    for (int i = 0; slots && i < mw_threads_max; i++) {
+        slots[i].completed = 0;
+        slots[i].busy = slots[i].cpu = slots[i].longest = 0;
+    }
+}
+
+/* A request enters its thread. */
+void mw_metrics_begin(mw_thread *t, mw_req *r) {
+    if (recording) slots[t->number - 1].since = t->live.entered;
+}
+
+/* It leaves it; started is 0 when the application was not called. */
+void mw_metrics_end(mw_thread *t, mw_req *r, double now, double cpu, int status) {
+    if (!recording) return;
+    mw_live *l = &t->live;
+    slot *s = &slots[t->number - 1];
+    double from = s->since > interval_start ? s->since : interval_start;
+    if (s->since > 0) {
+        s->busy += now - from;
+        busy_total += now - s->since;
+        if (now - s->since > s->longest) s->longest = now - s->since;
+    }
+    s->since = 0;
+    s->completed++;
+    s->cpu += cpu;
+    count++;
+    statuses[status / 100 >= 1 && status / 100 <= 5 ? status / 100 : 5]++;
+    double arrival = r->start_us ? (double)r->start_us / 1e6 : l->entered;
+    if (mw_cfg.process_group[0]) {
+        double queue = mw_queue_start(t, r);
+        add(P_SERVER, queue - arrival);
+        add(P_QUEUE, l->entered - queue);
+        add(P_DAEMON, l->started - l->entered);
+    } else {
+        add(P_SERVER, l->started - arrival);
+    }
+    add(P_APPLICATION, now - l->started);
+    add(P_REQUEST, now - arrival);
+    add(P_GIL, l->gil_time);
+    add(P_INPUT, l->in_time);
+    add(P_OUTPUT, l->out_time);
+    gil_count += (uint64_t)l->gil_count;
+    in_bytes += (uint64_t)l->in_bytes;
+    in_reads += (uint64_t)l->in_reads;
+    out_bytes += (uint64_t)l->out_bytes;
+    out_writes += (uint64_t)l->out_writes;
+}
+
+/* ---- the module's functions ---- */
+
+static int put(PyObject *d, const char *k, PyObject *v) { /* steals v */
+    int rc = v ? PyDict_SetItemString(d, k, v) : -1;
+    Py_XDECREF(v);
+    return rc;
+}
+static int put_float(PyObject *d, const char *k, double v) { return put(d, k, PyFloat_FromDouble(v)); }
+static int put_int(PyObject *d, const char *k, int64_t v) { return put(d, k, PyLong_FromLongLong(v)); }
+
+PyObject *mw_start_recording(PyObject *m, PyObject *unused) {
+    if (!recording) {
+        slots = calloc((size_t)mw_threads_max, sizeof *slots);
+        if (!slots) return PyErr_NoMemory();
+        reset(mw_now());
+        recording = mw_live_any = 1;
+    }
+    Py_RETURN_NONE;
+}
+
+static int active_threads(int *started) {
+    int n = 0;
+    *started = 0;
+    for (int i = 0; i < mw_threads_max; i++) {
+        if (!mw_threads[i]) continue;
+        ++*started;
+        if (__atomic_load_n(&mw_threads[i]->busy, __ATOMIC_RELAXED)) n++;
+    }
+    return n;
+}
+
+static int put_phase(PyObject *d, int which) {
+    phase *p = &phases[which];
+    char key[64];
+    int absent = !mw_cfg.process_group[0] && (which == P_QUEUE || which == P_DAEMON);
+    int rc = put(d, phase_names[which], absent ? Py_NewRef(Py_None) : PyFloat_FromDouble(p->n ? p->sum / (double)p->n : 0.0));
+    snprintf(key, sizeof key, "%s_min_us", phase_names[which]);
+    rc |= put(d, key, p->n ? PyLong_FromLongLong(p->min_us) : Py_NewRef(Py_None));
+    snprintf(key, sizeof key, "%s_max_us", phase_names[which]);
+    rc |= put(d, key, p->n ? PyLong_FromLongLong(p->max_us) : Py_NewRef(Py_None));
+    PyObject *list = PyList_New(BUCKETS);
+    for (int i = 0; list && i < BUCKETS; i++) {
+        PyObject *n = PyLong_FromUnsignedLong(p->buckets[i]);
+        if (!n) { Py_CLEAR(list); break; }
+        PyList_SET_ITEM(list, i, n);
+    }
+    snprintf(key, sizeof key, "%s_buckets", phase_names[which]);
+    return rc | put(d, key, list);
+}
+
+/* A list with one entry for each thread. */
+static PyObject *per_thread(double now, double (*f)(const slot *, double)) {
+    PyObject *list = PyList_New(mw_threads_max);
+    for (int i = 0; list && i < mw_threads_max; i++) {
+        PyObject *v = PyFloat_FromDouble(f(&slots[i], now));
+        if (!v) { Py_CLEAR(list); break; }
+        PyList_SET_ITEM(list, i, v);
+    }
+    return list;
+}
+static double busy_of(const slot *s, double now) {
+    return s->busy + (s->since > 0 ? now - (s->since > interval_start ? s->since : interval_start) : 0);
+}
+static double cpu_of(const slot *s, double now) { return s->cpu; }
+static double elapsed_of(const slot *s, double now) { return s->since > 0 ? now - s->since : 0; }
+static double longest_of(const slot *s, double now) { return s->longest; }
+
+static PyObject *completed(void) {
+    PyObject *list = PyList_New(mw_threads_max);
+    for (int i = 0; list && i < mw_threads_max; i++) {
+        PyObject *v = PyLong_FromUnsignedLongLong(slots[i].completed);
+        if (!v) { Py_CLEAR(list); break; }
+        PyList_SET_ITEM(list, i, v);
+    }
+    return list;
+}
+
+PyObject *mw_request_metrics(PyObject *m, PyObject *unused) {
+    if (!recording) Py_RETURN_NONE;
+    PyObject *d = PyDict_New();
+    if (!d) return NULL;
+    double now = mw_now(), period = now - interval_start;
+    if (period <= 0) period = 1e-6;
+    int started, active = active_threads(&started), rc = 0;
+    double busy = 0;
+    for (int i = 0; i < mw_threads_max; i++) busy += busy_of(&slots[i], now);
+    double capacity = busy / (period * mw_threads_max);
+    struct rusage u;
+    getrusage(RUSAGE_SELF, &u);
+    double user = (tv(u.ru_utime) - tv(interval_usage.ru_utime)) / period;
+    double sys = (tv(u.ru_stime) - tv(interval_usage.ru_stime)) / period;
+    int64_t rss, peak;
+    memory(&rss, &peak);
+    rc |= put_int(d, "pid", getpid()) | put_float(d, "start_time", interval_start) | put_float(d, "stop_time", now);
+    rc |= put_float(d, "sample_period", period) | put_int(d, "request_count", (int64_t)count);
+    rc |= put_float(d, "request_throughput", (double)count / period);
+    rc |= put_float(d, "capacity_utilization", capacity < 1 ? capacity : 1);
+    rc |= put_int(d, "request_threads_maximum", mw_threads_max) | put_int(d, "request_threads_started", started);
+    rc |= put_int(d, "request_threads_active", active);
+    rc |= put(d, "request_threads_completed", completed()) | put(d, "request_threads_buckets", completed());
+    rc |= put(d, "request_threads_busy_time", per_thread(now, busy_of)) | put(d, "request_threads_cpu_time", per_thread(now, cpu_of));
+    rc |= put(d, "request_threads_current_elapsed", per_thread(now, elapsed_of));
+    rc |= put(d, "request_threads_max_duration", per_thread(now, longest_of));
+    rc |= put_float(d, "cpu_user_utilization", user) | put_float(d, "cpu_system_utilization", sys) | put_float(d, "cpu_utilization", user + sys);
+    rc |= put_float(d, "cpu_user_time", user) | put_float(d, "cpu_system_time", sys) | put_float(d, "cpu_time", user + sys);
+    rc |= put_int(d, "memory_rss", rss) | put_int(d, "memory_max_rss", peak);
+    static const char *const names[] = {"", "status_1xx", "status_2xx", "status_3xx", "status_4xx", "status_5xx"};
+    for (int i = 1; i < 6; i++) rc |= put_int(d, names[i], (int64_t)statuses[i]);
+    rc |= put_int(d, "input_bytes", (int64_t)in_bytes) | put_int(d, "input_reads", (int64_t)in_reads);
+    rc |= put_int(d, "output_bytes", (int64_t)out_bytes) | put_int(d, "output_writes", (int64_t)out_writes);
+    for (int i = 0; i < P_COUNT; i++) rc |= put_phase(d, i);
+    rc |= put_int(d, "gil_wait_count", (int64_t)gil_count);
+    reset(now);
+    if (rc) Py_CLEAR(d);
+    return d;
+}
+
+PyObject *mw_process_metrics(PyObject *m, PyObject *unused) {
+    if (!recording) Py_RETURN_NONE;
+    PyObject *d = PyDict_New(), *threads = PyList_New(0);
+    int started, active = active_threads(&started), rc = d && threads ? 0 : -1;
+    double now = mw_now(), busy = busy_total;
+    uint64_t total = 0;
+    for (int i = 0; !rc && i < mw_threads_max; i++) {
+        if (!mw_threads[i]) continue;
+        uint64_t n = mw_threads[i]->serial - (mw_threads[i]->busy ? 1 : 0); /* completed */
+        total += n;
+        busy += elapsed_of(&slots[i], now);
+        PyObject *x = Py_BuildValue("{sisK}", "thread_id", i + 1, "request_count", (unsigned long long)n);
+        rc = x ? PyList_Append(threads, x) : -1;
+        Py_XDECREF(x);
+    }
+    struct rusage u;
+    getrusage(RUSAGE_SELF, &u);
+    int64_t rss, peak;
+    memory(&rss, &peak);
+    if (!rc) {
+        rc |= put_int(d, "pid", getpid()) | put_float(d, "restart_time", process_start) | put_float(d, "current_time", now);
+        rc |= put_int(d, "running_time", (int64_t)(now - process_start)) | put_int(d, "request_count", (int64_t)total);
+        rc |= put_float(d, "request_busy_time", busy) | put_int(d, "request_threads", mw_threads_max);
+        rc |= put_int(d, "active_requests", active) | put_float(d, "cpu_user_time", tv(u.ru_utime));
+        rc |= put_float(d, "cpu_system_time", tv(u.ru_stime)) | put_float(d, "cpu_time", tv(u.ru_utime) + tv(u.ru_stime));
+        rc |= put_int(d, "memory_rss", rss) | put_int(d, "memory_max_rss", peak) | put(d, "threads", Py_NewRef(threads));
+    }
+    Py_XDECREF(threads);
+    if (rc) Py_CLEAR(d);
+    return d;
+}

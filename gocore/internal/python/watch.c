@@ -1,0 +1,178 @@
+/*
+ * watch.c: what the process's timers ask of the interpreter (package worker,
+ * timers.go): who is running what, for how long, with which stacks; is the
+ * GIL still to be had; interrupt a request; answer for requests that are
+ * given up.
+ *
+ * Functions here are called on threads of Go's without the GIL. Those that
+ * take it say so: they block for as long as somebody keeps it, so the timers
+ * call them from a goroutine of their own.
+ *
+ * While mw_thread.req is set and the caller has the GIL, the request's memory
+ * is stable: its thread needs the GIL to finish with it.
+ */
+#include "internal.h"
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <sys/time.h>
+
+#ifndef MSG_NOSIGNAL
+#define MSG_NOSIGNAL 0 /* macOS: SIGPIPE is ignored in workers */
+#endif
+
+#define MAX_FRAMES 60 /* of one thread in a dump; a runaway recursion must not fill the log */
+
+mw_thread **mw_threads;  /* by id - 1 */
+int mw_threads_max;
+int mw_script_loaded;
+
+/* Room for the threads of the process. Called once, before any starts; 0 or -1. */
+int mw_watch_init(void) {
+    mw_threads_max = mw_cfg.threads > 0 ? mw_cfg.threads : 1;
+    mw_threads = calloc((size_t)mw_threads_max, sizeof *mw_threads);
+    return mw_threads ? 0 : -1;
+}
+
+void mw_watch_thread(int id, mw_thread *t) {
+    t->number = id;
+    t->ident = PyThread_get_thread_ident();
+    if (id >= 1 && id <= mw_threads_max) __atomic_store_n(&mw_threads[id - 1], t, __ATOMIC_RELEASE);
+}
+
+static mw_thread *thread_at(int i) {
+    return i >= 0 && i < mw_threads_max ? __atomic_load_n(&mw_threads[i], __ATOMIC_ACQUIRE) : NULL;
+}
+
+/* Counters of up to n threads; returns their number. No GIL, never blocks. */
+int mw_threads_read(mw_thread_state *out, int n) {
+    int k = 0;
+    for (; k < n && k < mw_threads_max; k++) {
+        mw_thread *t = thread_at(k);
+        memset(&out[k], 0, sizeof out[k]);
+        if (!t) continue;
+        out[k].serial = __atomic_load_n(&t->serial, __ATOMIC_RELAXED);
+        out[k].ignored = __atomic_load_n(&t->ignored, __ATOMIC_RELAXED);
+        out[k].busy = __atomic_load_n(&t->busy, __ATOMIC_ACQUIRE);
+    }
+    return k;
+}
+
+/* Whether any script was loaded with success. No GIL. */
+int mw_loaded(void) { return __atomic_load_n(&mw_script_loaded, __ATOMIC_ACQUIRE); }
+
+/* Take the GIL and give it back: returns when that has worked. */
+void mw_probe(void) {
+    PyGILState_STATE g = PyGILState_Ensure();
+    PyGILState_Release(g);
+}
+
+static double seconds_since(int64_t us) {
+    struct timeval tv;
+    gettimeofday(&tv, NULL);
+    return us ? (double)tv.tv_sec + (double)tv.tv_usec / 1e6 - (double)us / 1e6 : 0.0;
+}
+
+static void describe(char *buf, size_t cap, mw_thread *t) {
+    mw_req *r = t->req;
+    const mw_head *h = &r->head;
+    mw_route *rt = mw_route_get(r->route);
+    int method = h->method.len < 32 ? (int)h->method.len : 32, target = h->target.len < 1024 ? (int)h->target.len : 1024;
+    mw_lock(r);
+    snprintf(buf, cap, "%.*s %.*s, %.1f s, thread %d, script '%s'", method, r->in + h->method.off, target, r->in + h->target.off,
+             seconds_since(r->start_us), t->number, rt ? rt->script_c : "?");
+    mw_unlock(r);
+}
+
+static void log_frames(int level, const mw_req *r, const char *who, PyObject *frame) {
+    Py_INCREF(frame);
+    for (int i = 0; frame && i < MAX_FRAMES; i++) {
+        PyCodeObject *code = PyFrame_GetCode((PyFrameObject *)frame);
+        PyObject *file = PyObject_GetAttrString((PyObject *)code, "co_filename"), *name = PyObject_GetAttrString((PyObject *)code, "co_name");
+        const char *f = file ? PyUnicode_AsUTF8(file) : NULL, *n = name ? PyUnicode_AsUTF8(name) : NULL;
+        mw_logf(level, r, "%s%s File \"%s\", line %d, in %s", i ? "  called from" : who, i ? "" : ":", f ? f : "?",
+                PyFrame_GetLineNumber((PyFrameObject *)frame), n ? n : "?");
+        PyErr_Clear();
+        Py_XDECREF(file); Py_XDECREF(name);
+        Py_DECREF(code);
+        PyObject *back = (PyObject *)PyFrame_GetBack((PyFrameObject *)frame);
+        Py_DECREF(frame);
+        frame = back;
+    }
+    if (frame) mw_logf(level, r, "  called from further frames, not shown");
+    Py_XDECREF(frame);
+}
+
+/* Log the requests that run, with the Python stacks of all threads if asked. Takes the GIL.
+ * thread > 0: that one alone. Returns the number of requests. */
+int mw_report(int level, int stacks, int thread) {
+    PyGILState_STATE g = PyGILState_Ensure();
+    PyObject *get = stacks ? PySys_GetObject("_current_frames") : NULL;
+    PyObject *frames = get ? PyObject_CallNoArgs(get) : NULL, *key, *frame;
+    if (!frames) PyErr_Clear();
+    int running = 0;
+    char text[1400], who[48];
+    for (int i = 0; i < mw_threads_max; i++) {
+        mw_thread *t = thread_at(i);
+        if (!t || !t->req || (thread > 0 && t->number != thread)) continue;
+        running++;
+        describe(text, sizeof text, t);
+        mw_logf(level, t->req, "running request: %s", text);
+        PyObject *id = PyLong_FromUnsignedLong(t->ident);
+        frame = frames && id ? PyDict_GetItemWithError(frames, id) : NULL;
+        snprintf(who, sizeof who, "stack of thread %d", t->number);
+        if (frame) log_frames(level, t->req, who, frame);
+        if (frame) PyDict_DelItem(frames, id);
+        Py_XDECREF(id);
+        PyErr_Clear();
+    }
+    Py_ssize_t at = 0;
+    while (frames && thread == 0 && PyDict_Next(frames, &at, &key, &frame)) { /* threads of the application's own */
+        snprintf(who, sizeof who, "stack of thread %lu", PyLong_AsUnsignedLong(key));
+        if (frame != (PyObject *)PyEval_GetFrame()) log_frames(level, NULL, who, frame);
+    }
+    Py_XDECREF(frames);
+    PyErr_Clear();
+    PyGILState_Release(g);
+    return running;
+}
+
+/* Raise mod_wsgi.RequestTimeout in a thread that still runs its request number serial.
+ * Takes the GIL. 1 done, 0 too late. */
+int mw_interrupt(int thread, uint64_t serial) {
+    PyGILState_STATE g = PyGILState_Ensure();
+    mw_thread *t = thread_at(thread - 1);
+    int done = 0;
+    if (t && t->req && t->serial == serial && PyThreadState_SetAsyncExc(t->ident, mw_state_get()->request_timeout) == 1) {
+        t->interrupted = 1; /* mw_run takes back what was not raised by the request's end */
+        done = 1;
+    }
+    PyGILState_Release(g);
+    return done;
+}
+
+/* Answer for requests that are given up because the process ends: status for those whose thread
+ * is marked in overdue, 502 for the others; nothing where a response has begun. The application's
+ * own output is dropped afterwards. With gil the caller may wait for it; without, the process is
+ * stuck and about to be ended. Returns the number of answers. */
+int mw_abandon(const unsigned char *overdue, int n, int gil) {
+    PyGILState_STATE g = PyGILState_UNLOCKED;
+    if (gil) g = PyGILState_Ensure();
+    int count = 0;
+    for (int i = 0; i < mw_threads_max; i++) {
+        mw_thread *t = thread_at(i);
+        mw_req *r = t ? t->req : NULL;
+        if (!r || r->fd < 0 || r->aborted || r->sent || r->out_len) continue;
+        int late = i < n && overdue[i];
+        char text[256];
+        int len = snprintf(text, sizeof text, "HTTP/1.1 %s\r\nServer: %.100s\r\nContent-Length: 0\r\nConnection: close\r\n\r\n",
+                           late ? "504 Gateway Timeout" : "502 Bad Gateway", mw_cfg.server_software);
+        r->aborted = 1;
+        r->status = late ? 504 : 502;
+        if (send(r->fd, text, (size_t)len, MSG_DONTWAIT | MSG_NOSIGNAL) == len) count++;
+        shutdown(r->fd, SHUT_WR);
+    }
+    if (gil) PyGILState_Release(g);
+    return count;
+}

@@ -1,0 +1,564 @@
+"""Time-outs, limits and recycling of worker processes: a fault for each, and what becomes of the requests."""
+
+import os
+import re
+import signal
+import subprocess
+import threading
+import time
+
+import httpx
+import pytest
+
+from harness import APPS, COMMAND, Server, alive, free_port, wait_for
+
+pytestmark = pytest.mark.ours
+
+APP = APPS / "timed.wsgi"
+
+
+class Background(threading.Thread):
+    """One request on a thread of its own; answer and error are there when it is done."""
+
+    def __init__(self, running, path):
+        super().__init__(daemon=True)
+        self.url, self.answer, self.error = running.url + path, None, None
+        self.start()
+
+    def run(self):
+        try:
+            with httpx.Client(timeout=30, trust_env=False) as client:
+                self.answer = client.get(self.url)
+        except httpx.HTTPError as error:
+            self.error = error
+
+    def status(self):
+        self.join(30)
+        assert not self.is_alive(), "no answer"
+        return self.answer.status_code if self.answer is not None else repr(self.error)
+
+
+@pytest.fixture
+def timed(tmp_path):
+    """Factory: timed("request-timeout=1 threads=3", extra configuration) -> Server on WSGIDaemonProcess with these options."""
+    running = []
+
+    def factory(options, extra="", script=APP, env=None, preload=True):
+        root = tmp_path / f"timed{len(running)}"
+        root.mkdir()
+        port = free_port()
+        groups = "process-group=app application-group=%{GLOBAL}" if preload else ""
+        file = root / "httpd.conf"
+        file.write_text(f"""\
+ServerName localhost
+ServerRoot "{root}"
+Listen 127.0.0.1:{port}
+ErrorLog "{root}/error_log"
+LogLevel info
+<Directory "{script.parent}">
+    Require all granted
+</Directory>
+WSGIDaemonProcess app {options}
+WSGIProcessGroup app
+WSGIApplicationGroup %{{GLOBAL}}
+{extra}
+WSGIScriptAlias / "{script}" {groups}
+""")
+        environ = {**os.environ, "MOD_WSGI_ALLOW_ROOT": "1", "EVENT_LOG": str(root / "events"), **(env or {})}
+        server = Server([*COMMAND, "run-config", str(file)], root, port, str(root), environ)
+        running.append(server)
+        server.wait_ready()
+        return server
+
+    yield factory
+    for server in running:
+        server.finish()
+
+
+def pid(running):
+    return int(running.get("/").text)
+
+
+def events(running):
+    path = running.root / "events"
+    return path.read_text().splitlines() if path.exists() else []
+
+
+def stopped(running, process, reason):
+    """Waits until the process has told its subscribers why it stops."""
+    wait_for(
+        lambda: f"{process} stopping {reason}" in events(running),
+        15,
+        f"process_stopping {reason}: {events(running)} {running.log()[-3000:]}",
+    )
+
+
+def entered(running, process, path):
+    """Waits until a request for the path runs in the process."""
+    wait_for(lambda: f"{process} in {path}" in events(running), 10, f"a request in {path}")
+
+
+def other(running, process, limit=15):
+    """Waits until another process answers; its pid."""
+
+    def answer():
+        try:
+            now = int(running.get("/").text)
+        except (httpx.HTTPError, ValueError):
+            return None
+        return now if now != process else None
+
+    return wait_for(answer, limit, f"another process: {running.log()[-3000:]}")
+
+
+# --- request-timeout, interrupt-timeout
+
+
+def test_request_timeout_replaces_the_process(timed):
+    running = timed("threads=2 request-timeout=1 graceful-timeout=1 shutdown-timeout=1")
+    first = pid(running)
+    stuck = Background(running, "/stubborn?25")
+    other(running, first)  # others are served all the time
+    assert stuck.status() == 504, "the request that ran into the limit is told so"
+    wait_for(lambda: not alive(first), 10, "the end of the process")
+    log = running.log()
+    assert re.search(
+        r"a request ran longer than request-timeout allows: replacing the process \(process group 'app', \d+ requests, 1 running, up \ds, "
+        r"memory [\d.]+ MiB, CPU .*\)",
+        log,
+    )
+    assert "running request: GET /stubborn?25," in log
+    assert "in application" in log and "timed.wsgi" in log, "the stack of the thread is logged"
+    assert "request-timeout 1s, which is 1.7 s for each of 2 threads" in log
+    stopped(running, first, "request_timeout")
+
+
+def test_request_timeout_scales_with_threads(timed):
+    running = timed("threads=8 request-timeout=1")  # 1 + ln 8: 3.08 s
+    first = pid(running)
+    assert running.get("/patient?2").status_code == 200
+    assert pid(running) == first
+
+
+def test_interrupted_request_gets_504_and_the_process_lives(timed):
+    running = timed("threads=1 request-timeout=1 interrupt-timeout=5")
+    first = pid(running)
+    answer = running.get("/catches?20")
+    assert (answer.status_code, answer.content) == (504, b"")
+    assert pid(running) == first
+    assert f"{first} caught" in events(running)
+    log = running.log()
+    assert "interrupting it" in log and "running request: GET /catches?20" in log and "in patient" in log
+    assert "Traceback" not in log, "RequestTimeout is not logged as an error of the application"
+
+
+def test_interrupted_response_that_has_begun_is_cut(timed):
+    running = timed("threads=1 request-timeout=1 interrupt-timeout=5")
+    first = pid(running)
+    with running.conn(timeout=15) as conn:
+        conn.send(b"GET /begun?20 HTTP/1.1\r\nHost: x\r\n\r\n")
+        assert b"200 OK" in conn.until(b"\r\n\r\n")
+        assert conn.take(5) == b"12345"
+        assert conn.closed()
+    assert pid(running) == first
+
+
+def test_interruption_without_effect_replaces_the_process(timed):
+    running = timed("threads=1 request-timeout=1 interrupt-timeout=1 graceful-timeout=1 shutdown-timeout=1")
+    first = pid(running)
+    stuck = Background(running, "/stubborn?25")
+    other(running, first)
+    assert stuck.status() == 504
+    stopped(running, first, "request_timeout")
+
+
+def test_late_interruption_does_not_hit_the_next_request(timed):
+    running = timed("threads=1 request-timeout=1 interrupt-timeout=10")
+    first = pid(running)
+    # Asked for while C sleeps; raised, if at all, within the same request.
+    assert running.get("/stubborn?2.5").status_code in (200, 504)
+    for _ in range(20):
+        assert running.get("/patient?0.05").status_code == 200
+    assert pid(running) == first
+
+
+# --- the process that cannot go on
+
+
+def test_startup_timeout(timed, script):
+    slow = script(
+        "import time\nif not __import__('os').path.exists(__file__ + '.fast'):\n    time.sleep(30)\n"
+        "def application(e, s):\n    s('200 OK', [])\n    return [str(__import__('os').getpid()).encode()]\n"
+    )
+    running = timed("threads=2 startup-timeout=1 shutdown-timeout=1", script=slow, preload=False)
+    stuck = Background(running, "/")
+    running.wait_log("no script was loaded within startup-timeout", 10)
+    (slow.parent / (slow.name + ".fast")).touch()
+    assert stuck.status() in (200, 502), running.log()
+    assert running.get("/").status_code == 200
+
+
+def test_startup_timeout_ends_with_the_first_script(timed):
+    running = timed("threads=2 startup-timeout=1")
+    first = pid(running)
+    assert running.get("/patient?2.5").status_code == 200
+    assert pid(running) == first
+
+
+def test_deadlock_timeout(timed):
+    running = timed("threads=2 deadlock-timeout=1 shutdown-timeout=1")
+    first = pid(running)
+    stuck = Background(running, "/hold-gil?20")
+    entered(running, first, "/hold-gil")
+    waiting = Background(running, "/")  # read, but no thread can run it
+    second = other(running, first)
+    assert stuck.status() == 502
+    assert waiting.status() in (200, 502)
+    wait_for(lambda: not alive(first), 10, "the end of the process")
+    assert "the GIL could not be taken within deadlock-timeout: replacing" in running.log()
+    assert alive(second)
+
+
+# --- idle and old processes
+
+
+def test_inactivity_timeout(timed):
+    running = timed("threads=2 inactivity-timeout=1")
+    time.sleep(1.5)
+    assert "inactivity" not in running.log().replace("inactivity-timeout 1s", ""), "never before the first request"
+    first = pid(running)
+    stopped(running, first, "inactivity_timeout")
+    wait_for(lambda: not alive(first), 10, "the end of the process")
+    assert pid(running) != first
+
+
+def test_inactivity_timeout_waits_for_requests(timed):
+    running = timed("threads=2 inactivity-timeout=1")
+    first = pid(running)
+    assert running.get("/patient?2").text == str(first)
+    assert pid(running) == first
+
+
+def test_ignored_activity(timed):
+    running = timed("threads=2 inactivity-timeout=1", "<Location /title>\n  WSGIIgnoreActivity On\n</Location>")
+    first = pid(running)
+    end = time.monotonic() + 20
+    while f"{first} stopping inactivity_timeout" not in events(running):
+        assert time.monotonic() < end, running.log()
+        running.get("/title")
+        time.sleep(0.1)
+
+
+def test_restart_interval_loses_no_request(timed):
+    running = timed("threads=3 restart-interval=1")
+    pids, failures = set(), []
+    end = time.monotonic() + 20
+    with httpx.Client(base_url=running.url, timeout=10, trust_env=False) as client:
+        while len(pids) < 3 and time.monotonic() < end:
+            try:
+                answer = client.get("/")
+                pids.add(answer.text)
+                assert answer.status_code == 200
+            except httpx.HTTPError as error:
+                failures.append(error)
+    assert not failures
+    assert len(pids) >= 3
+    assert "restart-interval is over: replacing the process" in running.log()
+
+
+def test_maximum_requests_with_jitter(timed):
+    running = timed("threads=1 maximum-requests=10 maximum-requests-jitter=20 graceful-timeout=5")
+    counts = {}
+    for _ in range(150):
+        answer = running.get("/")
+        assert answer.status_code == 200
+        counts[answer.text] = counts.get(answer.text, 0) + 1
+    assert len(counts) >= 3
+    assert all(count >= 10 for count in list(counts.values())[:-1]), counts
+    first = next(iter(counts))
+    stopped(running, first, "maximum_requests")
+
+
+def test_resident_memory_limit_drains(timed):
+    running = timed("threads=3 resident-memory-limit=200000000 graceful-timeout=30")
+    first = pid(running)
+    slow = Background(running, "/wait?3")
+    entered(running, first, "/wait")
+    with httpx.Client(base_url=running.url, timeout=10, trust_env=False) as old:
+        old.get("/hoard?250000000")
+        running.wait_log("resident-memory-limit is exceeded: replacing", 10)
+        other(running, first)
+    assert alive(first) and slow.is_alive(), "the request in progress goes on"
+    assert slow.status() == 200, "graceful-timeout is long enough for it"
+
+
+# --- signals and drain windows
+
+
+@pytest.mark.parametrize(("options", "reason"), [("", "graceful_signal"), ("eviction-timeout=10", "eviction_signal")])
+def test_usr1_to_a_worker(timed, options, reason):
+    running = timed("threads=3 " + options)
+    first = pid(running)
+    slow = Background(running, "/patient?1")
+    entered(running, first, "/patient")
+    os.kill(first, signal.SIGUSR1)
+    assert slow.status() == 200, "what runs is finished"
+    assert slow.answer.text == str(first)
+    stopped(running, first, reason)
+    assert pid(running) != first
+    wait_for(lambda: f"{first} atexit" in events(running), 5, "atexit functions")
+
+
+def test_eviction_timeout_is_the_window_of_usr1(timed):
+    running = timed("threads=3 graceful-timeout=30 eviction-timeout=1 shutdown-timeout=1")
+    first = pid(running)
+    slow = Background(running, "/stubborn?25")
+    entered(running, first, "/stubborn")
+    os.kill(first, signal.SIGUSR1)
+    assert slow.status() == 502
+    running.wait_log("requests are still running at the end of the graceful period")
+    running.wait_log("not done 1s after the stop began, ending the process")
+    running.wait_log(r"exited with code 255")
+    assert pid(running) != first
+
+
+def test_term_to_a_worker_lets_requests_finish(timed):
+    running = timed("threads=3 shutdown-timeout=10")
+    first = pid(running)
+    slow = Background(running, "/patient?1")
+    entered(running, first, "/patient")
+    os.kill(first, signal.SIGTERM)
+    assert slow.status() == 200
+    stopped(running, first, "shutdown_signal")
+    other(running, first)
+
+
+def test_shutdown_timeout_bounds_threads_of_the_application(timed):
+    running = timed("threads=2 shutdown-timeout=1")
+    first = pid(running)
+    running.get("/thread?25")
+    os.kill(first, signal.SIGTERM)
+    running.wait_log("not done 1s after the stop began", 10)
+    wait_for(lambda: not alive(first), 5, "the end of the process")
+
+
+def test_script_reload_is_a_reason(timed, script):
+    source = APP.read_text()
+    own = script(source)
+    running = timed("threads=2", script=own)
+    first = pid(running)
+    os.utime(own, (time.time() + 5, time.time() + 5))
+    assert pid(running) != first
+    stopped(running, first, "script_reload")
+
+
+def test_crash_is_logged(timed):
+    running = timed("threads=2")
+    first = pid(running)
+    with pytest.raises(httpx.HTTPError):
+        running.get("/crash")
+    running.wait_log(rf"process 'app' \(pid {first}\) was killed by SIGSEGV \(11\).* \(up .*CPU .*MiB\)", 10)
+    assert re.search(r'timed.wsgi", line \d+ in application', running.log()), "the Python stacks"
+    assert other(running, first) != first
+
+
+def test_killed_process_is_logged(timed):
+    running = timed("threads=2")
+    first = pid(running)
+    os.kill(first, signal.SIGKILL)
+    running.wait_log(rf"process 'app' \(pid {first}\) was killed by SIGKILL \(9\).* \(up .*CPU .*MiB\)", 10)
+    assert other(running, first) != first
+
+
+# --- queue
+
+
+def test_queue_timeout(timed):
+    running = timed("threads=1 queue-timeout=1")
+    first = pid(running)
+    slow = Background(running, "/patient?4")
+    entered(running, first, "/patient")
+    began = time.monotonic()
+    late = running.get("/")
+    assert late.status_code == 504
+    assert "Gateway Timeout" in late.text, "the server's error document"
+    assert time.monotonic() - began < 3.5, "it is not left to the thread, which may be stuck"
+    assert slow.status() == 200
+    assert running.get("/").status_code == 200
+    assert "WSGI0084" in running.log()
+
+
+def test_requests_in_the_queue_go_to_the_successor(timed):
+    running = timed("threads=1 graceful-timeout=1 shutdown-timeout=1")
+    first = pid(running)
+    stuck = Background(running, "/stubborn?20")
+    entered(running, first, "/stubborn")
+    queued = [Background(running, "/") for _ in range(3)]
+    time.sleep(0.5)  # nothing tells from outside that a request waits
+    os.kill(first, signal.SIGUSR1)
+    assert [one.status() for one in queued] == [200] * 3
+    assert {one.answer.text for one in queued} != {str(first)}
+    assert stuck.status() == 502
+
+
+# --- limits of the kernel, surroundings
+
+
+def test_cpu_time_limit(timed):
+    running = timed("threads=2 cpu-time-limit=2 graceful-timeout=10")
+    first = pid(running)
+    spin = Background(running, "/spin?4")
+    stopped(running, first, "cpu_time_limit")
+    assert spin.status() == 200
+    assert "cpu-time-limit is used up: replacing" in running.log()
+
+
+def test_memory_limit(timed):
+    running = timed("threads=2 memory-limit=100000000")
+    first = pid(running)
+    assert running.get("/hoard?300000000").status_code == 500
+    assert "MemoryError" in running.log()
+    assert running.get("/hoard?1000000").status_code == 200
+    assert pid(running) == first
+
+
+def test_virtual_memory_limit(timed):
+    running = timed("threads=2 virtual-memory-limit=200000000")
+    assert running.get("/hoard?600000000").status_code == 500
+    assert running.get("/").status_code == 200
+
+
+def test_cpu_priority(timed):
+    assert timed("threads=2 cpu-priority=5").get("/nice").text == "5"
+
+
+@pytest.mark.parametrize(
+    ("option", "title"),
+    [
+        ("display-name=%{GROUP}", "(wsgi:app)"),
+        ('display-name="my site"', "my site"),
+        ('"display-name=my site"', "my site"),
+    ],
+)
+def test_display_name(timed, option, title):
+    running = timed("threads=2 " + option)
+    assert running.get("/title").text == title
+    listed = subprocess.run(["ps", "-o", "args=", "-p", str(pid(running))], capture_output=True, text=True)
+    assert listed.stdout.strip() == title
+
+
+def surroundings(script):
+    return script("""\
+import locale, os, sys, warnings
+def application(environ, start_response):
+    umask = os.umask(0); os.umask(umask)
+    lines = [os.getcwd(), sys.path[0], oct(umask), os.environ.get("LANG", ""), os.environ.get("LC_ALL", ""),
+             os.environ.get("PYTHON_EGG_CACHE", ""), str(sys.flags.optimize), str(sys.dont_write_bytecode),
+             str(sys.getswitchinterval()), str(sys.flags.hash_randomization), str(hash("modwsgi")), " ".join(sys.warnoptions), os.environ.get("FROM_START", "")]
+    body = "\\n".join(lines).encode()
+    start_response("200 OK", [])
+    return [body]
+""")
+
+
+def test_surroundings(timed, script, tmp_path):
+    home = tmp_path / "a b"
+    home.mkdir()
+    paths = [tmp_path / "x y", tmp_path / "z"]
+    for path in paths:
+        path.mkdir()
+    running = timed(
+        f"threads=2 home=\"{home}\" python-path='{paths[0]}:{paths[1]}' umask=0027 lang=C.UTF-8 locale=C.UTF-8 python-eggs=/tmp/eggs switch-interval=0.02",
+        'WSGIPythonOptimize 1\nWSGIDontWriteBytecode On\nWSGIPythonHashSeed 7\nWSGIPythonWarnings "ignore::DeprecationWarning"',
+        surroundings(script),
+        env={"FROM_START": "yes"},
+    )
+    got = running.get("/").text.split("\n")
+    assert got[:9] == [str(home), str(home), "0o27", "C.UTF-8", "C.UTF-8", "/tmp/eggs", "1", "True", "0.02"]
+    seeded = subprocess.run(
+        [COMMAND[0], "-c", "print(hash('modwsgi'))"],
+        env={**os.environ, "PYTHONHASHSEED": "7"},
+        capture_output=True,
+        text=True,
+    )
+    assert got[10] == seeded.stdout.strip()
+    assert "ignore::DeprecationWarning" in got[11]
+    assert got[12] == "yes"
+
+
+def test_unknown_locale_is_a_warning(timed):
+    running = timed("threads=2 locale=xx_XX.nonsense")
+    assert running.get("/").status_code == 200
+    running.wait_log("WSGI0079")
+
+
+def test_stack_size(timed, script):
+    deep = script("""\
+import resource
+def application(environ, start_response):
+    start_response("200 OK", [])
+    return [str(resource.getrlimit(resource.RLIMIT_STACK)[0]).encode()]
+""")
+    assert timed("threads=2 stack-size=524288", script=deep).get("/").text == "524288"
+
+
+def test_restricted_streams(timed, script):
+    app = script("""\
+import sys
+def application(environ, start_response):
+    try:
+        getattr(sys, environ["QUERY_STRING"]).fileno
+        body = b"allowed"
+    except OSError as error:
+        body = str(error).encode()
+    start_response("200 OK", [])
+    return [body]
+""")
+    running = timed("threads=2", "WSGIRestrictStdin On\nWSGIRestrictStdout On", app)
+    assert "sys.stdin" in running.get("/?stdin").text
+    assert "sys.stdout" in running.get("/?stdout").text
+
+
+def test_socket_timeout_of_a_slow_reader(timed, script):
+    big = script("""\
+def application(environ, start_response):
+    start_response("200 OK", [("Content-Length", str(64 << 20))])
+    return [b"x" * (64 << 20)]
+""")
+    running = timed("threads=1 response-socket-timeout=1", "Timeout 60", big)
+    with running.conn(timeout=10) as conn:
+        conn.send(b"GET / HTTP/1.1\r\nHost: x\r\n\r\n")
+        conn.until(b"\r\n\r\n")
+        time.sleep(2.5)  # nothing is read meanwhile
+        received = 0
+        try:
+            while block := conn.sock.recv(1 << 20):
+                received += len(block)
+        except ConnectionResetError:
+            pass
+    assert received < 64 << 20, "the server has given up"
+
+
+def test_header_buffer_size(timed, script):
+    app = script("""\
+def application(environ, start_response):
+    start_response("200 OK", [("X-Long", "x" * int(environ["QUERY_STRING"]))])
+    return [b"ok"]
+""")
+    running = timed("threads=1 header-buffer-size=8192", "", app)
+    assert running.get("/?8000").status_code == 200
+    assert running.get("/?9000").status_code == 500
+
+
+def test_listen_moves_to_one_address(timed):
+    running = timed("threads=2")
+    file = running.root / "httpd.conf"
+    text = file.read_text()
+    file.write_text(text.replace(f"Listen 127.0.0.1:{running.port}", f"Listen {running.port}"))
+    for change in (None, text):
+        if change:
+            file.write_text(change)
+        first = pid(running)
+        running.send_signal(signal.SIGUSR1)
+        other(running, first)
+    assert "cannot be used" not in running.log()
