@@ -9,6 +9,7 @@ import (
 	"fmt"
 	"net/http"
 	"net/url"
+	"path"
 	"slices"
 	"strconv"
 	"strings"
@@ -132,13 +133,13 @@ func (c *Config) directory(r *httpd.Request) httpd.Status {
 		return httpd.Declined
 	}
 	if !strings.HasSuffix(r.URI, "/") {
-		if !c.slash.Or(true) || c.taken(r) {
+		if !c.slash.Or(true) {
 			return httpd.Declined
 		}
 		if _, careful := r.Env("redirect-carefully"); careful && r.Method != "GET" && r.Method != "HEAD" {
 			return httpd.Declined
 		}
-		return redirect(r, http.StatusMovedPermanently, r.URI+"/")
+		return redirect(r, http.StatusMovedPermanently, r.URI+"/", r.Query)
 	}
 	if c.taken(r) || c.noIndex || r.Mount != nil || r.Handler == rewritten {
 		return httpd.Declined
@@ -156,12 +157,13 @@ func (c *Config) directory(r *httpd.Request) httpd.Status {
 		}
 		if strings.Contains(name, "/") {
 			r.Varies() // in another directory
+			uri = clean(uri)
 		}
 		sub, st := r.Lookup(uri)
 		switch {
 		case st == httpd.OK && usable(sub):
 			if status := c.redirect.Or(0); status != 0 {
-				return redirect(r, status, sub.URI)
+				return redirect(r, status, sub.URI, "")
 			}
 			r.Adopt(sub)
 			return httpd.OK
@@ -176,10 +178,23 @@ func (c *Config) directory(r *httpd.Request) httpd.Status {
 			}
 		}
 	}
+	if failed == httpd.Declined { // a fallback is for directories without index too
+		return c.missing(r)
+	}
 	return failed
 }
 
-// missing puts the fallback in the place of a file that does not exist.
+// clean removes dot segments; a slash at the end stays.
+func clean(uri string) string {
+	p := path.Clean(uri)
+	if strings.HasSuffix(uri, "/") && p != "/" {
+		p += "/"
+	}
+	return p
+}
+
+// missing puts the fallback in the place of a file that does not exist, or of a
+// directory without index.
 func (c *Config) missing(r *httpd.Request) httpd.Status {
 	target := c.fallback.V
 	if target == "" || r.SubRequest {
@@ -191,8 +206,8 @@ func (c *Config) missing(r *httpd.Request) httpd.Status {
 	if target == r.URI {
 		return httpd.Declined
 	}
-	if sub, st := r.Lookup(target); st == httpd.OK && usable(sub) {
-		r.Depend(r.Filename, nil)
+	if sub, st := r.Lookup(clean(target)); st == httpd.OK && usable(sub) {
+		r.Depend(r.Filename, r.Info)
 		r.Adopt(sub)
 		return httpd.OK
 	}
@@ -208,11 +223,11 @@ func usable(sub *httpd.Request) bool {
 	return sub.Info != nil && sub.Info.Mode().IsRegular()
 }
 
-// redirect sends the client to a path of this host; the query goes along.
-func redirect(r *httpd.Request, status int, path string) httpd.Status {
-	to := (&url.URL{Path: path}).EscapedPath()
-	if r.Query != "" {
-		to += "?" + r.Query
+// redirect sends the client to a path of this host.
+func redirect(r *httpd.Request, status int, uri, query string) httpd.Status {
+	to := (&url.URL{Path: uri}).EscapedPath()
+	if query != "" {
+		to += "?" + query
 	}
 	r.ErrOut = httpd.SetField(r.ErrOut, "Location", r.AbsoluteURL(to))
 	return httpd.Status(status)

@@ -131,7 +131,7 @@ func handle(r *httpd.Request, c *Config) *httpd.Outcome {
 // directory refuses a directory that has no index: mod_dir found none, and
 // nobody lists it. A listing is for GET, so other methods find nothing.
 func directory(r *httpd.Request) *httpd.Outcome {
-	if r.Core().OptionsValue()&httpd.OptIndexes != 0 || r.Method == "POST" {
+	if r.Core().OptionsValue()&httpd.OptIndexes != 0 || r.Method == "POST" || r.Handler != "" {
 		r.Logf(httpd.LevelInfo, "core", "AH00129: Attempt to serve directory: %s", r.Filename)
 		return r.Fail(http.StatusNotFound)
 	}

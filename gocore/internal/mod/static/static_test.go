@@ -274,6 +274,12 @@ func TestDirectives(t *testing.T) {
 		{"DirectorySlash Off", "GET /sub", nil, 403, "Location"},
 		{"FallbackResource /front.html", "GET /no/such/thing", nil, 200, "Content-Length: 5"},
 		{"FallbackResource /front.html", "GET /a.txt", nil, 200, "Content-Length: 10"},
+		{"FallbackResource /front.html", "GET /bare/", nil, 200, "Content-Length: 5"},
+		{"FallbackResource /front.html", "GET /sub/", nil, 200, "Content-Length: 12"},
+		{"DirectoryIndex sub/../x.txt\nDirectoryIndexRedirect permanent", "GET /bare/?q=1", nil, 301, "Location: http://www.example.org/bare/x.txt"},
+		{"DirectoryIndex ../../../a.txt", "GET /bare/", nil, 200, "Content-Length: 10"},
+		{"DirectoryCheckHandler On\nSetHandler default-handler", "GET /sub", nil, 301, ""},
+		{"DirectoryCheckHandler On\nSetHandler default-handler", "GET /sub/", nil, 404, ""},
 		{"FallbackResource /none.html", "GET /no/such/thing", nil, 404, ""},
 	} {
 		t.Run(c.config, func(t *testing.T) {
