@@ -109,6 +109,7 @@ func evaluate(get func(string) (string, bool), v validators, safe bool, at time.
 			return preconditionFailed
 		}
 	} else if date, ok := get("If-Modified-Since"); ok && safe {
+		date, _, _ = strings.Cut(date, ";") // old browsers add the length
 		if t, err := http.ParseTime(date); err == nil && !v.modified.After(t) && !t.After(at) {
 			return notModified
 		}

@@ -31,14 +31,14 @@ const (
 )
 
 // parseRanges reads a Range value for a file of size bytes. An invalid field
-// is ignored, as the RFC demands.
+// is ignored, as the RFC demands. A range that overlaps or touches the one
+// before it is joined with that one.
 func parseRanges(value string, size int64, limit rangeLimits) ([]span, rangeVerdict) {
 	const unit = "bytes="
 	if len(value) < len(unit) || !strings.EqualFold(value[:len(unit)], unit) || limit.count == 0 {
 		return nil, wholeFile
 	}
 	var out []span
-	var sum int64
 	seen, overlaps, reversals := 0, 0, 0
 	for part := range strings.SplitSeq(value[len(unit):], ",") {
 		part = strings.Trim(part, " \t")
@@ -56,26 +56,32 @@ func parseRanges(value string, size int64, limit rangeLimits) ([]span, rangeVerd
 		if !within {
 			continue
 		}
+		merged := false
 		if n := len(out); n > 0 {
-			last := out[n-1]
+			last := &out[n-1]
 			if s.off < last.off {
 				reversals++
 			}
-			for _, o := range out {
-				if s.off < o.off+o.len && o.off < s.off+s.len {
-					overlaps++
-					break
-				}
+			if s.off <= last.off+last.len && last.off <= s.off+s.len { // they overlap or touch
+				overlaps++
+				merged = true
+				end := max(s.off+s.len, last.off+last.len)
+				last.off = min(s.off, last.off)
+				last.len = end - last.off
 			}
 		}
 		if limit.overlaps >= 0 && overlaps > limit.overlaps || limit.reversals >= 0 && reversals > limit.reversals {
 			return nil, wholeFile
 		}
-		sum += s.len
-		if sum > size {
+		if !merged {
+			out = append(out, s)
+		}
+	}
+	var sum int64
+	for _, s := range out {
+		if sum += s.len; sum > size {
 			return nil, wholeFile
 		}
-		out = append(out, s)
 	}
 	switch {
 	case seen == 0:

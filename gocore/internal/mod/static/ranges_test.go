@@ -33,9 +33,12 @@ func TestParseRanges(t *testing.T) {
 		{"bytes=0-1,3-4,6-7", rangeLimits{2, 20, 20}, nil, wholeFile},
 		{"bytes=0-1,3-4,6-7", rangeLimits{-1, 0, 0}, []span{{0, 2}, {3, 2}, {6, 2}}, someRanges},
 		{"bytes=0-1,1-2", rangeLimits{200, 0, 20}, nil, wholeFile},
-		{"bytes=0-1,1-2", rangeLimits{200, 1, 20}, []span{{0, 2}, {1, 2}}, someRanges},
+		{"bytes=0-1,1-2", rangeLimits{200, 1, 20}, []span{{0, 3}}, someRanges},
+		{"bytes=0-1,2-3,8-9", defaultLimits, []span{{0, 4}, {8, 2}}, someRanges},
+		{"bytes=5-6,1-8", defaultLimits, []span{{1, 8}}, someRanges},
+		{"bytes=0-5,8-9,2-9", defaultLimits, nil, wholeFile},
 		{"bytes=4-5,1-2", rangeLimits{200, 20, 0}, nil, wholeFile},
-		{"bytes=0-9,0-0", defaultLimits, nil, wholeFile},
+		{"bytes=0-9,0-0", defaultLimits, []span{{0, 10}}, someRanges},
 		{"bytes=0-9", rangeLimits{0, 20, 20}, nil, wholeFile},
 	} {
 		got, verdict := parseRanges(c.value, 10, c.limit)

@@ -169,7 +169,9 @@ func TestServe(t *testing.T) {
 		{"GET /a.txt", []string{"Range: bytes=2-4", "If-Range: " + stamp}, 206, "234", ""},
 		{"GET /a.txt", []string{"Range: bytes=2-4", `If-Range: "x"`}, 200, "0123456789", ""},
 		{"GET /a.txt", []string{"Range: bytes=2-4", "If-Range: Thu, 29 Feb 2024 12:00:01 GMT"}, 200, "0123456789", ""},
-		{"GET /a.txt", []string{"Range: bytes=0-5,2-9"}, 200, "0123456789", ""}, // more than the file
+		{"GET /a.txt", []string{"Range: bytes=0-5,2-9"}, 206, "0123456789", "Content-Range: bytes 0-9/10"},
+		{"GET /a.txt", []string{"Range: bytes=0-5,8-9,2-9"}, 200, "0123456789", "Content-Range"}, // more than the file
+		{"GET /a.txt", []string{"If-Modified-Since: " + stamp + "; length=10"}, 304, "", ""},
 	} {
 		t.Run(c.line+strings.Join(c.fields, ","), func(t *testing.T) {
 			s.t = t
