@@ -32,5 +32,5 @@ func (r *Request) Entry(dir, name string) (*Request, Status) {
 			sub.locs = append(sub.locs, x)
 		}
 	}
-	return sub, sub.judge()
+	return sub, sub.answer(sub.judge)
 }

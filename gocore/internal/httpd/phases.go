@@ -253,7 +253,7 @@ func (r *Request) Lookup(uri string) (*Request, Status) {
 	if st != OK {
 		return nil, st
 	}
-	return sub, sub.resolve()
+	return sub, sub.answer(sub.resolve)
 }
 
 // LookupURI is Lookup with a query of its own. The sub-request is nil when it
@@ -267,7 +267,7 @@ func (r *Request) LookupURI(uri, query string) (*Request, Status) {
 	if !strings.HasPrefix(uri, "/") {
 		sub.URI = path.Join(path.Dir(r.URI), uri)
 	}
-	return sub, sub.resolve()
+	return sub, sub.answer(sub.resolve)
 }
 
 // Main is the request that a sub-request was made for, nil for others.
@@ -284,7 +284,7 @@ func (r *Request) LookupFile(file string) (*Request, Status) {
 		file = path.Join(path.Dir(r.Filename), file)
 	}
 	sub.Filename = file
-	return sub, sub.judge()
+	return sub, sub.answer(sub.judge)
 }
 
 // sub makes a sub-request.

@@ -11,7 +11,10 @@
 // (counting a nonce, asking a script) is kept in Memo.
 package httpd
 
-import "strconv"
+import (
+	"net/http"
+	"strconv"
+)
 
 // Place is a kind of thread, from the most to the least restricted.
 type Place int
@@ -132,6 +135,23 @@ func (r *Request) Need(p Place) {
 	if r.at == nil && p > OnLeader || r.at != nil && r.at.place < p {
 		panic(needs(p))
 	}
+}
+
+// answer runs the phases of a sub-request. Outside of Handle (a log format, a
+// response hook) they cannot be run again elsewhere: what needs that is refused.
+func (r *Request) answer(phases func() Status) (st Status) {
+	if r.Original().handling {
+		return phases()
+	}
+	defer func() {
+		if e := recover(); e != nil {
+			if _, ok := e.(needs); !ok {
+				panic(e)
+			}
+			st = http.StatusForbidden
+		}
+	}()
+	return phases()
 }
 
 // Script calls a function of a Python script; it needs OnPython. The answer to

@@ -301,3 +301,28 @@ func TestDigestFromScript(t *testing.T) {
 	assert.Equal(t, 404, out.Status)
 	assert.Equal(t, "joe", r.User)
 }
+
+// Outside of Handle (a log's condition) nothing can be run elsewhere: a
+// sub-request that would need it is refused.
+func TestSubRequestsAfterTheResponse(t *testing.T) {
+	srv := compileText(t, `
+ServerName x
+Listen 80
+DocumentRoot $DIR/docs
+<Location /in>
+  AuthType Basic
+  AuthName r
+  AuthBasicProvider wsgi
+  WSGIAuthUserScript $DIR/u=true.py
+  Require valid-user
+</Location>
+`, map[string]string{"docs/in/a.txt": "A", "docs/a.txt": "A"})
+	_, r := do(srv, "GET", "/a.txt", httpd.Field{Name: "Authorization", Value: "Basic am9lOnNlY3JldA=="})
+	for path, want := range map[string]bool{"/a.txt": true, "/in/a.txt": false} {
+		e, err := httpd.ParseExpr("-U '" + path + "'")
+		require.NoError(t, err)
+		got, err := e.True(r)
+		require.NoError(t, err)
+		assert.Equal(t, want, got, path)
+	}
+}

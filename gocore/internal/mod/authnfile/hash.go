@@ -88,8 +88,8 @@ func (k *known) add(d [32]byte) {
 }
 
 // hashing bounds how many slow hashes are computed at the same time: strangers
-// can ask for any number of them.
-var hashing = make(chan struct{}, max(1, runtime.NumCPU()))
+// can ask for any number of them, and the application needs processors, too.
+var hashing = make(chan struct{}, max(1, runtime.NumCPU()/2))
 
 // verify says whether the password belongs to the hash. r may be sent off the
 // leader's thread (Request.Need).
