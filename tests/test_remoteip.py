@@ -78,3 +78,58 @@ def test_unique_id(site):
 
 def test_no_unique_id_without_the_module(server, script):
     assert "UNIQUE_ID" not in server(script(SHOW)).json("/")
+
+
+V2 = b"\r\n\r\n\x00\r\nQUIT\n\x21\x11\x00\x0c" + bytes([192, 0, 2, 7, 127, 0, 0, 1]) + b"\x12\x34\x00\x50"
+GET = b"GET / HTTP/1.1\r\nHost: x\r\n\r\n"
+
+
+@pytest.fixture
+def proxied(server, script):
+    return server(script(SHOW), config='RemoteIPProxyProtocol On\nCustomLog "@ROOT@/who" "%a %k"\n')
+
+
+@pytest.mark.parametrize("header, address", [
+    (b"PROXY TCP4 192.0.2.7 127.0.0.1 4660 80\r\n", ("192.0.2.7", "4660")),
+    (b"PROXY TCP6 2001:db8::7 ::1 4660 80\r\n", ("2001:db8::7", "4660")),
+    (V2, ("192.0.2.7", "4660")),
+    (b"PROXY UNKNOWN\r\n", ("127.0.0.1", None)),
+])  # fmt: skip
+def test_proxy_header(proxied, header, address):
+    with proxied.conn() as conn:
+        for part in (header[:5], header[5:], GET):
+            conn.send(part)
+        for _ in range(2):  # it holds for the connection
+            seen = json.loads(conn.response()[2])
+            assert seen["REMOTE_ADDR"] == address[0]
+            assert seen["REMOTE_PORT"] == (address[1] or str(conn.sock.getsockname()[1]))
+            conn.send(GET)
+        conn.response()
+    assert last(proxied.root / "who", 3).startswith(address[0])
+
+
+def test_connection_without_proxy_header_is_closed(proxied):
+    assert proxied.raw(GET) == b""
+    proxied.wait_log(r"\[remoteip:error\] .*does not begin with a PROXY header; connection of 127\.0\.0\.1")
+
+
+def test_exceptions_begin_with_http(server, script):
+    running = server(script(SHOW), config="RemoteIPProxyProtocol On\nRemoteIPProxyProtocolExceptions 127.0.0.0/8\n")
+    assert running.json("/")["REMOTE_ADDR"] == "127.0.0.1"
+    assert running.raw(V2 + GET).startswith(b"HTTP/1.1 400 ")
+
+
+def test_client_is_known_after_a_reload(proxied, tmp_path):
+    """A connection that goes to the successor takes its PROXY header along."""
+    with proxied.conn() as conn:
+        conn.send(V2 + GET)
+        before = json.loads(conn.response()[2])
+        (tmp_path / "app.wsgi").write_text(SHOW + "\n# changed\n")
+
+        def replaced():
+            conn.send(GET)
+            seen = json.loads(conn.response()[2])
+            assert seen["REMOTE_ADDR"] == "192.0.2.7"
+            return seen["mod_wsgi.server_pid"] != before["mod_wsgi.server_pid"]
+
+        wait_for(replaced, 10, "another process")

@@ -48,6 +48,7 @@ type Conn struct {
 	Tag           any    // the handler's own, per request
 	Requests      int    // complete requests so far
 	Parts         []Part // what follows the output buffer and the file part
+	ProxyHeader   bool   // set by Open: a PROXY header comes before the first request
 	Borrowed      bool   // FileFD belongs to the Handler until Done: the source does not close it
 	// Stream is set by Route together with the action Streamed.
 	Stream func(s *Stream)
@@ -57,6 +58,7 @@ type Conn struct {
 	expired   atomic.Bool
 	hup       atomic.Bool // the peer's end of data is known: read until it shows
 	req       *Req
+	before    []byte // the PROXY header that was taken
 	phase     phase
 	drained   bool // the socket had no more bytes at the last read
 	eof       bool

@@ -148,6 +148,14 @@ func (r *Reactor) advance(th *thread, c *Conn) step {
 	if q == nil || q.InLen == 0 {
 		return needInput
 	}
+	if c.ProxyHeader {
+		if st := c.takeProxy(r.h); st == preludeBad {
+			r.close(c)
+			return gone
+		} else if st == preludeMore || q.InLen == 0 {
+			return needInput
+		}
+	}
 	if !c.routed {
 		if !c.headReady() {
 			c.moreHead(&r.mem)
@@ -218,7 +226,7 @@ func (r *Reactor) run(th *thread, c *Conn) step {
 	th.end()
 	if !ok { // this process is being replaced: the successor answers
 		c.routed, c.phase = false, phIdle
-		if r.h.Handoff(c.FD, q.Input()) {
+		if r.h.Handoff(c.FD, c.handover(q.Input())) {
 			r.close(c)
 			return gone
 		}

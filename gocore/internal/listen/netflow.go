@@ -50,6 +50,19 @@ func (n *netConn) request() bool {
 		}
 	}
 	q := c.req
+	for c.ProxyHeader {
+		switch c.takeProxy(s.h) {
+		case preludeBad:
+			return false
+		case preludeDone:
+			if q.InLen > 0 {
+				continue
+			}
+		}
+		if !n.read() {
+			return n.ended()
+		}
+	}
 	for {
 		size, st := http1.Parse(q.Input(), &q.Head, &c.Settings.Limits)
 		if st == http1.Incomplete {
@@ -213,7 +226,7 @@ func (n *netConn) setBusy(b bool) {
 
 // pass hands the connection to the successor.
 func (n *netConn) pass(pending []byte) (ok bool) {
-	err := n.raw.Control(func(fd uintptr) { ok = n.s.h.Handoff(int(fd), pending) })
+	err := n.raw.Control(func(fd uintptr) { ok = n.s.h.Handoff(int(fd), n.handover(pending)) })
 	return err == nil && ok
 }
 

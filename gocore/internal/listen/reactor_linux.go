@@ -203,7 +203,7 @@ func (r *Reactor) leave(c *Conn) {
 		if c.req != nil {
 			pending = c.req.Input()
 		}
-		if r.h.Handoff(c.FD, pending) {
+		if r.h.Handoff(c.FD, c.handover(pending)) {
 			r.close(c)
 			return
 		}

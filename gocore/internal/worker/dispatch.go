@@ -5,7 +5,10 @@
 package worker
 
 import (
+	"fmt"
 	"math/rand/v2"
+	"net/netip"
+	"slices"
 	"strconv"
 	"sync"
 	"sync/atomic"
@@ -106,6 +109,16 @@ func (d *dispatcher) Open(c *listen.Conn) {
 	hosts := d.w.srv.Hosts(c.Local)
 	c.User = hosts
 	c.Settings = d.settings[hosts.Default]
+	if v := hosts.Default; v.ProxyProtocol {
+		peer := c.Remote.Addr().Unmap().WithZone("")
+		c.ProxyHeader = !slices.ContainsFunc(v.ProxyProtocolExceptions, func(p netip.Prefix) bool { return p.Contains(peer) })
+	}
+}
+
+// BadProxy implements listen.ProxyReporter.
+func (d *dispatcher) BadProxy(c *listen.Conn, err error) {
+	v := c.User.(*httpd.HostSet).Default
+	d.w.record(v, nil, levelErr, "remoteip", fmt.Sprintf("RemoteIPProxyProtocol: %v; connection of %s closed", err, c.Remote))
 }
 
 // Route implements listen.Handler.
