@@ -33,7 +33,7 @@ var catalogue = []catalogueRow{
 	// core and MPMs: the process model is different here
 	{module: "core", names: "HttpProtocolOptions LimitXMLRequestBody Mutex NameVirtualHost QualifyRedirectURL SeeRequestTail ServerPath EnableExceptionHook " +
 		"CoreDumpDirectory ScoreBoardFile ListenCoresBucketsRatio ContentDigest FlushMaxThreshold FlushMaxPipelined CGIMapExtension RegisterHttpMethod " +
-		"RegexDefaultOptions UnsafeAllow3F ReadBufferSize CGIVar MaxRangeOverlaps MaxRangeReversals KeptBodySize", why: "there is nothing here that it could tune"},
+		"RegexDefaultOptions UnsafeAllow3F ReadBufferSize MaxRangeOverlaps MaxRangeReversals KeptBodySize", why: "there is nothing here that it could tune"},
 	{module: "mpm", names: "ThreadLimit MinSpareThreads MaxSpareThreads MinSpareServers MaxSpareServers " +
 		"AsyncRequestWorkerFactor MaxMemFree", why: "processes and threads are set with WSGIDaemonProcess"},
 	{module: "privileges", names: "PrivilegesMode VHostUser VHostGroup VHostSecure VHostPrivs DTracePrivileges VHostCGIMode VHostCGIPrivs", refuse: true,
@@ -74,7 +74,6 @@ var catalogue = []catalogueRow{
 	{module: "mime", names: "MultiviewsMatch", why: "names are not completed"},
 	{module: "mime_magic", names: "MimeMagicFile", why: "types are not guessed"},
 	{module: "actions", names: "Action Script", refuse: true, why: "files would be served as they are instead of being run"},
-	{module: "cgi", names: "CGIScriptTimeout CGIDScriptTimeout ScriptSock ScriptLog ScriptLogBuffer ScriptLogLength", why: "there are no CGI programs"},
 	{module: "userdir", names: "UserDir", why: "users have no pages"},
 	{module: "vhost_alias", names: "VirtualDocumentRoot VirtualDocumentRootIP VirtualScriptAlias VirtualScriptAliasIP", refuse: true, why: "hosts would share one document root"},
 	{module: "imagemap", names: "ImapBase ImapDefault ImapMenu", why: "there are no image maps"},

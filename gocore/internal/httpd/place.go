@@ -202,3 +202,26 @@ func (r *Request) SetMemo(key, value any) {
 	}
 	x.memo[key] = value
 }
+
+// RedirectOnWorker is Redirect for a handler's Stream, which has a goroutine of
+// its own. nil: only a Python thread can make the answer.
+func (r *Request) RedirectOnWorker(url string) (out *Outcome) {
+	x := r.share()
+	x.place = OnWorker
+	defer func() {
+		switch e := recover().(type) {
+		case nil:
+		case needs:
+			out = nil
+		case abort:
+			out = r.builtin(http.StatusInternalServerError)
+		case errRegexTimeout:
+			r.Logf(LevelError, "core", "%v", e)
+			out = r.builtin(http.StatusInternalServerError)
+		default:
+			panic(e)
+		}
+		x.leave()
+	}()
+	return r.Redirect(url, 0)
+}

@@ -22,6 +22,7 @@ import (
 	"modwsgi/gocore/internal/mod/authzuser"
 	"modwsgi/gocore/internal/mod/autoindex"
 	"modwsgi/gocore/internal/mod/brotli"
+	"modwsgi/gocore/internal/mod/cgi"
 	"modwsgi/gocore/internal/mod/core"
 	"modwsgi/gocore/internal/mod/deflate"
 	"modwsgi/gocore/internal/mod/dir"
@@ -81,6 +82,7 @@ var All = []httpd.AnyModule{
 	expires.Module,
 	headers.Module,  // after all that may end in a field: RequestHeader is the last fixup
 	setenvif.Module, // after headers: early RequestHeader comes before it
+	cgi.Module,
 	logconfig.Module,
 	autoindex.Module,
 	static.Module,

@@ -41,6 +41,10 @@ const (
 	svd = httpd.InServerHost | httpd.InLocation | httpd.InDir | httpd.InFiles | httpd.InIf
 )
 
+// NoteHandler is the note with the handler that ScriptAlias set: such programs
+// run without Options ExecCGI.
+const NoteHandler = "alias-forced-type"
+
 // Module is mod_alias.
 var Module = &httpd.Module[config]{
 	Name: "alias", ID: "alias_module", File: "mod_alias.c",
@@ -271,6 +275,7 @@ func translate(r *httpd.Request, c *config) httpd.Status {
 		r.ContextRoot, r.Aliased = e.target, true
 		if e.handler != "" {
 			r.Handler = e.handler
+			r.Note(NoteHandler, e.handler)
 		}
 		return httpd.OK
 	}
