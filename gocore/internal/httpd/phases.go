@@ -306,7 +306,7 @@ func (r *Request) sub(uri string) (*Request, Status) {
 func (r *Request) Adopt(sub *Request) {
 	r.URI, r.Filename, r.PathInfo, r.Info, r.Base, r.Query = sub.URI, sub.Filename, sub.PathInfo, sub.Info, sub.Base, sub.Query
 	r.Handler, r.ContentType, r.Encoding, r.Language, r.Charset = sub.Handler, sub.ContentType, sub.Encoding, sub.Language, sub.Charset
-	r.ContextPrefix, r.ContextRoot, r.Mount, r.Aliased = sub.ContextPrefix, sub.ContextRoot, sub.Mount, sub.Aliased
+	r.ContextPrefix, r.ContextRoot, r.DocRoot, r.Mount, r.Aliased = sub.ContextPrefix, sub.ContextRoot, sub.DocRoot, sub.Mount, sub.Aliased
 	r.Out, r.ErrOut, r.Notes = append(r.Out, sub.Out...), append(r.ErrOut, sub.ErrOut...), sub.Notes
 	r.m, r.env, r.locs = sub.m, sub.env, sub.locs
 	r.varies = r.varies || sub.varies

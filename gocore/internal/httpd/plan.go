@@ -27,7 +27,7 @@ func (r *Request) MakePlan(p Plan) *Plan {
 	s := r.Host.server
 	var k strings.Builder
 	for _, f := range []string{r.m.key, p.Script, p.Handler, p.HandlerScript, p.ProcessGroup, p.ApplicationGroup, p.CallableObject,
-		p.ScriptName, r.ContextPrefix, r.ContextRoot} {
+		p.ScriptName, r.ContextPrefix, r.ContextRoot, r.DocRoot} {
 		fmt.Fprintf(&k, "%d:", len(f))
 		k.WriteString(f)
 	}
@@ -78,13 +78,13 @@ func (r *Request) environ(script string) (env []EnvVar, scheme string) {
 	computed := []EnvVar{
 		{"REQUEST_SCHEME", scheme},
 		{"SERVER_SOFTWARE", r.Host.server.Software},
-		{"DOCUMENT_ROOT", r.m.core.DocumentRoot.V},
+		{"DOCUMENT_ROOT", r.Root()},
 		{"CONTEXT_PREFIX", r.ContextPrefix},
 		{"CONTEXT_DOCUMENT_ROOT", r.ContextRoot},
 		{"SCRIPT_FILENAME", script},
 	}
 	if r.ContextRoot == "" {
-		computed[4].Value = r.m.core.DocumentRoot.V
+		computed[4].Value = r.Root()
 	}
 	if a := r.Host.ServerAdmin; a != "" {
 		computed = append(computed, EnvVar{"SERVER_ADMIN", a})

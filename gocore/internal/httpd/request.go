@@ -103,3 +103,11 @@ func SetField(h []Field, name, value string) []Field {
 	}
 	return append(h, Field{name, value})
 }
+
+// Root is the document root of the request, "" if there is none.
+func (r *Request) Root() string {
+	if r.DocRoot != "" {
+		return r.DocRoot
+	}
+	return r.m.core.DocumentRoot.V
+}

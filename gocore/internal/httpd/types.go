@@ -284,6 +284,7 @@ type Request struct {
 	Base          string      // the mapped prefix of Filename: DocumentRoot, an alias' target
 	ContextPrefix string      // CONTEXT_PREFIX: the alias' URL path
 	ContextRoot   string      // CONTEXT_DOCUMENT_ROOT; "" = DocumentRoot
+	DocRoot       string      // the request's own DocumentRoot; "" = the configured one. See Root
 	Plan          *Plan       // set by the caller of Error when a plan was running
 	Handler       string      // handler name, "" = default handler
 	ContentType   string

@@ -48,13 +48,13 @@ func init() { // not a literal, because the functions reach vars again
 		"SERVER_ADMIN":    func(r *Request) string { return r.Host.ServerAdmin },
 		"SERVER_PROTOCOL": func(r *Request) string { return r.Proto },
 		"SERVER_SOFTWARE": func(r *Request) string { return r.Host.server.Software },
-		"DOCUMENT_ROOT":   func(r *Request) string { return r.m.core.DocumentRoot.V },
+		"DOCUMENT_ROOT":   func(r *Request) string { return r.Root() },
 		"CONTEXT_PREFIX":  func(r *Request) string { return r.ContextPrefix },
 		"CONTEXT_DOCUMENT_ROOT": func(r *Request) string {
 			if r.ContextRoot != "" {
 				return r.ContextRoot
 			}
-			return r.m.core.DocumentRoot.V
+			return r.Root()
 		},
 		"AUTH_TYPE":      func(r *Request) string { return r.AuthType },
 		"CONTENT_TYPE":   func(r *Request) string { return r.contentType() },

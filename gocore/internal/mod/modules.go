@@ -8,6 +8,7 @@ import (
 
 	"modwsgi/gocore/internal/httpd"
 	"modwsgi/gocore/internal/mod/accesscompat"
+	"modwsgi/gocore/internal/mod/actions"
 	"modwsgi/gocore/internal/mod/alias"
 	"modwsgi/gocore/internal/mod/authbasic"
 	"modwsgi/gocore/internal/mod/authdigest"
@@ -42,6 +43,8 @@ import (
 	"modwsgi/gocore/internal/mod/static"
 	"modwsgi/gocore/internal/mod/uniqueid"
 	"modwsgi/gocore/internal/mod/unixd"
+	"modwsgi/gocore/internal/mod/userdir"
+	"modwsgi/gocore/internal/mod/vhostalias"
 	"modwsgi/gocore/internal/mod/wsgi"
 	"modwsgi/gocore/internal/mod/zstd"
 )
@@ -78,10 +81,13 @@ var All = []httpd.AnyModule{
 	negotiation.Module,
 	mime.Module,
 	dir.Module,
+	actions.Module, // before the handlers
 	wsgi.Module,
 	expires.Module,
 	headers.Module,  // after all that may end in a field: RequestHeader is the last fixup
 	setenvif.Module, // after headers: early RequestHeader comes before it
+	userdir.Module,
+	vhostalias.Module,
 	cgi.Module,
 	logconfig.Module,
 	autoindex.Module,

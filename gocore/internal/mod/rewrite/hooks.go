@@ -81,7 +81,7 @@ func translate(r *httpd.Request, c *Config) httpd.Status {
 		return http.StatusBadRequest
 	}
 	if x.reduced && s.options.V&optLegacyPrefix == 0 || !x.isFile(s.options.V) {
-		root := r.Core().DocumentRoot.V
+		root := r.Root()
 		if root == "" {
 			root = "/nonexistent"
 		}
@@ -123,7 +123,7 @@ func (x *run) isFile(o option) bool {
 	if o&optUnsafePrefix != 0 || x.last == nil || x.last.flags&flagUnsafeStat != 0 || strings.HasPrefix(x.last.output, first) {
 		return true
 	}
-	for _, root := range []string{x.r.Core().DocumentRoot.V, x.r.ContextRoot} {
+	for _, root := range []string{x.r.Root(), x.r.ContextRoot} {
 		if root != "" && strings.HasPrefix(x.r.Filename, root) {
 			return true
 		}
@@ -281,7 +281,7 @@ func (x *run) toURL(file string) string {
 		if u, ok := substPrefix(file, x.perDir, base); ok {
 			return u
 		}
-	} else if root := strings.TrimSuffix(r.Core().DocumentRoot.V, "/"); root != "" {
+	} else if root := strings.TrimSuffix(r.Root(), "/"); root != "" {
 		if u, ok := strings.CutPrefix(file, root); ok && strings.HasPrefix(u, "/") {
 			x.trace(2, "strip document_root prefix: %s -> %s", file, u)
 			return u

@@ -65,6 +65,7 @@ LoadModule mime_module /usr/lib/apache2/modules/mod_mime.so
 LoadModule env_module /usr/lib/apache2/modules/mod_env.so
 LoadModule rewrite_module /usr/lib/apache2/modules/mod_rewrite.so
 LoadModule vhost_alias_module /usr/lib/apache2/modules/mod_vhost_alias.so
+LoadModule actions_module /usr/lib/apache2/modules/mod_actions.so
 LoadModule userdir_module /usr/lib/apache2/modules/mod_userdir.so
 TypesConfig /dev/null
 AddType text/html html
