@@ -206,8 +206,9 @@ func (r *Request) SetMemo(key, value any) {
 // RedirectOnWorker is Redirect for a handler's Stream, which has a goroutine of
 // its own. nil: only a Python thread can make the answer.
 func (r *Request) RedirectOnWorker(url string) (out *Outcome) {
-	x := r.share()
-	x.place = OnWorker
+	o := r.Original()
+	x := o.share()
+	o.handling, x.place, r.at = true, OnWorker, x
 	defer func() {
 		switch e := recover().(type) {
 		case nil:
@@ -219,9 +220,10 @@ func (r *Request) RedirectOnWorker(url string) (out *Outcome) {
 			r.Logf(LevelError, "core", "%v", e)
 			out = r.builtin(http.StatusInternalServerError)
 		default:
+			o.leave(false)
 			panic(e)
 		}
-		x.leave()
+		o.leave(false)
 	}()
 	return r.Redirect(url, 0)
 }
