@@ -521,3 +521,11 @@ def check_password(environ, user, password):
     with concurrent.futures.ThreadPoolExecutor(8) as pool:
         for done in [pool.submit(client, number) for number in range(8)]:
             done.result()
+
+
+def test_made_up_credentials(site):
+    running = site(BASIC + 'AuthBasicFake "%{REMOTE_USER}@site" "%{REQUEST_METHOD}"\nWSGIPassAuthorization On',
+                   users="joe:{SHA}5en6G6MezRroT3XKqkdPOmY/BfQ=\n")
+    token = fields(running.get("/in", auth=("joe", "secret")))["HTTP_AUTHORIZATION"]
+    assert base64.b64decode(token.removeprefix("Basic ")) == b"joe@site:GET"
+    assert running.get("/in", auth=("joe", "GET")).status_code == 401

@@ -8,6 +8,7 @@ import (
 	"encoding/base64"
 	"encoding/hex"
 	"fmt"
+	"slices"
 	"strings"
 
 	"modwsgi/gocore/internal/httpd"
@@ -19,7 +20,12 @@ type Config struct {
 	providers     httpd.Opt[[]authncore.Provider]
 	authoritative httpd.Opt[bool]
 	digest        httpd.Opt[bool] // AuthBasicUseDigestAlgorithm MD5
+	fake          httpd.Opt[fake]
 }
+
+// fake is AuthBasicFake: credentials for whoever handles the request. user nil:
+// off.
+type fake struct{ user, password *httpd.StringExpr }
 
 type module struct{ core *authncore.Core }
 
@@ -36,14 +42,16 @@ func New(core *authncore.Core) *httpd.Module[Config] {
 				Doc: "Off: a user that no provider knows is left to other modules."},
 			{Name: "AuthBasicUseDigestAlgorithm", Args: "MD5|Off", Min: 1, Max: 1, In: dh, Override: httpd.OverrideAuthConfig, Default: "Off", Set: setDigest,
 				Doc: "MD5: passwords are checked against the hashes of Digest authentication."},
-			{Name: "AuthBasicFake", Args: "off", Min: 1, Max: 2, In: dh, Override: httpd.OverrideAuthConfig, Default: "off", Set: setFake,
-				Doc: "Only off: credentials are not made up."},
+			{Name: "AuthBasicFake", Args: "off|user [password]", Min: 1, Max: 2, In: dh, Override: httpd.OverrideAuthConfig, Default: "off", Set: setFake,
+				Doc: "Gives the handler of the request an Authorization field with this user and password, which may be expressions."},
 		},
 		Merge: func(p, k *Config) *Config {
-			return &Config{providers: p.providers.Over(k.providers), authoritative: p.authoritative.Over(k.authoritative), digest: p.digest.Over(k.digest)}
+			return &Config{providers: p.providers.Over(k.providers), authoritative: p.authoritative.Over(k.authoritative), digest: p.digest.Over(k.digest), fake: p.fake.Over(k.fake)}
 		},
-		Authn:     m.authenticate,
-		Challenge: m.challenge,
+		PerRequest: func(c *Config) bool { return c.fake.V.user != nil },
+		Fixup:      addFake,
+		Authn:      m.authenticate,
+		Challenge:  m.challenge,
 	}
 }
 
@@ -71,12 +79,49 @@ func setDigest(k *httpd.Cmd, c *Config) error {
 	return nil
 }
 
-// setFake: what AuthBasicFake adds is for servers behind a proxy that trust it.
-func setFake(k *httpd.Cmd, _ *Config) error {
+// setFake reads AuthBasicFake. "password" is the password when none is given, as
+// in Apache.
+func setFake(k *httpd.Cmd, c *Config) error {
 	if len(k.Args) == 1 && strings.EqualFold(k.Arg(0), "off") {
+		c.fake = httpd.Some(fake{})
 		return nil
 	}
-	return &httpd.Coded{Code: httpd.CodeUnavailable, Message: "credentials cannot be made up here", Suggestion: "use RequestHeader set Authorization"}
+	user, err := k.StringExpr(k.Arg(0))
+	if err != nil {
+		return err
+	}
+	word := "password"
+	if len(k.Args) == 2 {
+		word = k.Arg(1)
+	}
+	password, err := k.StringExpr(word)
+	c.fake = httpd.Some(fake{user, password})
+	return err
+}
+
+// addFake puts the credentials of AuthBasicFake in the place of those that the
+// client sent. An empty name or password adds nothing.
+func addFake(r *httpd.Request, c *Config) httpd.Status {
+	f := c.fake.V
+	if f.user == nil || r.SubRequest || r.Prev != nil {
+		return httpd.Declined
+	}
+	user, err := f.user.Eval(r)
+	if err != nil {
+		logf(r, httpd.LevelError, "AH02455: AuthBasicFake: could not evaluate user expression for URI %q: %v", r.URI, err)
+		return 500
+	}
+	password, err := f.password.Eval(r)
+	if err != nil {
+		logf(r, httpd.LevelError, "AH02456: AuthBasicFake: could not evaluate password expression for URI %q: %v", r.URI, err)
+		return 500
+	}
+	if user == "" || password == "" {
+		return httpd.Declined
+	}
+	h := slices.DeleteFunc(slices.Clone(r.Header), func(f httpd.Field) bool { return strings.EqualFold(f.Name, "Authorization") })
+	r.SetHeader(append(h, httpd.Field{Name: "Authorization", Value: "Basic " + base64.StdEncoding.EncodeToString([]byte(user+":"+password))}))
+	return httpd.OK
 }
 
 func (m module) challenge(r *httpd.Request, _ *Config) {
