@@ -29,7 +29,18 @@ def files(tmp_path_factory):
     write(alias / "big.bin", BIG)
     write(alias / "held.bin", BIG)
     (alias / "current").symlink_to("v1")
-    config = f'<Directory "{alias}/guarded">\nAllowOverride All\n</Directory>\n'
+    write(alias / "dated" / "x.css", b"p {}")
+    config = f'''
+<Directory "{alias}/guarded">
+    AllowOverride All
+</Directory>
+<Directory "{alias}/dated">
+    Header set Cache-Control public
+    Header always set X-Frame-Options DENY
+    ExpiresActive On
+    ExpiresDefault "access plus 1 minute"
+</Directory>
+'''
     running = start(SINK, "--url-alias", "/static", alias, root=base / "root", config=config)
     running.alias = alias
     time.sleep(2.1)  # what is younger than two seconds is not cached
@@ -56,6 +67,15 @@ def test_revalidation_of_a_cached_file(files):
     assert answer.status_code == 304 and answer.headers["etag"] == etag and not answer.content
     assert files.get("/static/small.txt", headers={"If-None-Match": '"other"'}).status_code == 200
     assert files.get("/static/small.txt", headers={"Range": "bytes=0-4"}).content == b"small"
+
+
+def test_fields_of_other_modules(files):
+    answers = [files.get("/static/dated/x.css") for _ in range(3)]
+    answers.append(files.get("/static/dated/x.css", headers={"If-None-Match": answers[0].headers["etag"]}))
+    for answer in answers:
+        assert answer.headers["x-frame-options"] == "DENY" and answer.headers["cache-control"] == "public, max-age=60"
+        assert answer.headers["expires"] > answer.headers["date"][:17]
+    assert [answer.status_code for answer in answers] == [200, 200, 200, 304]
 
 
 def test_http_1_0_and_close(files):

@@ -78,7 +78,8 @@ type File struct {
 	Size int64
 	Tag  any // the caller's
 
-	selects           bool // nothing but: look again under the request's Accept-Encoding
+	second            int64 // 0, or the one that it holds for
+	selects           bool  // nothing but: look again under the request's Accept-Encoding
 	head, notModified []byte
 	etag, modified    string
 	depends           []dependency
@@ -279,7 +280,7 @@ func (c *Cache) Find(host *httpd.VirtualHost, q *listen.Req) (f *File, status in
 		}
 	}
 	status = f.judge(q)
-	if status == 0 {
+	if status == 0 || f.second != 0 && time.Now().Unix() != f.second {
 		f.Release()
 		return nil, 0
 	}
@@ -322,7 +323,7 @@ func (c *Cache) Keep(host *httpd.VirtualHost, q *listen.Req, out *httpd.Outcome,
 	if len(key) > maxKey || out.Repeat == nil || out.File == nil || len(out.Body) > 0 || len(out.Parts) > 0 || out.FileOff != 0 {
 		return
 	}
-	f := &File{FD: -1, Size: out.FileLen, etag: out.Repeat.ETag, modified: out.Repeat.Modified}
+	f := &File{FD: -1, Size: out.FileLen, second: out.Repeat.Second, etag: out.Repeat.ETag, modified: out.Repeat.Modified}
 	before := time.Now().Add(-settle)
 	for _, x := range out.Repeat.Depends {
 		dep := dependency{path: x.Path}
@@ -354,7 +355,7 @@ func (c *Cache) Keep(host *httpd.VirtualHost, q *listen.Req, out *httpd.Outcome,
 			return
 		}
 	}
-	f.head = appendFields(appendFields([]byte(fields), out.Header), out.ErrHeader)
+	f.head = appendFields([]byte(fields), out.Repeat.Header)
 	f.notModified = appendFields([]byte(fields), out.Repeat.Validators)
 	f.Tag = tag(f)
 	f.used.Store(c.clock.Load())

@@ -90,7 +90,7 @@ func (s *site) serve(path string, fields ...string) (cached bool, body string) {
 		}
 		return true, string(f.Data)
 	}
-	r := &httpd.Request{Method: "GET", RawPath: path, RawTarget: path, Proto: "HTTP/1.1", HostName: "x", ContentLength: -1,
+	r := &httpd.Request{Method: "GET", RawPath: path, RawTarget: path, Proto: "HTTP/1.1", HostName: "x", ContentLength: -1, Start: time.Now(),
 		Remote: netip.MustParseAddrPort("127.0.0.1:5"), Local: netip.MustParseAddrPort("127.0.0.1:80")}
 	for _, f := range fields {
 		name, value, _ := strings.Cut(f, ": ")
@@ -134,6 +134,17 @@ func TestKept(t *testing.T) {
 		{"<Directory ROOT>\nOptions SymLinksIfOwnerMatch\n</Directory>", "/a.txt", false},
 		{"<Directory ROOT/sub>\nOptions None\n</Directory>", "/a.txt", true},
 		{"<Directory ROOT/sub>\nOptions None\n</Directory>", "/sub/index.html", false},
+		{"Header set Cache-Control max-age=60", "/a.txt", true},
+		{"Header set X %{X}e", "/a.txt", false},
+		{"Header set X y env=z", "/a.txt", false},
+		{"Header set X \"expr=%{REMOTE_ADDR}\"", "/a.txt", false},
+		{"Header echo Host", "/a.txt", false},
+		{"Header set Connection close", "/a.txt", false},
+		{"RequestHeader set X y", "/a.txt", false},
+		{"SetEnvIf User-Agent x y", "/a.txt", false},
+		{"AddOutputFilterByType DEFLATE text/plain", "/a.txt", false},
+		{"AddOutputFilterByType DEFLATE text/plain", "/big.bin", true},
+		{"SetOutputFilter DEFLATE", "/a.txt", false},
 		{"WSGIScriptAlias / ROOT/app.wsgi\nWSGIFileOrApplication On", "/a.txt", true},
 	} {
 		t.Run(c.config+c.path, func(t *testing.T) {
@@ -181,6 +192,33 @@ func TestChanges(t *testing.T) {
 			assert.Equal(t, c.want, body)
 		})
 	}
+}
+
+func TestFieldsOfModules(t *testing.T) {
+	s := newSite(t, "Header set Cache-Control max-age=60\nHeader always set X-Y z\nHeader unset Accept-Ranges")
+	s.serve("/a.txt")
+	f, _ := s.find("GET", "/a.txt")
+	head := string(f.Fields(200))
+	assert.Contains(t, head, "Cache-Control: max-age=60\r\n")
+	assert.Contains(t, head, "X-Y: z\r\n")
+	assert.Equal(t, 1, strings.Count(head, "Content-Length: 10\r\n"))
+	assert.NotContains(t, head, "Accept-Ranges")
+	assert.Contains(t, string(f.Fields(304)), "X-Y: z\r\n")
+	assert.NotContains(t, string(f.Fields(304)), "Content-Length")
+}
+
+func TestDatesHoldForASecond(t *testing.T) {
+	s := newSite(t, "ExpiresActive On\nExpiresDefault \"access plus 1 hour\"")
+	s.serve("/a.txt")
+	f, _ := s.find("GET", "/a.txt")
+	if f == nil {
+		t.Skip("the second ended meanwhile")
+	}
+	assert.Contains(t, string(f.Fields(200)), "Expires: ")
+	assert.Contains(t, string(f.Fields(200)), "Cache-Control: max-age=3600\r\n")
+	f.second-- // as if it were of the last second
+	f, _ = s.find("GET", "/a.txt")
+	assert.Nil(t, f)
 }
 
 func TestPrecompressedForms(t *testing.T) {

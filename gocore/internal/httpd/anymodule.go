@@ -48,6 +48,7 @@ type hooks struct {
 	handler    func(*Request, any) *Outcome
 	response   func(*Request, any, *ResponseHead)
 	hasResp    func(any) bool
+	steady     func(any) Steadiness
 	insert     func(*Request, any, *ResponseHead) []string
 	filter     func(*Request, any, *ResponseHead) BodyFilter
 	hasFilter  func(any) bool
@@ -155,6 +156,9 @@ func (m *Module[C]) bind() hooks {
 	}
 	if f := m.HasResponse; f != nil {
 		h.hasResp = func(c any) bool { return f(c.(*C)) }
+	}
+	if f := m.Steady; f != nil {
+		h.steady = func(c any) Steadiness { return f(c.(*C)) }
 	}
 	if f := m.Insert; f != nil {
 		h.insert = func(r *Request, c any, head *ResponseHead) []string { return f(r, c.(*C), head) }

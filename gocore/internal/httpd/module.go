@@ -174,8 +174,12 @@ type Module[C any] struct {
 	// application, proxy) before its head is sent, after the filters were chosen.
 	Response    func(r *Request, c *C, h *ResponseHead)
 	HasResponse func(c *C) bool // would Response do anything? false costs nothing; nil: true
+	// Steady says for how long Response does the same to the same head of the
+	// same path, whoever asks: files may be cached for that time. nil: Changing.
+	Steady func(c *C) Steadiness
 	// Insert names output filters for the response, in order, upper case; the
-	// names are those that modules list in OutputFilters.
+	// names are those that modules list in OutputFilters. Its answer rests on
+	// nothing but path, head and settings, or it calls Varies.
 	Insert        func(r *Request, c *C, h *ResponseHead) []string
 	OutputFilters []string // names that the Filter hook serves, upper case
 	// Filter may take the body and change the head for it; nil: not me. It is
@@ -193,6 +197,15 @@ type Module[C any] struct {
 	Log      func(v *VirtualHost, c *C, e *LogEntry)         // no allocation in steady state
 	FlushLog func(c *C)                                      // from a timer, any goroutine
 }
+
+// Steadiness is how long something stays the same.
+type Steadiness uint8
+
+const (
+	Changing     Steadiness = iota // may differ between two requests
+	ForASecond                     // until the clock's next second
+	SteadyAlways                   // until the settings change
+)
 
 // Route is one entry of a Translate hook's list.
 type Route struct {

@@ -11,6 +11,9 @@ import (
 	"cmp"
 	"io"
 	"os"
+	"slices"
+	"strconv"
+	"strings"
 )
 
 // Part is a piece of a response's body: Data, then Len bytes of the outcome's
@@ -27,7 +30,9 @@ type Repeat struct {
 	Path           string      // of File; "" = the request's Filename
 	ByEncoding     bool        // it holds for requests with the same Accept-Encoding only
 	ETag, Modified string      // as sent; what a conditional request may quote
-	Validators     []Field     // the fields of a 304
+	Header         []Field     // of the 200, complete but for Date, Server and Connection
+	Validators     []Field     // of a 304, likewise
+	Second         int64       // it holds for this second since the epoch only; 0 = for longer
 	Depends        []Dependency
 }
 
@@ -57,19 +62,56 @@ func (r *Request) Depend(path string, info os.FileInfo) {
 }
 
 // settle keeps out.Repeat only if the phases were free of everything that can
-// differ between requests.
+// differ between requests, and completes it.
 func (r *Request) settle(out *Outcome) {
 	if out.Repeat == nil {
 		return
 	}
 	v := r.Host
 	if r.Prev != nil || r.SubRequest || r.varies || r.Method != "GET" || out.Status != 200 || r.User != "" ||
-		r.m.perRequest || v.base.perRequest || v.merge(r.locs).perRequest || r.m.hooked() {
+		r.m.perRequest || v.base.perRequest || v.merge(r.locs).perRequest || r.m.steady == Changing {
 		out.Repeat = nil
 		return
 	}
-	out.Repeat.Validators = append(append(out.Repeat.Validators, r.Out...), r.ErrOut...)
-	out.Repeat.Depends = append(r.depends[:len(r.depends):len(r.depends)], Dependency{cmp.Or(out.Repeat.Path, r.Filename), out.Repeat.Info})
+	x := *out.Repeat
+	out.Repeat = nil
+	full := ResponseHead{Status: out.Status, Header: slices.Clone(out.Header), ErrHeader: slices.Clone(out.ErrHeader), Length: out.BodyLen()}
+	not := ResponseHead{Status: 304, Header: append(slices.Clone(x.Validators), r.Out...), ErrHeader: slices.Clone(r.ErrOut), Length: -1}
+	if !r.sent(&full) || !r.sent(&not) {
+		return
+	}
+	x.Header = append(append(full.Header, Field{"Content-Length", strconv.FormatInt(full.Length, 10)}), full.ErrHeader...)
+	x.Validators = append(not.Header, not.ErrHeader...)
+	if r.m.steady == ForASecond {
+		x.Second = r.Start.Unix()
+	}
+	x.Depends = append(r.depends[:len(r.depends):len(r.depends)], Dependency{cmp.Or(x.Path, r.Filename), x.Info})
+	out.Repeat = &x
+}
+
+// sent takes a head through the response hooks as the sender will; false if
+// more than fields that can be kept comes of it.
+func (r *Request) sent(h *ResponseHead) bool {
+	h.Header.Del("Content-Length")
+	s := r.Host.server
+	for i := range s.hooks {
+		x := &s.hooks[i]
+		if !r.m.filtered {
+			break
+		}
+		if x.filter != nil && x.hasFilter != nil && x.hasFilter(r.m.conf[i]) || x.insert != nil && len(x.insert(r, r.m.conf[i], h)) > 0 {
+			return false
+		}
+	}
+	if len(r.m.response) > 0 && (r.Guard(func() { r.Outgoing(h, false) }) != nil || r.varies) {
+		return false
+	}
+	for _, name := range []string{"Date", "Server", "Connection", "Keep-Alive", "Transfer-Encoding", "Content-Length"} {
+		if _, ok := h.Get(name); ok {
+			return false // the sender has its own ideas about them
+		}
+	}
+	return !slices.ContainsFunc(append(slices.Clone(h.Header), h.ErrHeader...), func(f Field) bool { return strings.ContainsAny(f.Value, "\r\n\x00") })
 }
 
 // BodyLen is the length of the body in bytes.

@@ -129,10 +129,11 @@ type merged struct {
 	key        string // identifies the sequence within the host
 	conf       []any
 	core       *CoreConfig
-	environ    []EnvVar // constant additions of the modules
-	perRequest bool     // some module's outcome depends on the request
-	response   []int    // slots of the modules whose response hook does something
-	filtered   bool     // output filters may apply
+	environ    []EnvVar   // constant additions of the modules
+	perRequest bool       // some module's outcome depends on the request
+	response   []int      // slots of the modules whose response hook does something
+	steady     Steadiness // of all of these
+	filtered   bool       // output filters may apply
 }
 
 // mergeCache remembers merged settings by sequence of section ids. Sequences
@@ -207,7 +208,7 @@ func (v *VirtualHost) remember(m *merged) *merged {
 
 // newMerged completes a settings vector with what is derived from it.
 func (s *Server) newMerged(key string, c []any) *merged {
-	m := &merged{key: key, conf: c, core: c[s.coreSlot].(*CoreConfig)}
+	m := &merged{steady: SteadyAlways, key: key, conf: c, core: c[s.coreSlot].(*CoreConfig)}
 	for i := range s.mods {
 		h := &s.hooks[i]
 		if h.environ != nil {
@@ -224,6 +225,11 @@ func (s *Server) newMerged(key string, c []any) *merged {
 		}
 		if h.response != nil && (h.hasResp == nil || h.hasResp(c[i])) {
 			m.response = append(m.response, i)
+			steady := Changing
+			if h.steady != nil {
+				steady = h.steady(c[i])
+			}
+			m.steady = min(m.steady, steady)
 		}
 		if h.hasFilter != nil && h.hasFilter(c[i]) {
 			m.filtered = true

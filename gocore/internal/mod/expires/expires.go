@@ -43,6 +43,7 @@ var Module = &httpd.Module[config]{
 	},
 	Merge:       merge,
 	HasResponse: func(c *config) bool { return c.active.V && (c.def.Set || len(c.byType) > 0) },
+	Steady:      func(*config) httpd.Steadiness { return httpd.ForASecond }, // dates
 	Response:    response,
 }
 

@@ -70,6 +70,12 @@ var Module = &httpd.Module[config]{
 	HasResponse: func(c *config) bool {
 		return slices.ContainsFunc(c.onsuccess, isLate) || slices.ContainsFunc(c.always, isLate)
 	},
+	Steady: func(c *config) httpd.Steadiness {
+		if slices.ContainsFunc(c.onsuccess, (*entry).asks) || slices.ContainsFunc(c.always, (*entry).asks) {
+			return httpd.Changing
+		}
+		return httpd.SteadyAlways
+	},
 	PostRead: early,
 	Fixup:    fixup,
 	Response: response,
@@ -77,6 +83,13 @@ var Module = &httpd.Module[config]{
 
 func isEarly(e *entry) bool { return e.early }
 func isLate(e *entry) bool  { return !e.early }
+
+// asks says that the line looks at the request, or does more than change
+// fields.
+func (e *entry) asks() bool {
+	return e.env != "" || e.cond != nil || e.do == actEcho || e.do == actNote ||
+		e.value != nil && (e.value.expr != nil || slices.ContainsFunc(e.value.parts, func(p part) bool { return p.make != nil }))
+}
 
 // matters says whether a line for requests changes anything for applications:
 // the field Proxy never reaches them.
