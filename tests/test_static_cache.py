@@ -35,7 +35,7 @@ def files(tmp_path_factory):
     AllowOverride All
 </Directory>
 <Directory "{alias}/dated">
-    Header set Cache-Control public
+    Header append Cache-Control public
     Header always set X-Frame-Options DENY
     ExpiresActive On
     ExpiresDefault "access plus 1 minute"
@@ -73,7 +73,7 @@ def test_fields_of_other_modules(files):
     answers = [files.get("/static/dated/x.css") for _ in range(3)]
     answers.append(files.get("/static/dated/x.css", headers={"If-None-Match": answers[0].headers["etag"]}))
     for answer in answers:
-        assert answer.headers["x-frame-options"] == "DENY" and answer.headers["cache-control"] == "public, max-age=60"
+        assert answer.headers["x-frame-options"] == "DENY" and answer.headers["cache-control"] == "max-age=60, public"
         assert answer.headers["expires"] > answer.headers["date"][:17]
     assert [answer.status_code for answer in answers] == [200, 200, 200, 304]
 
