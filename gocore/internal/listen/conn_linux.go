@@ -241,13 +241,7 @@ func (r *Reactor) run(th *thread, c *Conn) step {
 
 // reject answers a request that has waited too long for a thread.
 func (r *Reactor) reject(c *Conn) step {
-	q := c.req
-	q.Result, q.Status = ResultLate, 504
-	if c.bodyEnd == 0 {
-		q.KeepAlive = 0
-		c.unread = true
-	}
-	r.h.Failed(c, q)
+	c.tooLate(r.h)
 	return r.finish(c)
 }
 

@@ -260,6 +260,17 @@ func (c *Conn) settle(h Handler) {
 	}
 }
 
+// tooLate makes the answer to a request that has waited longer than QueueTimeout.
+func (c *Conn) tooLate(h Handler) {
+	q := c.req
+	q.Result, q.Status = ResultLate, 504
+	if c.bodyEnd == 0 {
+		q.KeepAlive = 0
+		c.unread = true
+	}
+	h.Failed(c, q)
+}
+
 // next moves the bytes after a finished request to the front and returns how many there are.
 func (c *Conn) next(m *Memory) uint64 {
 	q := c.req

@@ -132,3 +132,58 @@ func testReadRates(t *testing.T, open opener) {
 		})
 	}
 }
+
+func TestQueue(t *testing.T) { each(t, testQueue) }
+
+// A request that waits for a thread is answered after QueueTimeout, and goes to
+// the successor when there is one.
+func testQueue(t *testing.T, open opener) {
+	var limit time.Duration
+	limited := opener(func(c Config) (Source, error) {
+		c.QueueTimeout = limit
+		return open(c)
+	})
+	for _, tt := range []struct {
+		name  string
+		limit time.Duration
+		want  string
+		drain bool
+	}{
+		{"late", 50 * time.Millisecond, "504 X", false},
+		{"in time", time.Minute, "/b:", false},
+		{"handed over", 0, "", true},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			limit = tt.limit
+			r, f, addr := limited.start(t, 1, func(f *fakeApp) { f.handed = make(chan string, 2) })
+			first := make(chan string, 1)
+			go func() {
+				first <- exchange(t, addr, "GET /wait HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n")
+			}()
+			require.Eventually(t, func() bool { return f.running.Load() == 1 }, 5*time.Second, time.Millisecond)
+			const in = "GET /b HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n"
+			second := make(chan string, 1)
+			go func() { second <- exchange(t, addr, in) }()
+			if tt.limit != 50*time.Millisecond {
+				require.Eventually(t, func() bool { return r.Running() == 2 }, 5*time.Second, time.Millisecond)
+			}
+			if tt.drain {
+				r.Drain(true)
+				assert.Equal(t, in, <-f.handed)
+			}
+			if tt.limit == time.Minute {
+				close(f.release)
+			}
+			got := <-second
+			assert.Contains(t, got, tt.want)
+			if tt.limit != time.Minute {
+				close(f.release)
+			}
+			assert.Contains(t, <-first, "/wait:")
+			if tt.drain {
+				assert.Empty(t, got)
+				<-r.Done()
+			}
+		})
+	}
+}

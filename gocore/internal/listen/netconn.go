@@ -48,29 +48,35 @@ type NetSource struct {
 	onStart   func(thread int) error
 	onPanic   reporter
 	threads   []*pyThread
-	jobs      chan *netConn
-	running   atomic.Int32 // requests in the application or in the queue
-	unpark    chan struct{}
-	start     time.Time
-	wall      int64 // start in microseconds since the epoch
-	draining  atomic.Bool
-	handoff   atomic.Bool
-	ctx       context.Context // ends with Stop, for streams
-	cancel    context.CancelFunc
-	stop      chan struct{}
-	stopOnce  sync.Once
-	done      chan struct{}
-	doneOnce  sync.Once
-	mu        sync.Mutex // the fields below
-	conns     map[*netConn]struct{}
-	pool      []*Req
-	nextID    uint64
+
+	queueTimeout, flushDelay time.Duration // of Config
+
+	jobs     chan *netConn
+	running  atomic.Int32 // requests in the application or in the queue
+	unpark   chan struct{}
+	start    time.Time
+	wall     int64 // start in microseconds since the epoch
+	draining atomic.Bool
+	handoff  atomic.Bool
+	ctx      context.Context // ends with Stop, for streams
+	cancel   context.CancelFunc
+	leave    chan struct{} // closed by Drain: the queue goes to the successor
+	stop     chan struct{}
+	stopOnce sync.Once
+	done     chan struct{}
+	doneOnce sync.Once
+	mu       sync.Mutex // the fields below
+	conns    map[*netConn]struct{}
+	pool     []*Req
+	nextID   uint64
 }
 
 // pyThread is a locked goroutine that runs the application.
 type pyThread struct {
-	id  int
-	cur atomic.Pointer[Req]
+	id     int
+	cur    atomic.Pointer[Req]
+	seen   uint64 // the flusher's: output of cur at its last look, and since when it is unchanged
+	seenAt int64
 }
 
 // netConn is a connection and what its goroutine needs.
@@ -94,6 +100,8 @@ const (
 	ranAway            // not at all: this process is being replaced
 	ranPanic           // reported already
 	ranStopped         // not at all: the source was stopped
+	ranLate            // not at all: longer in the queue than QueueTimeout
+	ranGone            // not at all: the connection is the successor's
 )
 
 // socket is what the listeners accept: TCP or Unix stream sockets.
@@ -105,8 +113,9 @@ type socket interface {
 
 // NewNet prepares the listeners. Nothing is accepted before Start.
 func NewNet(c Config) (*NetSource, error) {
-	s := &NetSource{h: c.Handler, mem: c.Memory, track: c.Track, onStart: c.ThreadStart, onPanic: c.Panic, jobs: make(chan *netConn),
-		unpark: make(chan struct{}, 1), start: time.Now(), stop: make(chan struct{}), done: make(chan struct{}), conns: map[*netConn]struct{}{}}
+	s := &NetSource{h: c.Handler, mem: c.Memory, track: c.Track, onStart: c.ThreadStart, onPanic: c.Panic,
+		queueTimeout: c.QueueTimeout, flushDelay: c.FlushDelay, jobs: make(chan *netConn),
+		unpark: make(chan struct{}, 1), start: time.Now(), stop: make(chan struct{}), leave: make(chan struct{}), done: make(chan struct{}), conns: map[*netConn]struct{}{}}
 	if s.track == nil {
 		s.track = func(int, bool) {}
 	}
@@ -225,11 +234,23 @@ func (s *NetSource) flusher() {
 		}
 		time.Sleep(flushGap)
 		for _, th := range s.threads {
-			if q := th.cur.Load(); q != nil && atomic.LoadUint32(&q.Streaming) != 0 {
+			if q := th.cur.Load(); q != nil && atomic.LoadUint32(&q.Streaming) != 0 && s.ripe(th, q) {
 				flushStream(q)
 			}
 		}
 	}
+}
+
+// ripe reports whether what a stream has buffered has waited long enough for more.
+func (s *NetSource) ripe(th *pyThread, q *Req) bool {
+	if s.flushDelay <= 0 {
+		return true
+	}
+	now := s.now()
+	if n := atomic.LoadUint64(&q.OutLen); n != th.seen {
+		th.seen, th.seenAt = n, now
+	}
+	return now-th.seenAt >= int64(s.flushDelay)
 }
 
 // flushStream sends without waiting. The lock keeps the application's thread
@@ -352,6 +373,9 @@ func (s *NetSource) Drain(handoff bool) {
 		return
 	}
 	s.closeListeners()
+	if handoff {
+		close(s.leave)
+	}
 	s.mu.Lock()
 	for n := range s.conns { // whoever waits for a request looks at draining again
 		if !n.busy {

@@ -86,7 +86,11 @@ func (n *netConn) request() bool {
 	c.persist(s.draining.Load() && !s.handoff.Load())
 	c.action = s.h.Route(c, q)
 	for c.action == Think || c.action == ThinkPython {
-		if !n.think() {
+		switch n.think() {
+		case ranOK:
+		case ranLate:
+			return n.reject()
+		default:
 			return false
 		}
 	}
@@ -131,36 +135,32 @@ func (n *netConn) refuse(status int) bool {
 	return n.respond()
 }
 
-// think calls Handler.Decide, here or on a Python thread; false: the connection is finished.
-func (n *netConn) think() bool {
+// think calls Handler.Decide, here or on a Python thread.
+func (n *netConn) think() outcome {
 	n.phase = phDecide
 	if n.action == Think {
 		n.s.running.Add(1)
 		defer n.s.running.Add(-1)
 		n.action = n.s.h.Decide(n.Conn, n.req, false)
-		return true
+		return ranOK
 	}
 	n.decide = true
 	o := n.python()
 	n.decide = false
-	return o == ranOK
+	return o
 }
 
 // python has a Python thread work for the request. A panic there is answered here.
 func (n *netConn) python() outcome {
 	s, o := n.s, ranStopped
-	err := n.raw.Control(func(uintptr) { // the descriptor is C's until the thread is done
+	err := n.raw.Control(func(fd uintptr) { // the descriptor is C's until the thread is done
 		if s.running.Add(1) == 1 {
 			select {
 			case s.unpark <- struct{}{}:
 			default:
 			}
 		}
-		select {
-		case s.jobs <- n:
-			o = <-n.result
-		case <-s.stop:
-		}
+		o = n.queue(int(fd))
 		s.running.Add(-1)
 	})
 	if err != nil {
@@ -172,14 +172,55 @@ func (n *netConn) python() outcome {
 	return o
 }
 
+// queue waits for a Python thread and then for its result.
+func (n *netConn) queue(fd int) outcome {
+	s, q := n.s, n.req
+	select {
+	case s.jobs <- n:
+		return <-n.result
+	default:
+	}
+	q.QueueUs = s.wall + s.now()/1000
+	var late <-chan time.Time
+	if s.queueTimeout > 0 {
+		t := time.NewTimer(s.queueTimeout)
+		defer t.Stop()
+		late = t.C
+	}
+	leave := s.leave
+	for {
+		select {
+		case s.jobs <- n:
+			return <-n.result
+		case <-late:
+			return ranLate
+		case <-leave:
+			if s.h.Handoff(fd, q.Input()) {
+				return ranGone
+			}
+			leave = nil // it is served here
+		case <-s.stop:
+			return ranStopped
+		}
+	}
+}
+
+// reject answers a request that has waited too long for a thread.
+func (n *netConn) reject() bool {
+	n.tooLate(n.s.h)
+	return n.respond()
+}
+
 // run has a Python thread run the application, then writes.
 func (n *netConn) run() bool {
 	s, c, q := n.s, n.Conn, n.req
 	c.deadline.Store(0)
 	c.phase = phRun
 	switch n.python() {
-	case ranStopped, ranPanic:
+	case ranStopped, ranPanic, ranGone:
 		return false
+	case ranLate:
+		return n.reject()
 	case ranAway:
 		c.phase = phIdle // the successor answers
 		if n.pass(q.Input()) {
@@ -317,8 +358,8 @@ func (n *netConn) readDeadline() {
 // writeDeadline begins the time in which a slow reader has to take something.
 func (n *netConn) writeDeadline() {
 	var at time.Time
-	if d := n.Settings.IO; d > 0 {
-		at = time.Now().Add(d)
+	if ms := n.req.IOTimeoutMs; ms > 0 { // Timeout, or the application's own
+		at = time.Now().Add(time.Duration(ms) * time.Millisecond)
 	}
 	_ = n.nc.SetWriteDeadline(at) // as above
 }

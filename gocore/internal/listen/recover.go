@@ -2,8 +2,9 @@
 // that caused it and nothing else: it is reported with its stack, the client
 // gets 500 unless a response has begun, and the connection is closed.
 //
-// The C side cannot panic and calls nothing in Go, so a panic never happens
-// while the GIL is held or an output buffer locked.
+// What the C side calls in Go, the response hooks, recovers from its own panics:
+// none may pass through C, where the GIL is held. So none of those seen here
+// happens while the GIL is held or an output buffer locked.
 package listen
 
 import (

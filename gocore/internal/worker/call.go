@@ -220,7 +220,7 @@ func (h *hookedCall) abandon() {
 // pass through C, where the interpreter would be left in the middle of things.
 func (h *hookedCall) recovered() {
 	if e := recover(); e != nil {
-		h.d.w.logf(levelCrit, "core", "panic in a response hook or filter: %v\n%s", e, debug.Stack())
+		h.d.w.panicked(h.c, e, debug.Stack())
 		h.broken = true
 	}
 }

@@ -148,7 +148,7 @@ func (w *worker) panicked(c *listen.Conn, value any, stack []byte) {
 	if c != nil {
 		where = fmt.Sprintf(" on connection %016x from %s", c.ID, c.Remote)
 	}
-	w.logf(levelCrit, "core", codePanic+": internal error%s: %q; the request is answered with 500 and the connection closed", where, fmt.Sprint(value))
+	w.logf(levelCrit, "core", codePanic+": internal error%s: %q; the connection is closed, after an answer with 500 unless a response had begun", where, fmt.Sprint(value))
 	for line := range bytes.Lines(bytes.TrimSpace(stack)) {
 		w.logf(levelCrit, "core", codePanic+": %s", bytes.TrimRight(line, "\n"))
 	}
