@@ -486,6 +486,57 @@ def test_surroundings(timed, script, tmp_path):
     assert got[12] == "yes"
 
 
+def test_python_home_of_another_environment(timed, script, tmp_path):
+    home = tmp_path / "venv"
+    subprocess.run([COMMAND[0], "-m", "venv", "--without-pip", str(home)], check=True)
+    app = script("""\
+import os, sys
+def application(environ, start_response):
+    start_response("200 OK", [])
+    return ["\\n".join([sys.prefix, *sys.path]).encode()]
+""")
+    lines = timed(f"threads=2 python-home={home}", script=app).get("/").text.split("\n")
+    assert lines[0] == str(home)
+    assert any(path.startswith(str(home)) and path.endswith("site-packages") for path in lines[1:])
+    assert not any("/src" in path for path in lines[1:]), "where this package lies is no part of the application's path"
+
+
+def test_sections_for_interpreters(timed, script, tmp_path):
+    paths = [tmp_path / "all", tmp_path / "one"]
+    for path in paths:
+        path.mkdir()
+    app = script("""\
+import sys
+def application(environ, start_response):
+    start_response("200 OK", [])
+    return ["\\n".join([str(sys.getswitchinterval()), *sys.path]).encode()]
+""")
+    running = timed("threads=2", f"""\
+<WSGIInterpreterOptions process-group=app application-group=%{{GLOBAL}}>
+  WSGISwitchInterval 0.03
+  WSGIPythonPath "{paths[1]}"
+</WSGIInterpreterOptions>
+<WSGIInterpreterOptions>
+  WSGISwitchInterval 0.01
+  WSGIPythonPath "{paths[0]}"
+</WSGIInterpreterOptions>
+<WSGIInterpreterOptions process-group=other>
+  WSGISwitchInterval 0.04
+</WSGIInterpreterOptions>""", app)
+    assert running.get("/").text.split("\n")[:3] == ["0.03", str(paths[1]), str(paths[0])]
+
+
+def test_options_of_the_command(server):
+    running = server(APP, "--threads", "2", "--maximum-requests", "1000", "--maximum-requests-jitter", "7",
+                     "--resident-memory-limit", "2000000000", "--request-timeout", "2", "--interrupt-timeout", "3",
+                     "--inactivity-timeout", "50", "--queue-timeout", "9", "--server-metrics", "--orphan-interpreter", "--log-level", "info")
+    log = running.wait_log(r"request-timeout 2s, which is 3\.4 s for each of 2 threads, .*").group()
+    for text in ("startup-timeout 15s", "interrupt-timeout 3s", "inactivity-timeout 50s", "deadlock-timeout 1m0s", "queue-timeout 9s",
+                 "graceful-timeout 15s", "shutdown-timeout 5s"):
+        assert text in log
+    assert "without effect" not in running.output()
+
+
 def test_unknown_locale_is_a_warning(timed):
     running = timed("threads=2 locale=xx_XX.nonsense")
     assert running.get("/").status_code == 200

@@ -93,6 +93,14 @@ static void active_add(mw_state *st, mw_thread *t, mw_req *r) {
     Py_XDECREF(id);
 }
 
+static void active_remove(mw_state *st, mw_req *r) {
+    if (!st->active_kept) return;
+    PyObject *id = request_id(r);
+    if (id && PyDict_Contains(st->active_requests, id) == 1) PyDict_DelItem(st->active_requests, id);
+    PyErr_Clear();
+    Py_XDECREF(id);
+}
+
 /* First look at mod_wsgi.active_requests: from now on it is kept. New reference. */
 PyObject *mw_active_requests(mw_state *st) {
     if (!st->active_kept) {
@@ -204,7 +212,10 @@ void mw_live_exception(mw_state *st, PyObject *type, PyObject *value, PyObject *
 /* close() was called, or (called = 0) the application never was. */
 void mw_live_end(mw_state *st, mw_thread *t, mw_req *r, int called) {
     mw_live *l = &t->live;
-    if (!l->on) return;
+    if (!l->on) { /* nobody was interested when it began */
+        active_remove(st, r);
+        return;
+    }
     l->on = 0;
     double now = mw_now(), user = 0, sys = 0;
     if (l->started == 0.0) l->started = now;
@@ -237,12 +248,7 @@ void mw_live_end(mw_state *st, mw_thread *t, mw_req *r, int called) {
         if (PyErr_Occurred()) mw_log_exception(r, "cannot publish request_finished");
         Py_XDECREF(p);
     }
-    if (st->active_kept) {
-        PyObject *id = request_id(r);
-        if (id && PyDict_Contains(st->active_requests, id) == 1) PyDict_DelItem(st->active_requests, id);
-        PyErr_Clear();
-        Py_XDECREF(id);
-    }
+    active_remove(st, r);
 }
 
 /* ---- publishing ---- */

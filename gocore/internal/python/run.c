@@ -364,7 +364,7 @@ void mw_run(mw_req *r) {
     if (!rt->app && route_load(rt, r) < 0) {
         r->result = MW_ERROR;
         if (!r->status) r->status = access(rt->script_c, F_OK) < 0 ? 404 : 500; /* removed since the configuration was read */
-        if (live) mw_live_end(st, t, r, 0);
+        if (live || mw_live_any) mw_live_end(st, t, r, 0);
         Py_CLEAR(t->request_data);
         leave(t);
         return;
@@ -389,13 +389,13 @@ void mw_run(mw_req *r) {
         if (res) close_result(st, res, r, rt);
         if (s->discard) r->result = MW_ERROR; /* WSGIErrorOverride: the server's own page for the status */
         Py_XDECREF(res);
-        if (live) mw_live_end(st, t, r, 1);
+        if (live || mw_live_any) mw_live_end(st, t, r, 1);
         Py_DECREF(env);
     } else {
         mw_log_exception(r, "cannot build the environ of a request for '%s'", rt->script_c);
         r->result = MW_ERROR;
         r->status = 500;
-        if (live) mw_live_end(st, t, r, 0);
+        if (live || mw_live_any) mw_live_end(st, t, r, 0);
     }
     Py_DECREF(app);
     /* what the application kept is finished with; what it left is used again */

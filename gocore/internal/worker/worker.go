@@ -16,7 +16,6 @@ import (
 	"os"
 	"os/signal"
 	"strconv"
-	"strings"
 	"sync"
 	"syscall"
 	"time"
@@ -120,10 +119,7 @@ func (w *worker) start() error {
 		return err
 	}
 	threads := max(w.cfg.Threads, 1)
-	group := w.cfg.Group
-	if err := python.Init(python.Config{ProcessGroup: group, ServerSoftware: srv.Software, Threads: threads,
-		Processes: max(w.cfg.Processes, 1), RestrictSignal: srv.Python.RestrictSignal,
-		RestrictStdin: srv.Python.RestrictStdin, RestrictStdout: srv.Python.RestrictStdout, SwitchInterval: w.switchInterval(), HeaderLimit: w.headerLimit()}); err != nil {
+	if err := python.Init(w.pythonConfig(threads)); err != nil {
 		return err
 	}
 	trackAll()
@@ -131,16 +127,7 @@ func (w *worker) start() error {
 	if _, err := w.sink(w.home(), w.home().LogLevel.Level("wsgi")); err != nil {
 		return err
 	}
-	paths := srv.Python.Path
-	if w.group != nil {
-		paths = w.group.PythonPath
-	}
-	if len(paths) > 0 {
-		python.AddPath(strings.Join(paths, ":"))
-	}
-	if w.group != nil && w.group.Home != "" { // as mod_wsgi: modules beside the application are found
-		python.AddPath(w.group.Home)
-	}
+	w.addPaths()
 	if python.SizeofReq() != listen.SizeofReq {
 		return fmt.Errorf("the request structures of Go (%d bytes) and C (%d bytes) differ: a broken build", listen.SizeofReq, python.SizeofReq())
 	}
@@ -164,22 +151,6 @@ func (w *worker) start() error {
 	w.limits()
 	w.announce()
 	return nil
-}
-
-// headerLimit is header-buffer-size, when it was given.
-func (w *worker) headerLimit() int {
-	if w.group == nil {
-		return 0
-	}
-	return w.group.HeaderBufferSize
-}
-
-// switchInterval is WSGISwitchInterval, or the group's own.
-func (w *worker) switchInterval() float64 {
-	if w.group != nil && w.group.SwitchInterval > 0 {
-		return w.group.SwitchInterval
-	}
-	return w.srv.Python.SwitchInterval
 }
 
 // trackAll marks every descriptor of this process that is open before

@@ -38,6 +38,8 @@ COMPRESSED_TYPES = (
 # among them because it falls back to Timeout, which is written anyway.
 DAEMON_NUMBERS = {
     "maximum-requests": 0,
+    "maximum-requests-jitter": 0,
+    "resident-memory-limit": 0,
     "startup-timeout": 0,
     "shutdown-timeout": 5,
     "restart-interval": 0,
@@ -176,6 +178,8 @@ def _daemon(s: Settings) -> str:
     if s.python_path:
         words.append("python-path=" + value(":".join(s.python_path)))
     words.append("python-eggs=" + value(s.python_eggs))
+    if s.server_metrics:
+        words.append("server-metrics=On")
     words += ["lang=" + value(s.locale), "locale=" + value(s.locale)]
     group = quote(s.process_group)
     parameters = " \\\n    ".join([f"WSGIDaemonProcess {group}", *words])
@@ -186,6 +190,10 @@ def _wsgi(s: Settings) -> str:
     # handler.wsgi always calls it application, whatever its name in the user's file is.
     callable_object = "application" if s.handler_needed else s.callable_object
     lines = [f"WSGIPythonWarnings {quote(spec)}" for spec in s.python_warnings]
+    if s.orphan_interpreter:
+        lines.append("WSGIDestroyInterpreter Off")
+    if s.server_metrics and s.embedded_mode:
+        lines.append("WSGIServerMetrics On")
     lines += [
         f"WSGIApplicationGroup {name_or_quote(s.application_group)}",
         f"WSGICallableObject {quote(callable_object)}",

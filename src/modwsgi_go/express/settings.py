@@ -51,6 +51,10 @@ class Settings:
     threads: int
     max_clients: int | None
     maximum_requests: int
+    maximum_requests_jitter: int
+    resident_memory_limit: int
+    orphan_interpreter: bool
+    server_metrics: bool
     user: str
     group: str
     embedded_mode: bool
