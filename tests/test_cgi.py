@@ -108,7 +108,9 @@ def test_head(site):
 
 
 def test_environment(site):
-    text = site.get("/env.cgi/a%20b/c?x=y", headers={"X-Test": "1", "Proxy": "http://evil.test", "Authorization": "Basic eA=="}).text
+    text = site.get(
+        "/env.cgi/a%20b/c?x=y", headers={"X-Test": "1", "Proxy": "http://evil.test", "Authorization": "Basic eA=="}
+    ).text
     seen = dict(line.split("=", 1) for line in text.splitlines() if "=" in line)
     assert seen["SCRIPT_NAME"] == "/env.cgi"
     assert seen["PATH_INFO"] == "/a b/c"

@@ -91,8 +91,10 @@ def test_a_body_survives_an_internal_redirect(site):
 
 def test_wordpress_front_controller(site):
     """The rules that WordPress writes, with a script of ours in the place of index.php."""
-    running = site("AddHandler wsgi-script .wsgi\nDirectoryIndex app.wsgi", {
-        "blog/.htaccess": """
+    running = site(
+        "AddHandler wsgi-script .wsgi\nDirectoryIndex app.wsgi",
+        {
+            "blog/.htaccess": """
 # BEGIN WordPress
 <IfModule mod_rewrite.c>
 RewriteEngine On
@@ -105,7 +107,11 @@ RewriteRule . /blog/app.wsgi [L]
 </IfModule>
 # END WordPress
 """,
-        "blog/app.wsgi": APP, "blog/style.css": "body {}", "blog/images/x.txt": "x"})
+            "blog/app.wsgi": APP,
+            "blog/style.css": "body {}",
+            "blog/images/x.txt": "x",
+        },
+    )
     assert ask(running, "/blog/style.css").text == "body {}"
     assert ask(running, "/blog/images/x.txt").text == "x"
     seen = environ(ask(running, "/blog/2024/05/hello-world/?page=2"))
@@ -117,12 +123,15 @@ RewriteRule . /blog/app.wsgi [L]
 
 def test_script_at_the_root_of_a_site(site):
     """The configuration guide's way to have site.wsgi answer for every URL that is no file."""
-    running = site("""
+    running = site(
+        """
     AddHandler wsgi-script .wsgi
     RewriteEngine On
     RewriteCond %{DOCUMENT_ROOT}%{REQUEST_FILENAME} !-f
     RewriteRule ^(.*)$ /site.wsgi$1 [QSA,PT,L]
-""", {"site.wsgi": APP, "robots.txt": "nobody"})
+""",
+        {"site.wsgi": APP, "robots.txt": "nobody"},
+    )
     assert ask(running, "/robots.txt").text == "nobody"
     seen = environ(ask(running, "/any/where?q=1"))
     assert (seen["SCRIPT_NAME"], seen["PATH_INFO"], seen["QUERY_STRING"]) == ("/site.wsgi", "/any/where", "q=1")
@@ -163,13 +172,16 @@ def test_canonical_host(site):
 
 
 def test_maintenance_page(site, tmp_path):
-    running = site("""
+    running = site(
+        """
     RewriteEngine On
     ErrorDocument 503 /maintenance.html
     RewriteCond @DOCS@/maintenance.flag -f
     RewriteCond %{REQUEST_URI} !=/maintenance.html
     RewriteRule ^ - [R=503,L]
-""", {"maintenance.html": "back soon"})
+""",
+        {"maintenance.html": "back soon"},
+    )
     assert environ(ask(running, "/app"))["SCRIPT_NAME"] == "/app"
     flag = tmp_path / "site" / "maintenance.flag"
     flag.touch()
@@ -180,7 +192,8 @@ def test_maintenance_page(site, tmp_path):
 
 
 def test_maps(site, tmp_path):
-    running = site("""
+    running = site(
+        """
     RewriteEngine On
     RewriteMap pages "txt:@DOCS@/pages.txt"
     RewriteMap lower int:tolower
@@ -188,8 +201,12 @@ def test_maps(site, tmp_path):
     RewriteRule ^/page/(.+)$ /app/${pages:$1|unknown} [PT]
     RewriteRule ^/low/(.+)$ /app/${lower:$1} [PT]
     RewriteRule ^/ask/(.+)$ /app/${ask:$1|nothing} [PT]
-""", {"pages.txt": "home index\nabout us\n",
-      "ask.sh": "#!/bin/sh\nwhile read key; do case $key in no) echo NULL;; *) echo answer-$key-$$;; esac; done\n"})
+""",
+        {
+            "pages.txt": "home index\nabout us\n",
+            "ask.sh": "#!/bin/sh\nwhile read key; do case $key in no) echo NULL;; *) echo answer-$key-$$;; esac; done\n",
+        },
+    )
     path = {name: environ(ask(running, name))["PATH_INFO"] for name in ("/page/home", "/page/x", "/low/ABC", "/ask/no")}
     assert path == {"/page/home": "/index", "/page/x": "/unknown", "/low/ABC": "/abc", "/ask/no": "/nothing"}
     pages = tmp_path / "site" / "pages.txt"
@@ -250,11 +267,14 @@ def test_internal_redirect_loop(site):
 
 def test_keep_alive_after_a_slow_decision(site):
     """A program's answer comes from another thread; the connection goes on all the same."""
-    running = site("""
+    running = site(
+        """
     RewriteEngine On
     RewriteMap ask "prg:@DOCS@/ask.sh"
     RewriteRule ^/ask/(.+)$ /app/${ask:$1} [PT]
-""", {"ask.sh": "#!/bin/sh\nwhile read key; do sleep 0.05; echo $key; done\n"})
+""",
+        {"ask.sh": "#!/bin/sh\nwhile read key; do sleep 0.05; echo $key; done\n"},
+    )
     with running.conn() as conn:
         for n in range(3):
             conn.send(f"POST /ask/{n} HTTP/1.1\r\nHost: site.test\r\nContent-Length: 3\r\n\r\nabc".encode())
@@ -262,3 +282,81 @@ def test_keep_alive_after_a_slow_decision(site):
             assert status == 200
             seen = json.loads(body)
             assert (seen["environ"]["PATH_INFO"], seen["body"]) == (f"/{n}", "abc")
+
+
+# mod_wsgi-express: options that make the document root's rules count for the application too.
+
+RULES = """
+RewriteRule ^secret - [F]
+RewriteRule ^old/(.*)$ /new/$1 [R=301,L]
+RewriteRule ^inner/(.*)$ /app-path/$1?from=rule [QSA,E=RULED:yes]
+RewriteCond %{REQUEST_FILENAME} !-f
+RewriteRule ^files/(.*)\\.txt$ /pages/$1.txt
+"""
+
+
+def documents(folder):
+    for name, text in {
+        "pages/a.txt": "a file",
+        "index.txt": "top",
+        ".hidden": "not for clients",
+        "sub/index.html": "an index",
+        "empty/dir/x.txt": "x",
+    }.items():
+        path = folder / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(text)
+    return folder
+
+
+def test_express_rewrite_rules(server, script, tmp_path):
+    rules = tmp_path / "rules.conf"
+    rules.write_text(RULES)
+    docs = documents(tmp_path / "docs")
+    running = server(script(APP), "--rewrite-rules", rules, "--document-root", docs)
+    assert running.get("/secret/x").status_code == 403
+    answer = running.get("/old/x?y=z")
+    assert (answer.status_code, answer.headers["location"]) == (301, f"{running.url}/new/x?y=z")
+    seen = running.json("/inner/x?a=b")["environ"]
+    assert (seen["SCRIPT_NAME"], seen["PATH_INFO"], seen["QUERY_STRING"]) == ("", "/app-path/x", "from=rule&a=b")
+    assert seen["REDIRECT_RULED"] == "yes"
+    assert running.get("/files/a.txt").text == "a file"
+    assert running.get("/pages/a.txt").text == "a file"
+    seen = running.json("/any/path")["environ"]
+    assert (seen["SCRIPT_NAME"], seen["PATH_INFO"]) == ("", "/any/path")
+    assert running.json("/")["environ"]["PATH_INFO"] == "/"
+    assert running.json("/.hidden")["environ"]["PATH_INFO"] == "/.hidden"
+    assert running.get("/sub/").text == "an index"
+    assert running.json("/empty/dir/")["environ"]["PATH_INFO"] == "/empty/dir/"
+    answer = running.client.post(running.url + "/inner/form", content=b"abc")
+    assert (answer.json()["body"], answer.json()["environ"]["REQUEST_METHOD"]) == ("abc", "POST")
+
+
+def test_express_rules_with_a_mount_point(server, script, tmp_path):
+    rules = tmp_path / "rules.conf"
+    rules.write_text("RewriteRule ^api/secret - [F]\n")
+    running = server(script(APP), "--rewrite-rules", rules, "--mount-point", "/api")
+    assert running.get("/api/secret").status_code == 403
+    seen = running.json("/api/x/y")["environ"]
+    assert (seen["SCRIPT_NAME"], seen["PATH_INFO"]) == ("/api", "/x/y")
+    assert running.get("/other").status_code == 404
+
+
+def test_express_htaccess(server, script, tmp_path):
+    docs = documents(tmp_path / "docs")
+    (docs / ".htaccess").write_text("RewriteEngine On\nRewriteRule ^no-entry - [F]\nRewriteRule ^go/(.*)$ /target/$1\n")
+    running = server(script(APP), "--allow-override", "FileInfo", "--document-root", docs)
+    assert running.get("/no-entry").status_code == 403
+    assert running.json("/go/x")["environ"]["PATH_INFO"] == "/target/x"
+    assert running.get("/pages/a.txt").text == "a file"
+    assert running.json("/.htaccess")["environ"]["PATH_INFO"] == "/.htaccess"
+
+
+def test_express_with_cgi(server, script, tmp_path):
+    docs = documents(tmp_path / "docs")
+    program = docs / "hello.cgi"
+    program.write_text("#!/bin/sh\nprintf 'Content-Type: text/plain\\n\\nhello %s' \"$PATH_INFO\"\n")
+    program.chmod(0o755)
+    running = server(script(APP), "--with-cgi", "--document-root", docs)
+    assert running.get("/hello.cgi").text == "hello "
+    assert running.json("/x")["environ"]["PATH_INFO"] == "/x"

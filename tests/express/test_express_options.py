@@ -121,10 +121,7 @@ REFUSED = [
     "--https-port 8443",
     "--https-only",
     "--ssl-port 8443 --ssl-certificate x",
-    "--rewrite-rules r",
-    "--with-cgi",
     "--add-handler .x y",
-    "--allow-override All",
 ]
 
 
@@ -136,13 +133,24 @@ def test_options_that_protect_are_refused_rather_than_ignored(line, run):
     assert not result.root.exists()
 
 
-def test_rules_in_the_server_root_are_not_ignored(run):
+def test_rules_in_the_server_root_count(run):
     run.file("root/rewrite.conf", "# nothing\n\n")
     assert run("setup-server", "app.wsgi").code == 0
+    assert "RewriteEngine" not in (run("setup-server", "app.wsgi").root / "httpd.conf").read_text()
     run.file("root/rewrite.conf", "RewriteRule ^/secret - [F]\n")
     result = run("setup-server", "app.wsgi")
-    assert result.code == 1
-    assert "rewrite.conf" in result.err
+    assert result.code == 0
+    text = (result.root / "httpd.conf").read_text()
+    assert "RewriteOptions InheritDownBefore" in text and "rewrite.conf" in text
+    assert "WSGIFileOrApplication On Rules" in text
+
+
+def test_a_file_of_rules_is_not_created(run):
+    result = run("setup-server", "app.wsgi", "--rewrite-rules", "own.conf")
+    assert result.code == 0
+    assert not (result.root / "rewrite.conf").exists()
+    assert "own.conf" in (result.root / "httpd.conf").read_text()
+    assert "Rewrite Rules" in result.out
 
 
 def test_harmless_forms_of_refused_options(run):

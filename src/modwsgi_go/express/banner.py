@@ -29,10 +29,13 @@ def lines(s: Settings) -> list[tuple[str, str]]:
         out.append(("Access Log File", s.access_log_file))
     if s.startup_log:
         out.append(("Startup Log File", s.startup_log_file))
+    if s.rewrite_rules:
+        out.append(("Rewrite Rules", s.rewrite_file))
     if s.envvars_script:
         out.append(("Environ Variables", s.envvars_script))
     if s.command == "setup-server" or s.setup_only:
-        out.append(("Rewrite Rules", s.rewrite_file))
+        if not s.rewrite_rules:
+            out.append(("Rewrite Rules", s.rewrite_file))
         if not s.envvars_script:
             out.append(("Environ Variables", s.server_root + "/envvars"))
         out.append(("Control Script", s.server_root + "/apachectl"))

@@ -291,7 +291,19 @@ def _documents(s: Settings) -> str:
         lines.append(f"    DirectoryIndex {quote(s.directory_index)}")
     if s.directory_listing:
         lines.append("    Options +Indexes")
+    if s.with_cgi:
+        lines.append("    Options +ExecCGI")
+    override = [f"    AllowOverride {' '.join(map(quote, s.allow_override))}"] if s.allow_override else []
+    lines += override
+    if s.has_rules:
+        lines += [
+            "    RewriteEngine On",
+            "    RewriteOptions InheritDownBefore",
+            f"    Include {quote(s.rewrite_file)}",
+        ]
     lines.append("</Directory>")
+    if s.with_cgi:
+        lines.append("AddHandler cgi-script .cgi")
     if s.mime_types:
         lines.append(f"TypesConfig {quote(s.mime_types)}")
     for url, target in s.url_alias:
@@ -299,7 +311,7 @@ def _documents(s: Settings) -> str:
         if os.path.isfile(target):
             lines += _grant_file(target)
         else:
-            lines += [f"<Directory {quote(target)}>", "    Require all granted", "</Directory>"]
+            lines += [f"<Directory {quote(target)}>", "    Require all granted", *override, "</Directory>"]
     return "\n".join(lines)
 
 
@@ -336,7 +348,7 @@ def _mount(s: Settings) -> str:
         lines += [
             "# A file below the document root is served as it is; whatever does not exist there",
             "# goes to the application. On: so do directories without an index file.",
-            f"WSGIFileOrApplication {mode}",
+            f"WSGIFileOrApplication {mode}{' Rules' if s.rules_first else ''}",
         ]
     # Both groups on the line make the server load the application at its start.
     group = "%{GLOBAL}" if s.embedded_mode else value(s.process_group)

@@ -34,7 +34,7 @@ def write(s: Settings) -> None:
     envvars = s.server_root + "/envvars"
     if s.envvars_script or not os.path.exists(envvars):
         write_file(envvars, scripts.envvars(s))
-    if not os.path.exists(s.rewrite_file):
+    if not s.rewrite_rules and not os.path.exists(s.rewrite_file):
         write_file(s.rewrite_file, "")
 
 

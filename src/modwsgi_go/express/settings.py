@@ -124,6 +124,8 @@ class Settings:
     envvars_script: str | None
     include_file: list[str]
     rewrite_rules: str | None
+    allow_override: list[str]
+    with_cgi: bool
     server_root: str
     pid_file: str
     setup_only: bool
@@ -144,6 +146,8 @@ class Settings:
     startup_log_file: str
     httpd_conf: str
     rewrite_file: str
+    has_rules: bool  # it holds rewrite rules
+    rules_first: bool  # rules and .htaccess files of the document root apply to the application's URLs too
 
 
 def complete(command: str, argv: Sequence[str], given: dict[str, Any], positionals: Sequence[str]) -> Settings:
@@ -167,7 +171,8 @@ def complete(command: str, argv: Sequence[str], given: dict[str, Any], positiona
     s.server_root = os.path.abspath(given.get("server_root") or default_server_root(s.host_name, s.port))
     s.httpd_conf = s.server_root + "/httpd.conf"
     s.pid_file = os.path.abspath(given.get("pid_file") or s.server_root + "/httpd.pid")
-    s.rewrite_file = s.server_root + "/rewrite.conf"
+    s.rewrite_file = os.path.abspath(s.rewrite_rules or s.server_root + "/rewrite.conf")
+    s.has_rules = bool(s.rewrite_rules) or has_rules(s.rewrite_file)
     s.working_directory = os.path.abspath(given.get("working_directory") or os.getcwd())
     s.python_path = [os.path.abspath(entry) for entry in s.python_path]
     s.python_eggs = os.path.abspath(given.get("python_eggs") or s.server_root + "/python-eggs")
@@ -274,13 +279,9 @@ def _check_combinations(given: dict[str, Any]) -> None:
 def _check_effects(s: Settings, given: dict[str, Any]) -> None:
     """Refuses options that would leave the site less protected if they were ignored."""
     refused = [row.name for row in table.ROWS if row.effect == table.REFUSED and row.dest in given]
-    if [value.lower() for value in given.get("allow_override", [])] == ["none"]:
-        refused.remove("--allow-override")  # the default, written out
     if refused:
         names = ", ".join(refused)
         raise Unavailable(f"not available yet, and the site would be less protected without: {names}")
-    if has_rules(s.rewrite_file):
-        raise Unavailable(f"rewrite rules are not available yet, and {s.rewrite_file} holds some")
 
 
 def has_rules(path: str) -> bool:
@@ -391,8 +392,10 @@ def _complete_documents(s: Settings, given: dict[str, Any]) -> None:
             path += "/"
         aliases.append((url, path))
     s.url_alias = sorted(aliases, reverse=True)
+    s.rules_first = s.has_rules or [word.lower() for word in s.allow_override] not in ([], ["none"])
     s.files_first = s.application_type != "static" and (
         not s.own_document_root
+        or s.rules_first
         or s.directory_index is not None
         or s.mount_point != "/"
         or _has_content(s.document_root)

@@ -65,7 +65,7 @@ func translate(r *httpd.Request, c *config) httpd.Status {
 				file = m.target + r.URI[n:]
 			}
 		}
-		if fileFirst(r, c) {
+		if fileFirst(r, c) || m.fallback && c.afterRules && c.filesHost == r.Host.Index() {
 			return httpd.Declined
 		}
 		r.Filename, r.Base, r.Mount, r.Aliased = file, base, &m.pub, true
@@ -95,6 +95,41 @@ func fileFirst(r *httpd.Request, c *config) bool {
 		return mode == "directories"
 	}
 	return fi.Mode().IsRegular() && !strings.HasSuffix(r.URI, "/")
+}
+
+// fixup gives what is no file of the document root to the fallback, where
+// "WSGIFileOrApplication ... Rules" says that the settings of the directories
+// (rewrite rules, .htaccess files, access) count first. It runs after the
+// modules that redirect and that find index files.
+func fixup(r *httpd.Request, c *config) httpd.Status {
+	if !c.afterRules || c.filesHost != r.Host.Index() || r.Handler != "" || r.SubRequest || r.Mount != nil {
+		return httpd.Declined
+	}
+	hidden := strings.Contains(r.URI, "/.")
+	if r.Info != nil && !hidden && (!r.Info.IsDir() || c.fileOrApplication.V == "directories") {
+		return httpd.Declined
+	}
+	for _, m := range c.mounts {
+		if !m.fallback || m.host != r.Host.Index() || m.re != nil {
+			continue
+		}
+		n := httpd.MatchPrefix(r.URI, m.prefix)
+		if n == 0 {
+			continue
+		}
+		if n == 1 {
+			n = 0
+		}
+		info, err := os.Stat(m.target)
+		if err != nil {
+			info = nil
+		}
+		r.Filename, r.Base, r.PathInfo, r.Info = m.target, m.target, r.URI[n:], info
+		r.Mount, r.Aliased, r.Handler = &m.pub, true, handlerName
+		r.ContentType, r.Encoding, r.Charset, r.Language = "", "", "", nil // of the name that led nowhere
+		return httpd.OK
+	}
+	return httpd.Declined
 }
 
 // mountOf finds the settings of the mount that the request came through.

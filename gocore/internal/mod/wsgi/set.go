@@ -61,7 +61,10 @@ func setFileOrApplication(k *httpd.Cmd, c *config) error {
 	if v != "off" && v != "on" && v != "directories" {
 		return fmt.Errorf("must be Off, On or Directories, not %q", k.Arg(0))
 	}
-	c.fileOrApplication, c.filesHost = httpd.Some(v), k.HostIndex
+	if len(k.Args) > 1 && (!strings.EqualFold(k.Arg(1), "Rules") || v == "off") {
+		return fmt.Errorf("after On or Directories there can be Rules, not %q", k.Arg(1))
+	}
+	c.fileOrApplication, c.filesHost, c.afterRules = httpd.Some(v), k.HostIndex, len(k.Args) > 1
 	return nil
 }
 

@@ -27,6 +27,7 @@ type config struct {
 	trustedHeaders                           httpd.Opt[[]string]
 	trustedProxies                           httpd.Opt[[]netip.Prefix]
 	fileOrApplication                        httpd.Opt[string] // off, on, directories
+	afterRules                               bool              // the document root's rules count first
 	filesHost                                int               // host that fileOrApplication was written in: it is not inherited
 	handlers                                 map[string]*handlerScript
 	accessScript, userScript, groupScript    httpd.Opt[authScript]
@@ -93,6 +94,7 @@ var Module = &httpd.Module[config]{
 	Routes:     routes,
 	Translate:  translate,
 	Access:     access,
+	Fixup:      fixup,
 	Handler:    handle,
 }
 
@@ -109,8 +111,8 @@ var mountRows = []httpd.Directive[config]{
 		Doc: "Defines a group of processes that applications can run in."},
 	{Name: "WSGIFallbackScriptAlias", Args: "URL-path file [option=value ...]", Min: 2, Max: -1, In: sv, Set: setFallbackAlias,
 		Doc: "As WSGIScriptAlias, but after all other mounts, and not inherited by virtual hosts. It is what mod_wsgi-express writes."},
-	{Name: "WSGIFileOrApplication", Args: "Off|On|Directories", Min: 1, Max: 1, In: sv, Default: "Off", Set: setFileOrApplication,
-		Doc: "On: a file that exists below DocumentRoot is served in place of the application mounted there. Directories: existing directories are, too. This server's own directive."},
+	{Name: "WSGIFileOrApplication", Args: "Off|On|Directories [Rules]", Min: 1, Max: 2, In: sv, Default: "Off", Set: setFileOrApplication,
+		Doc: "On: a file that exists below DocumentRoot is served in place of the application mounted there. Directories: existing directories are, too. With Rules the rewrite rules, .htaccess files and access rules of the document root count first, also for what only the application has. This server's own directive."},
 }
 
 // requestRows can differ between sections.
@@ -213,6 +215,7 @@ func merge(p, k *config) *config {
 		trustedProxies:    p.trustedProxies.Over(k.trustedProxies),
 		fileOrApplication: p.fileOrApplication.Over(k.fileOrApplication),
 		filesHost:         p.filesHost,
+		afterRules:        p.afterRules,
 		accessScript:      p.accessScript.Over(k.accessScript),
 		userScript:        p.userScript.Over(k.userScript),
 		groupScript:       p.groupScript.Over(k.groupScript),
@@ -224,7 +227,7 @@ func merge(p, k *config) *config {
 		c.processGroupPos = k.processGroupPos
 	}
 	if k.fileOrApplication.Set {
-		c.filesHost = k.filesHost
+		c.filesHost, c.afterRules = k.filesHost, k.afterRules
 	}
 	if len(k.handlers) > 0 {
 		c.handlers = maps.Clone(p.handlers)
