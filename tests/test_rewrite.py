@@ -1,4 +1,4 @@
-"""mod_rewrite over real sockets: front controllers, canonical hosts, maintenance pages, maps, and what applications see."""
+"""mod_rewrite over real sockets: front controllers, canonical hosts, maintenance pages, maps, what applications see."""
 
 import json
 import os
@@ -25,7 +25,7 @@ WSGIApplicationGroup %{GLOBAL}
 
 @pytest.fixture
 def site(server, script, tmp_path):
-    """Factory: site(rules, files) -> a server whose virtual host site.test has the rules and a document root with the files."""
+    """Factory: site(rules, files) -> a server whose host site.test has the rules, and the files in its root."""
 
     def factory(rules, files=(), mount="/app"):
         root = tmp_path / "site"
