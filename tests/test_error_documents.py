@@ -118,6 +118,13 @@ def test_the_body_of_the_failed_request_is_not_the_pages(site, chunked, size):
         assert json.loads(conn.response()[2])["path"] == "/page/next"
 
 
+def test_a_large_body_that_nobody_read_ends_the_connection(site):
+    size = 3_000_000
+    data = site.raw(b"POST /files/none HTTP/1.1\r\nHost: x\r\nContent-Length: %d\r\n\r\n" % size + b"b" * size)
+    status, fields, body = parse(data)
+    assert status == 404 and once(fields)["connection"] == "close" and b'"input": ""' in body
+
+
 def test_failed_application_gets_the_page_of_the_application(site):
     answer = site.post("/raise", content=b"body")
     assert answer.status_code == 500 and answer.json()["path"] == "/page/failed"

@@ -63,7 +63,7 @@ TEXT = {text!r}
 
 def application(environ, start_response):
     path = environ["PATH_INFO"]
-    for prefix in ("/all", "/none", "/html-only", "/slow"):
+    for prefix in ("/all", "/none", "/html-only", "/slow", "/filtered"):
         if path.startswith(prefix):
             path = path[len(prefix):]
     environ["PATH_INFO"] = path
@@ -136,9 +136,9 @@ def filtered(tmp_path_factory):
     finish_all([running])
 
 
-def raw_body(running, path, accept, method="GET", version="1.1", extra=""):
+def raw_body(running, path, accept, method="GET", version="1.1", extra="", host="x"):
     """(status, {name: value}, body without chunking) of one request, nothing decoded."""
-    request = f"{method} {path} HTTP/{version}\r\nHost: x\r\nAccept-Encoding: {accept}\r\n{extra}Connection: close\r\n\r\n"
+    request = f"{method} {path} HTTP/{version}\r\nHost: {host}\r\nAccept-Encoding: {accept}\r\n{extra}Connection: close\r\n\r\n"
     status, fields, body = parse(running.raw(request.encode()))
     headers = dict(fields)
     assert len(headers) == len(fields), f"a field came twice: {fields}"
@@ -272,9 +272,41 @@ def test_head(filtered, path):
 
 def test_head_reaches_the_application_as_get_where_filters_are_active(filtered, server):
     assert raw_body(filtered, "/method", "", method="HEAD")[1]["x-method"] == "GET"
-    plain = server(SINK)
-    seen = plain.client.head("/environ").headers["content-length"]
-    assert seen == str(len(plain.client.head("/environ").content) or int(seen))
+    plain = server(filtered.root / "app.wsgi", config="<Location /filtered>\n  AddOutputFilterByType DEFLATE x/y\n</Location>\n")
+    assert raw_body(plain, "/method", "", method="HEAD")[1]["x-method"] == "HEAD"
+
+
+def test_fields_that_modules_set_for_the_request(server, filtered):
+    """mod_rewrite's Vary joins the application's response, with and without filters."""
+    app = filtered.root / "app.wsgi"
+    config = f"""
+<VirtualHost *:@PORT@>
+    ServerName site.test
+    WSGIScriptAlias / "{app}"
+    RewriteEngine On
+    RewriteCond %{{HTTP_USER_AGENT}} !^bot
+    RewriteRule ^/agent(/.*) $1 [PT]
+    <Location /filtered>
+        SetOutputFilter DEFLATE
+    </Location>
+</VirtualHost>
+"""
+    running = server(app, config=config)
+
+    def get(path):
+        return raw_body(running, path, "gzip", host="site.test", extra="User-Agent: z\r\n")
+
+    assert get("/agent/text")[1]["vary"] == "User-Agent"
+    assert get("/agent/weak")[1]["vary"] == "Cookie, User-Agent"
+    _, headers, body = get("/agent/filtered/text")
+    assert headers["vary"] == "User-Agent, Accept-Encoding" and gzip.decompress(body) == TEXT
+
+
+def test_pages_are_filtered_in_place_of_the_application(server, filtered):
+    """An error document for a failed application goes through the filters as well."""
+    running = server(filtered.root / "app.wsgi", config="SetOutputFilter DEFLATE\nErrorDocument 500 /pieces\n")
+    status, headers, body = raw_body(running, "/raise?at=first", "gzip")
+    assert (status, headers["content-encoding"]) == (500, "gzip") and gzip.decompress(body) == TEXT
 
 
 @pytest.mark.parametrize("path", ["/text", "/pieces", "/docs/page.html"])
@@ -342,7 +374,9 @@ def test_exception_after_the_head_is_visible(filtered, version):
     assert status == 200 and dict(fields)["content-encoding"] == "gzip"
     if version == "1.1":
         assert dict(fields)["transfer-encoding"] == "chunked" and not body.endswith(b"0\r\n\r\n")
-        body = body.partition(b"\r\n")[2]
+        size, _, rest = body.partition(b"\r\n")
+        body = rest[:int(size, 16)]
+        assert rest[int(size, 16):] == b"\r\n", "more than one chunk"
     decoder = zlib.decompressobj(31)
     assert decoder.decompress(body) == b"begun" and not decoder.eof
 

@@ -57,7 +57,6 @@ var catalogue = []catalogueRow{
 		refuse: true, why: "requests would not be limited"},
 
 	// headers and filters
-	{module: "deflate", names: "DeflateInflateLimitRequestBody DeflateInflateRatioLimit DeflateInflateRatioBurst", why: "request bodies are not inflated"},
 	{module: "substitute", names: "Substitute SubstituteInheritBefore SubstituteMaxLineLength", why: "responses are not edited"},
 	{module: "include", names: "SSIEndTag SSIErrorMsg SSIETag SSILastModified SSILegacyExprParser SSIStartTag SSITimeFormat SSIUndefinedEcho XBitHack", why: "pages are not parsed"},
 

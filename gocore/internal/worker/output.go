@@ -16,6 +16,7 @@ import (
 	"fmt"
 	"runtime/debug"
 	"slices"
+	"strings"
 	"sync"
 	"time"
 
@@ -54,7 +55,8 @@ type output struct {
 	begun   bool
 	chunked bool
 	ended   bool
-	dirty   bool // something waits for the timer
+	pending bool // something was written since the last flush
+	dirty   bool // and waits for the timer
 	timer   *time.Timer
 	err     error
 }
@@ -92,15 +94,21 @@ func (d *dispatcher) newOutput(q *listen.Req, host *httpd.VirtualHost, r *httpd.
 }
 
 // addFields puts the fields of an outcome beside those of the application or
-// handler that runs for it: a field of the same name there wins.
+// handler that runs for it: a field of the same name there wins, but Vary adds
+// up, since what either looked at counts.
 func addFields(h *httpd.ResponseHead, out *httpd.Outcome) {
 	if out == nil {
 		return
 	}
 	own := slices.Clone(h.Header)
 	for _, f := range out.Header {
-		if _, has := own.Get(f.Name); !has {
+		switch _, has := own.Get(f.Name); {
+		case !has:
 			h.Header = append(h.Header, f)
+		case strings.EqualFold(f.Name, "Vary"):
+			for name := range strings.SplitSeq(f.Value, ",") {
+				h.AddVary(strings.TrimSpace(name))
+			}
 		}
 	}
 	h.ErrHeader = append(h.ErrHeader, out.ErrHeader...)
@@ -120,6 +128,7 @@ func (o *output) write(p []byte) error {
 	if len(p) == 0 || o.nobody {
 		return nil
 	}
+	o.pending = true
 	if err := o.through(0, p); err != nil {
 		return err
 	}
@@ -166,6 +175,10 @@ func (o *output) flush() error {
 
 func (o *output) flushAll() error {
 	o.dirty = false
+	if !o.pending && o.begun {
+		return nil
+	}
+	o.pending = false
 	for i, f := range o.filters {
 		b, err := f.Flush(o.tmp[i&1][:0])
 		if o.tmp[i&1] = b; err != nil {

@@ -30,6 +30,9 @@ var Module = &httpd.Module[config]{
 		tuning("DeflateMemLevel", "1-9", "9", 1, 9, "memory"),
 		tuning("DeflateWindowSize", "1-15", "15", 1, 15, "window size"),
 		tuning("DeflateBufferSize", "bytes", "8096", 1, 1<<30, "buffer size"),
+		inflate("DeflateInflateLimitRequestBody", "bytes", "0"),
+		inflate("DeflateInflateRatioLimit", "number", "200"),
+		inflate("DeflateInflateRatioBurst", "number", "3"),
 	},
 	Merge: func(p, k *config) *config {
 		return &config{level: p.level.Over(k.level), etag: p.etag.Over(k.etag), notes: p.notes.Over(k.notes)}
@@ -54,6 +57,18 @@ func tuning(name, args, def string, min, max int64, what string) httpd.Directive
 	}, "Accepted; the compressor's "+what+" is fixed.")
 	d.NoEffect = true
 	return d
+}
+
+// inflate is a limit for request bodies that mod_deflate would inflate.
+func inflate(name, args, def string) httpd.Directive[config] {
+	return httpd.Directive[config]{Name: name, Args: args, Min: 1, Max: 1, In: httpd.Anywhere, Override: httpd.OverrideFileInfo, Default: def, NoEffect: true,
+		Doc: "Accepted; request bodies are not inflated.", Set: func(k *httpd.Cmd, _ *config) error {
+			if _, err := httpd.ParseInt(k.Arg(0), 0, 1<<62); err != nil {
+				return err
+			}
+			k.Notice(httpd.CodeIgnored, "accepted without effect: request bodies are not inflated")
+			return nil
+		}}
 }
 
 func setLevel(k *httpd.Cmd, c *config) error {
