@@ -81,7 +81,6 @@ var catalogue = []catalogueRow{
 	{module: "logio", names: "LogIOTrackTTFB", why: "it is not measured"},
 	{module: "log_forensic", names: "ForensicLog", why: "there is no forensic log"},
 	{module: "log_debug", names: "LogMessage", why: "nothing is logged"},
-	{module: "status", names: "ExtendedStatus", why: "there is no status page"},
 	{module: "info", names: "AddModuleInfo", why: "there is no info page"},
 	{module: "dumpio", names: "DumpIOInput DumpIOOutput", why: "nothing is dumped"},
 

@@ -42,7 +42,12 @@ type Server struct {
 	// level 0 emerg ... 7 debug); r may be nil. Set it before the first request.
 	Logger func(v *VirtualHost, r *Request, level int, module, msg string)
 
-	secret   secret
+	secret secret
+	// Status gives the state of the running server; nil: nobody keeps it, because
+	// no SetHandler asks for server-status. Set it before the first request.
+	Status         func() *ServerStatus
+	ExtendedStatus bool
+
 	mods     []AnyModule
 	hooks    []hooks
 	coreSlot int

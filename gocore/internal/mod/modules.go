@@ -31,6 +31,7 @@ import (
 	"modwsgi/gocore/internal/mod/expires"
 	"modwsgi/gocore/internal/mod/filter"
 	"modwsgi/gocore/internal/mod/headers"
+	"modwsgi/gocore/internal/mod/info"
 	"modwsgi/gocore/internal/mod/logconfig"
 	"modwsgi/gocore/internal/mod/mime"
 	"modwsgi/gocore/internal/mod/negotiation"
@@ -41,6 +42,7 @@ import (
 	"modwsgi/gocore/internal/mod/setenvif"
 	"modwsgi/gocore/internal/mod/so"
 	"modwsgi/gocore/internal/mod/static"
+	"modwsgi/gocore/internal/mod/status"
 	"modwsgi/gocore/internal/mod/uniqueid"
 	"modwsgi/gocore/internal/mod/unixd"
 	"modwsgi/gocore/internal/mod/userdir"
@@ -90,6 +92,8 @@ var All = []httpd.AnyModule{
 	vhostalias.Module,
 	cgi.Module,
 	logconfig.Module,
+	status.Module,
+	info.Module,
 	autoindex.Module,
 	static.Module,
 	// filters of content, then of transfer

@@ -29,6 +29,10 @@ const (
 	FDFirstListener = 6
 )
 
+// ScoreboardName stands among LogNames for the memory that the workers share
+// (package scoreboard). No log has such a name.
+const ScoreboardName = "\x00scoreboard"
+
 // ProtoHop is the Proto of a Unix listener on which a process group takes
 // requests from front processes (and not HTTP from clients).
 const ProtoHop = "hop"
@@ -76,6 +80,7 @@ type WorkerConfig struct {
 	BoardPlace int // of this process, from 0; -1: all places are taken
 
 	SupervisorPID int
+	ServerStarted int64 // milliseconds since the epoch
 	Foreground    bool
 }
 

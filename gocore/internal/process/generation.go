@@ -7,9 +7,11 @@ import (
 	"fmt"
 	"os"
 	"strings"
+	"time"
 
 	"modwsgi/gocore/internal/conf"
 	"modwsgi/gocore/internal/httpd"
+	"modwsgi/gocore/internal/scoreboard"
 )
 
 // snapshot is a configuration that was read and compiled.
@@ -116,6 +118,10 @@ func (s *supervisor) open(g, old *generation) error {
 	if err != nil {
 		return err
 	}
+	if err := s.shareScoreboard(srv, logs); err != nil {
+		logs.close()
+		return err
+	}
 	var specs []httpd.ListenSpec
 	groupOf := map[string]*httpd.DaemonGroup{}
 	front := keepIdentity()
@@ -204,7 +210,7 @@ func (sl *slot) config(foreground bool) *WorkerConfig {
 		ProcessNum: sl.num, Generation: pg.gen.num,
 		LogNames: pg.gen.logs.names, LogStdio: pg.gen.logs.stdio,
 		Uid: pg.id.uid, Gid: pg.id.gid, Groups: pg.id.groups,
-		Hops: pg.hops, Secret: serverSecret(), SupervisorPID: os.Getpid(), Foreground: foreground,
+		Hops: pg.hops, Secret: serverSecret(), SupervisorPID: os.Getpid(), ServerStarted: serverStarted.UnixMilli(), Foreground: foreground,
 	}
 	for _, l := range pg.socks {
 		c.Listeners = append(c.Listeners, l.spec)
@@ -232,5 +238,30 @@ func (g *generation) find(sl *slot) *slot {
 			return pg.slots[sl.num%len(pg.slots)]
 		}
 	}
+	return nil
+}
+
+// serverStarted is when this process began, for mod_status.
+var serverStarted = time.Now()
+
+// shareScoreboard gives the workers the memory that mod_status needs, if the
+// configuration shows it anywhere. It stays the same over restarts.
+func (s *supervisor) shareScoreboard(srv *httpd.Server, logs *logSet) error {
+	if !srv.UsesHandler("server-status") {
+		return nil
+	}
+	if s.board == nil {
+		f, err := scoreboard.Create()
+		if err != nil {
+			return err
+		}
+		s.board = f
+	}
+	fd, err := dupCloexec(int(s.board.Fd()))
+	if err != nil {
+		return err
+	}
+	logs.fds[ScoreboardName] = fd
+	logs.names = append(logs.names, ScoreboardName)
 	return nil
 }

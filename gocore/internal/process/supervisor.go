@@ -54,6 +54,7 @@ type supervisor struct {
 	opt      SuperviseOptions
 	root     bool
 	log      *errorLog
+	board    *os.File // see shareScoreboard; nil: not wanted so far
 	launcher *launcher
 	pid      *pidFile
 	warnings []conf.Diagnostic // of the last reading

@@ -80,6 +80,10 @@ func (d *dispatcher) prepare(c *listen.Conn, q *listen.Req, host *httpd.VirtualH
 // Run implements listen.Handler.
 func (d *dispatcher) Run(c *listen.Conn, q *listen.Req) bool {
 	t := c.Tag.(*target)
+	if d.board != nil {
+		d.board.begin(c, q, t)
+		defer d.board.end(q)
+	}
 	if t.plan.ScriptReloading {
 		if n := d.changes.Load(); n != t.route.checked.Load() || !d.watching {
 			if python.Stale(t.route.id) {

@@ -44,6 +44,7 @@ type target struct {
 }
 
 type dispatcher struct {
+	board    *statusBoard // nil: no status page
 	w        *worker
 	mem      listen.Memory
 	date     http1.DateCache
@@ -100,6 +101,9 @@ func (d *dispatcher) tick(now time.Time) {
 	if now.Unix() != d.second {
 		d.second = now.Unix()
 		d.files.Tick(d.second)
+		if d.board != nil {
+			d.board.publish()
+		}
 		d.changes.Add(1) // network file systems give no inotify events
 	}
 }
@@ -285,6 +289,9 @@ func (d *dispatcher) Bad(c *listen.Conn, q *listen.Req, status int) {
 
 // Done implements listen.Handler.
 func (d *dispatcher) Done(c *listen.Conn, q *listen.Req) {
+	if d.board != nil {
+		d.board.done(q)
+	}
 	if !d.served.Load() && !d.served.Swap(true) {
 		d.w.control.Send(&process.Frame{Type: process.FrameServed})
 	}

@@ -132,6 +132,7 @@ func (w *worker) start() error {
 		return fmt.Errorf("the request structures of Go (%d bytes) and C (%d bytes) differ: a broken build", listen.SizeofReq, python.SizeofReq())
 	}
 	w.d = newDispatcher(w)
+	w.d.board = newStatusBoard(w, logs[process.ScoreboardName])
 	w.source, err = listen.Open(listen.Config{Handler: w.d, Listeners: listeners, Threads: threads, Track: python.TrackFD,
 		QueueTimeout: w.d.queueTimeout, FlushDelay: w.d.flushDelay,
 		Memory:      listen.Memory{Alloc: python.Alloc, Realloc: python.Realloc, Free: python.Free},
