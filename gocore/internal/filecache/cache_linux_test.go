@@ -8,6 +8,8 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+	"sync"
+	"syscall"
 	"testing"
 	"time"
 	"unsafe"
@@ -311,6 +313,41 @@ func TestBounds(t *testing.T) {
 	s.cache.Tick(keepUnused*10 + 10)
 	assert.Zero(t, s.cache.kept+s.cache.fds+int(s.cache.content))
 	assert.LessOrEqual(t, openFiles(t), before)
+}
+
+// TestConcurrentUse lets readers and a writer meet; the race detector and the
+// count of descriptors judge.
+func TestConcurrentUse(t *testing.T) {
+	s := newSite(t, "")
+	before := openFiles(t)
+	var group sync.WaitGroup
+	for range 4 {
+		group.Go(func() {
+			for range 300 {
+				for _, path := range []string{"/a.txt", "/big.bin"} {
+					if f, _ := s.find("GET", path); f != nil {
+						if f.FD >= 0 {
+							_, err := syscall.Pread(f.FD, make([]byte, 1), 0)
+							assert.NoError(t, err)
+						}
+						f.Release()
+						continue
+					}
+					s.serve(path)
+				}
+			}
+		})
+	}
+	group.Go(func() {
+		for i := range 50 {
+			s.write("next", strings.Repeat("z", smallFile+1+i))
+			assert.NoError(t, os.Rename(s.root+"/next", s.root+"/big.bin"))
+			s.cache.Tick(int64(i * 10))
+		}
+	})
+	group.Wait()
+	s.cache.Tick(1 << 40 / 10 * 10)
+	assert.Equal(t, before, openFiles(t))
 }
 
 func TestHeldWhileSent(t *testing.T) {
