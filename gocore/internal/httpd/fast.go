@@ -17,6 +17,8 @@ type fastEntry struct {
 	plan    *Plan             // nil: the phases must run
 	varying []*section        // Locations that cover some of the paths
 	noInfo  bool              // AcceptPathInfo Off
+	files   string            // DocumentRoot, if a file there comes first
+	dirs    bool              // with files: a directory comes first too
 }
 
 // fastTable is a host's entries; index is by first path segment when there are
@@ -87,8 +89,20 @@ func (e *fastEntry) answer(path []byte) (*Plan, int) {
 			return nil, 0
 		}
 	}
+	if e.files != "" {
+		if there := lookup(e.files, path); there != nothing && (there != directory || e.dirs) {
+			return nil, 0
+		}
+	}
 	return e.plan, len(e.prefix)
 }
+
+// What lookup finds at a path.
+const (
+	nothing = iota
+	directory
+	something // or it could not be found out
+)
 
 // buildFast fills the table from what the modules say they would answer.
 func (v *VirtualHost) buildFast() {
@@ -145,7 +159,7 @@ func (v *VirtualHost) fastEntry(route Route) fastEntry {
 	prefix := CollapseSlashes(route.Prefix)
 	e := fastEntry{prefix: strings.TrimSuffix(prefix, "/")}
 	e.exact = e.prefix != prefix && e.prefix != ""
-	if route.Mount == nil || route.Mount.PerRequest || route.Files || e.exact || v.base.perRequest {
+	if route.Mount == nil || route.Mount.PerRequest || e.exact || v.base.perRequest {
 		return e
 	}
 	var always []*section
@@ -162,9 +176,16 @@ func (v *VirtualHost) fastEntry(route Route) fastEntry {
 			e.varying = append(e.varying, x)
 		}
 	}
+	uri := prefix
+	if route.Files {
+		if e.files, e.dirs = v.base.core.DocumentRoot.V, route.Dirs; e.files == "" {
+			return e
+		}
+		uri = e.prefix + "/.none" // no file of such a name comes first
+	}
 	// Ask the phases once, with those Locations only that always apply.
-	r := &Request{Method: "GET", RawTarget: prefix, RawPath: prefix, Proto: "HTTP/1.1", ContentLength: -1, TLS: v.TLS,
-		Host: v, m: v.base, URI: prefix, locs: always, onlyLocs: true}
+	r := &Request{Method: "GET", RawTarget: uri, RawPath: uri, Proto: "HTTP/1.1", ContentLength: -1, TLS: v.TLS,
+		Host: v, m: v.base, URI: uri, locs: always, onlyLocs: true}
 	if st, known := r.probe(); !known || st != OK || r.Mount != route.Mount || r.dynamic || !sameVars(r.env, r.m.environ) ||
 		r.Info == nil || r.Info.IsDir() || r.m.perRequest {
 		return e

@@ -212,7 +212,8 @@ type Route struct {
 	Prefix string                 // literal URL prefix, decoded; "" if Match is set
 	Match  func(path []byte) bool // else: does the entry take this path? nil with Prefix "": takes every path
 	Mount  *Mount                 // a WSGI mount; nil: something else, the phases must run
-	Files  bool                   // files of DocumentRoot may come first: the phases must run
+	Files  bool                   // an existing file below DocumentRoot comes first, but for names that begin with a dot
+	Dirs   bool                   // with Files: an existing directory as well
 }
 
 // Mount is a WSGI script or directory of scripts mounted on a URL prefix.

@@ -131,7 +131,8 @@ func TestFastIsPlainOnlyWhenNothingCanChange(t *testing.T) {
 		{"group by host", "WSGIApplicationGroup %{HOST}", false},
 		{"group by variable", "WSGIApplicationGroup %{ENV:X}", false},
 		{"group of the server", "WSGIApplicationGroup %{SERVER}", true},
-		{"files first", "WSGIFileOrApplication On", false},
+		{"files first", "WSGIFileOrApplication On", true}, // a directory is no file
+		{"files and directories first", "WSGIFileOrApplication Directories", false},
 		{"redirect in a Location", "<Location />\nRedirect http://example.org/\n</Location>", false},
 		{"named groups", "<LocationMatch ^/(?<n>.*)>\nSetEnv X 1\n</LocationMatch>", false},
 		{"limited", "<Location />\n<Limit POST>\nRequire all denied\n</Limit>\n</Location>", false},
@@ -147,6 +148,24 @@ func TestFastIsPlainOnlyWhenNothingCanChange(t *testing.T) {
 	assert.Equal(t, 404, out.Status)
 	plan, _ := v.Fast([]byte("GET"), []byte("/y"))
 	assert.Nil(t, plan)
+}
+
+func TestFastWhereFilesComeFirst(t *testing.T) {
+	head := "ServerName x\nListen 80\nDocumentRoot $DIR/docs\nWSGIScriptAlias /app $DIR/app.wsgi\nWSGIScriptAlias / $DIR/app.wsgi\nWSGIFileOrApplication "
+	for mode, fast := range map[string]map[string]bool{
+		"On":          {"/": true, "/none": true, "/a.txt": false, "/a.txt/x": true, "/index.html": false, "/sub": true, "/app": true, "/app/a.txt": true, "/app/": true},
+		"Directories": {"/": false, "/none": true, "/a.txt": false, "/a.txt/x": true, "/app": true, "/app/x": true},
+		"Off":         {"/a.txt": true},
+	} {
+		v := compile(t, head+mode).Main
+		for path, want := range fast {
+			plan, _ := v.Fast([]byte("GET"), []byte(path))
+			assert.Equal(t, want, plan != nil, "%s %s", mode, path)
+			agrees(t, v, path)
+		}
+		method, path := []byte("GET"), []byte("/none")
+		assert.Zero(t, testing.AllocsPerRun(100, func() { v.Fast(method, path) }), mode)
+	}
 }
 
 func TestNoAllocations(t *testing.T) {

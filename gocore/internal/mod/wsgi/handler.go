@@ -22,11 +22,12 @@ const (
 func routes(c *config) []httpd.Route {
 	var out []httpd.Route
 	files := c.fileOrApplication.Set && c.fileOrApplication.V != "off"
+	dirs := files && c.fileOrApplication.V == "directories"
 	for _, m := range c.mounts {
 		if m.re != nil {
-			out = append(out, httpd.Route{Match: m.re.Match, Mount: &m.pub, Files: files})
+			out = append(out, httpd.Route{Match: m.re.Match, Mount: &m.pub, Files: files, Dirs: dirs})
 		} else {
-			out = append(out, httpd.Route{Prefix: m.prefix, Mount: &m.pub, Files: files})
+			out = append(out, httpd.Route{Prefix: m.prefix, Mount: &m.pub, Files: files, Dirs: dirs})
 		}
 	}
 	return out
