@@ -11,6 +11,7 @@ type AnyModule interface {
 	rows() []rowRef
 	newConf() any
 	mergeConf(parent, child any) any
+	inheritConf(main any) any
 	bind() hooks
 }
 
@@ -93,6 +94,13 @@ func (m *Module[C]) mergeConf(parent, child any) any {
 		return parent
 	}
 	return m.Merge(parent.(*C), child.(*C))
+}
+
+func (m *Module[C]) inheritConf(main any) any {
+	if m.Inherit == nil {
+		return main
+	}
+	return m.Inherit(main.(*C))
 }
 
 func (m *Module[C]) rows() []rowRef {

@@ -310,6 +310,8 @@ func (b *builder) finish() {
 			for j, child := range h.conf {
 				if child != nil {
 					c[j] = b.mods[j].mergeConf(c[j], child)
+				} else {
+					c[j] = b.mods[j].inheritConf(c[j])
 				}
 			}
 		}

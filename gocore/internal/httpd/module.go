@@ -130,6 +130,7 @@ type Module[C any] struct {
 	Directives []Directive[C]
 	New        func() *C                 // initial settings of a section; nil: new(C)
 	Merge      func(parent, child *C) *C // pure; nil: settings exist for the main server only
+	Inherit    func(main *C) *C          // settings of a virtual host without a directive of the module; nil: the main server's
 	// Begin sees the main server's fresh settings and the whole tree before the
 	// first directive is applied: for what LoadModule switches on.
 	Begin func(tree *conf.Tree, c *C)

@@ -158,6 +158,19 @@ func TestSDBM(t *testing.T) {
 	assert.Contains(t, append(none.Header, none.ErrHeader...), httpd.Field{Name: "Location", Value: "http://example.test/to/none"})
 }
 
+// A virtual host that says nothing of rules has none, and keeps the fast way.
+func TestFastRouteOfOtherHosts(t *testing.T) {
+	dir := t.TempDir()
+	require.NoError(t, os.WriteFile(filepath.Join(dir, "app.wsgi"), nil, 0o644))
+	srv, diags := compile(t, dir, "WSGIScriptAlias /app "+dir+"/app.wsgi\nRewriteEngine On\nRewriteRule x y\n<VirtualHost *>\nServerName other.test\n</VirtualHost>\n"+
+		"<VirtualHost *>\nServerName rules.test\nRewriteOptions Inherit\n</VirtualHost>\n")
+	require.NotContains(t, diags, "error")
+	for i, want := range []bool{true, false} {
+		p, _ := srv.VirtualHosts[i].Fast([]byte("GET"), []byte("/app/z"))
+		assert.Equal(t, want, p != nil, srv.VirtualHosts[i].ServerName)
+	}
+}
+
 // A site whose engine is off keeps its precomputed routes.
 func TestFastRoute(t *testing.T) {
 	dir := t.TempDir()

@@ -92,6 +92,7 @@ var Module = &httpd.Module[Config]{
 			Doc: "A table of values by key, for substitutions and conditions."},
 	},
 	Merge:      merge,
+	Inherit:    inherited,
 	Check:      check,
 	PerRequest: perRequest,
 	Routes:     routes,
@@ -105,6 +106,9 @@ var Module = &httpd.Module[Config]{
 func scope(k *httpd.Cmd, c *Config) *rules {
 	if k.In&httpd.InServerHost == 0 {
 		c.dir = strings.TrimSuffix(k.Path, "/") + "/"
+		if k.In == httpd.InIf { // has no path: patterns see whole file names, results must be URLs, as in httpd
+			c.dir = "*If/"
+		}
 		return &c.rules
 	}
 	if c.server == nil {
@@ -169,6 +173,17 @@ func merge(p, k *Config) *Config {
 		}
 	}
 	return c
+}
+
+// inherited is what a virtual host without a directive of ours has: the maps
+// and the settings of directories, but no rules.
+func inherited(p *Config) *Config {
+	if p.server == nil || len(p.server.list) == 0 {
+		return p
+	}
+	c := *p
+	c.server = &server{host: p.server.host, maps: p.server.maps}
+	return &c
 }
 
 // downward says that the parent's rules follow the child's, before that they
