@@ -360,3 +360,54 @@ def test_express_with_cgi(server, script, tmp_path):
     running = server(script(APP), "--with-cgi", "--document-root", docs)
     assert running.get("/hello.cgi").text == "hello "
     assert running.json("/x")["environ"]["PATH_INFO"] == "/x"
+
+
+def test_express_add_handler(server, script, tmp_path):
+    docs = documents(tmp_path / "docs")
+    upper = script(
+        """
+def handle_request(environ, start_response):
+    with open(environ["SCRIPT_FILENAME"], "rb") as file:
+        body = file.read().upper() + environ["PATH_INFO"].encode()
+    start_response("200 OK", [("Content-Type", "text/plain"), ("Content-Length", str(len(body)))])
+    return [body]
+""",
+        "upper.py",
+    )
+    running = server(script(APP), "--add-handler", ".txt", upper, "--document-root", docs)
+    assert running.get("/pages/a.txt").text == "A FILE"
+    assert running.get("/index.txt/more").status_code in (200, 404)
+    assert running.json("/other")["environ"]["PATH_INFO"] == "/other"
+
+
+def test_handler_script(site):
+    """One WSGIHandlerScript serves any number of URLs, files or not."""
+    running = site(
+        """
+    WSGIHandlerScript by-hand "@DOCS@/handler.py" application-group=%{GLOBAL}
+    <Location /by-hand>
+        SetHandler by-hand
+    </Location>
+    RewriteEngine On
+    RewriteRule ^/forced/ - [H=by-hand]
+""",
+        {
+            "handler.py": """
+def handle_request(environ, start_response):
+    names = ("SCRIPT_FILENAME", "mod_wsgi.request_handler", "mod_wsgi.handler_script")
+    body = "|".join(environ[name] for name in names).encode()
+    start_response("200 OK", [("Content-Type", "text/plain"), ("Content-Length", str(len(body)))])
+    return [body]
+""",
+            "by-hand/file.txt": "raise SystemExit",
+        },
+    )
+    for path, name in {
+        "/by-hand/file.txt": "by-hand/file.txt",
+        "/by-hand/none": "by-hand/none",
+        "/forced/x": "forced",
+    }.items():
+        file, handler, script = ask(running, path).text.split("|")
+        assert file.endswith("/site/" + name)
+        assert handler == "by-hand"
+        assert script.endswith("/handler.py")

@@ -41,6 +41,7 @@ CASES = {
     "url-alias": "app.wsgi --url-alias /static static/ --url-alias /favicon.ico icon.ico --url-alias /static/x/ other",
     "rewrite-rules": "app.wsgi --rewrite-rules own.conf --document-root pages --url-alias /static static",
     "allow-override": "app.wsgi --allow-override FileInfo --allow-override Indexes --url-alias /static static",
+    "add-handler": "app.wsgi --add-handler .txt text.py --add-handler .md md.py --document-root pages",
     "cgi": "app.wsgi --with-cgi --document-root pages",
     "logs": "app.wsgi --log-directory logs --log-level warn@wsgi:info --access-log --error-log-name errors",
     "terminal": "app.wsgi --log-to-terminal --access-log --access-log-format combined",

@@ -121,7 +121,6 @@ REFUSED = [
     "--https-port 8443",
     "--https-only",
     "--ssl-port 8443 --ssl-certificate x",
-    "--add-handler .x y",
 ]
 
 

@@ -183,15 +183,19 @@ func (d *dispatcher) register(p *httpd.Plan, scriptName string, environ []httpd.
 		d.w.logf(levelErr, "wsgi", "%v", err)
 		return nil
 	}
-	id, err := python.AddRoute(&python.Route{Script: p.Script, ProcessGroup: p.ProcessGroup, ApplicationGroup: p.ApplicationGroup,
-		Callable: p.CallableObject, Handler: p.Handler, HandlerScript: p.HandlerScript, ScriptName: scriptName, Environ: env,
+	script, callable := p.Script, p.CallableObject
+	if p.HandlerScript != "" { // the resource is the handler's business and need not be a script
+		script, callable = p.HandlerScript, "handle_request"
+	}
+	id, err := python.AddRoute(&python.Route{Script: script, ProcessGroup: p.ProcessGroup, ApplicationGroup: p.ApplicationGroup,
+		Callable: callable, Handler: p.Handler, HandlerScript: p.HandlerScript, ScriptName: scriptName, Environ: env,
 		PassAuthorization: p.PassAuthorization, MapHEAD: mapHEAD(p), Multithread: p.Multithread,
 		Multiprocess: p.Multiprocess, HTTPS: https || p.Host != nil && p.Host.TLS, IgnoreActivity: p.IgnoreActivity, Sink: sink})
 	if err != nil {
 		d.w.logf(levelErr, "wsgi", "%v", err)
 		return nil
 	}
-	d.watchScript(p.Script)
+	d.watchScript(script)
 	rt := &route{id: id, plan: p}
 	rt.checked.Store(-1)
 	return rt
@@ -199,7 +203,11 @@ func (d *dispatcher) register(p *httpd.Plan, scriptName string, environ []httpd.
 
 // slowRoute is the route of a plan that a request's phases gave; environ goes with each request.
 func (d *dispatcher) slowRoute(p *httpd.Plan) *route {
-	key := p.Script + "\x00" + p.CallableObject + "\x00" + p.ProcessGroup + "\x00" + p.ApplicationGroup + "\x00" +
+	script := p.Script
+	if p.HandlerScript != "" {
+		script = "" // one handler serves any number of resources
+	}
+	key := script + "\x00" + p.CallableObject + "\x00" + p.ProcessGroup + "\x00" + p.ApplicationGroup + "\x00" +
 		p.Handler + "\x00" + p.HandlerScript + "\x00" + strconv.Itoa(p.Host.Index()) + "\x00" + strconv.Itoa(p.LogLevel) + strconv.FormatBool(p.PassAuthorization) + strconv.FormatBool(mapHEAD(p)) +
 		strconv.FormatBool(p.IgnoreActivity)
 	d.mu.Lock()

@@ -91,6 +91,35 @@ class ApplicationHandler:
         return bool(self.target) and _mtime(self.target) != self.mtime
 
 
+class ResourceHandler:
+    """Scripts for files by the extension of their URL: --add-handler."""
+
+    def __init__(self, scripts: dict[str, str]) -> None:
+        """scripts: path of the script by extension, as it was typed. Loads them all."""
+        self.resources = {extension: self._load(extension, path) for extension, path in scripts.items()}
+
+    @staticmethod
+    def _load(extension: str, path: str) -> Callable[..., Any]:
+        """Executes a script as a module of its own; handle_request wins over application."""
+        name = "".join(char if char.isalnum() or char == "_" else "_" for char in extension)
+        module = type(sys)(f"__wsgi_resource{name}__")
+        module.__file__ = path
+        with open(path, "rb") as file:
+            code = compile(file.read(), path, "exec", dont_inherit=True)
+        sys.modules[module.__name__] = module
+        try:
+            exec(code, module.__dict__)
+        except BaseException:
+            del sys.modules[module.__name__]
+            raise
+        entry: Callable[..., Any] = getattr(module, "handle_request", None) or module.application
+        return entry
+
+    def handle_request(self, environ: dict[str, Any], start_response: Callable[..., Any]) -> Any:
+        """The WSGI callable of the handler; SCRIPT_FILENAME is the file that was asked for."""
+        return self.resources[os.path.splitext(environ["SCRIPT_NAME"])[1]](environ, start_response)
+
+
 def _mtime(path: str) -> int | None:
     """Modification time in nanoseconds; None if the file cannot be seen."""
     try:

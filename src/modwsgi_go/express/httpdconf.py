@@ -304,6 +304,11 @@ def _documents(s: Settings) -> str:
     lines.append("</Directory>")
     if s.with_cgi:
         lines.append("AddHandler cgi-script .cgi")
+    if s.add_handler:
+        group = "%{GLOBAL}" if s.embedded_mode else value(s.process_group)
+        script = quote(s.server_root + "/resource.wsgi")
+        lines.append(f"WSGIHandlerScript wsgi-resource {script} process-group={group} application-group=%{{GLOBAL}}")
+        lines += [f"AddHandler wsgi-resource {quote(extension)}" for extension, _ in s.add_handler]
     if s.mime_types:
         lines.append(f"TypesConfig {quote(s.mime_types)}")
     for url, target in s.url_alias:

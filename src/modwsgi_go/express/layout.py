@@ -28,6 +28,8 @@ def write(s: Settings) -> None:
     write_file(s.httpd_conf, httpdconf.render(s))
     if s.handler_needed:
         write_file(s.server_root + "/handler.wsgi", scripts.handler(s))
+    if s.add_handler:
+        write_file(s.server_root + "/resource.wsgi", scripts.resource(s))
     if s.uses_default_app:
         write_file(s.server_root + "/default.wsgi", scripts.DEFAULT)
     write_file(s.server_root + "/apachectl", scripts.apachectl(s), mode=0o755)

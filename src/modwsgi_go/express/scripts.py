@@ -80,6 +80,19 @@ reload_required = handler.reload_required
 """
 
 
+def resource(s: Settings) -> str:
+    """resource.wsgi: what serves files with the extensions of --add-handler."""
+    return f"""\
+# Written by mod_wsgi-express; its next run overwrites this file.
+
+from modwsgi_go.express.handler import ResourceHandler
+
+handler = ResourceHandler({dict(s.add_handler)!r})
+
+handle_request = handler.handle_request
+"""
+
+
 DEFAULT = '''\
 # Written by mod_wsgi-express; its next run overwrites this file.
 # The application that answers when none was named on the command line.

@@ -126,6 +126,8 @@ class Settings:
     rewrite_rules: str | None
     allow_override: list[str]
     with_cgi: bool
+    compress_responses: bool
+    add_handler: list[tuple[str, str]]
     server_root: str
     pid_file: str
     setup_only: bool
@@ -392,6 +394,7 @@ def _complete_documents(s: Settings, given: dict[str, Any]) -> None:
             path += "/"
         aliases.append((url, path))
     s.url_alias = sorted(aliases, reverse=True)
+    s.add_handler = [(extension, os.path.abspath(path)) for extension, path in s.add_handler]
     s.rules_first = s.has_rules or [word.lower() for word in s.allow_override] not in ([], ["none"])
     s.files_first = s.application_type != "static" and (
         not s.own_document_root

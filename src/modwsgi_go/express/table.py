@@ -173,7 +173,7 @@ GROUPS: list[tuple[str, list[Row]]] = [
         Row("--error-document", PAIRS, None, "STATUS URL-PATH", WORKS, "Page for an error status."),
         Row("--error-override", FLAG, False, "", WORKS, "Error pages replace those of the application."),
         Row("--enable-docs", FLAG, False, "", LATER, "Serve the documentation."),
-        Row("--add-handler", PAIRS, None, "EXTENSION SCRIPT-PATH", REFUSED, "WSGI script for files with an extension."),
+        Row("--add-handler", PAIRS, None, "EXTENSION SCRIPT-PATH", WORKS, "WSGI script for files with an extension."),
         Row("--with-cgi", FLAG, False, "", WORKS, "Run .cgi files."),
         Row("--with-php5", FLAG, False, "", REFUSED, ""),
         Row("--mime-types", TEXT, None, "FILE-PATH", WORKS, "File of MIME types."),
