@@ -190,3 +190,42 @@ def test_own_pages_get_always_only(site, path, status):
     assert answer.status_code == status
     assert answer.headers.get_list("x-both") == ["error"]
     assert "x-file" not in answer.headers and "expires" not in answer.headers
+
+
+LOGS = """
+LoadModule wsgi_module modules/mod_wsgi.so
+CustomLog @DIR@/log-all "%U %>s"
+CustomLog @DIR@/log-errors "%U %>s" "expr=%{REQUEST_STATUS} -ge 400"
+CustomLog @DIR@/log-typed "%U" "expr=%{resp:X-App} == 'app' && %{REQUEST_URI} != '/skip'"
+CustomLog @DIR@/log-agent "%U" "expr=%{HTTP_USER_AGENT} -strmatch 'log*'"
+WSGIProcessGroup "127.0.0.1:@PORT@"
+WSGIApplicationGroup %{GLOBAL}
+Alias /files @DIR@/files
+<Directory @DIR@>
+  Require all granted
+</Directory>
+"""
+
+
+def test_conditions_of_access_logs(tmp_path):
+    (tmp_path / "app.wsgi").write_text(APP)
+    (tmp_path / "files").mkdir()
+    (tmp_path / "files" / "a.txt").write_text("a")
+    tmp_path.chmod(0o755)
+    running = start(str(tmp_path / "app.wsgi"), root=tmp_path / "server", config=LOGS.replace("@DIR@", str(tmp_path)))
+    try:
+        for path, agent in [("/app", "x"), ("/skip", "logger"), ("/app2?500%20Oops", "x"), ("/files/a.txt", "logger"), ("/files/a.txt", "x"),
+                            ("/files/none", "logger")]:
+            running.get(path, headers={"User-Agent": agent})
+        running.raw(b"GET / HTTP/1.1\r\nHost: a b\r\n\r\n")
+    finally:
+        finish_all([running])
+
+    def lines(name):
+        return (tmp_path / name).read_text().splitlines()
+
+    everything = lines("log-all")
+    assert everything[:6] == ["/app 200", "/skip 200", "/app2 500", "/files/a.txt 200", "/files/a.txt 200", "/files/none 404"]
+    assert lines("log-errors") == [line for line in everything if line.split()[-1] >= "400"]
+    assert lines("log-typed") == ["/app", "/app2"]
+    assert lines("log-agent") == ["/skip", "/files/a.txt", "/files/none"]

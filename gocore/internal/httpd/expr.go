@@ -174,6 +174,10 @@ func (w world) depend(header string) {
 	if !w.vary || strings.EqualFold(header, "Host") {
 		return
 	}
+	if w.r.head != nil {
+		w.r.head.AddVary(header)
+		return
+	}
 	for i := range w.r.Out {
 		f := &w.r.Out[i]
 		if !strings.EqualFold(f.Name, "Vary") {
@@ -212,7 +216,10 @@ func (w world) Warn(message string) { w.r.Logf(LevelError, "core", "%s", message
 // response is a field of the response as far as it is known: of the response
 // that is about to be sent, else what the phases have set.
 func (r *Request) response(name string) (string, bool) {
-	if r.head != nil {
+	switch {
+	case r.replied != nil:
+		return r.replied.field(name)
+	case r.head != nil:
 		return r.head.Get(name)
 	}
 	if v, ok := Fields(r.Out).Get(name); ok {

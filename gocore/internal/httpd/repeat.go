@@ -80,8 +80,8 @@ func (r *Request) settle(out *Outcome) {
 	if !r.sent(&full) || !r.sent(&not) {
 		return
 	}
-	x.Header = append(append(full.Header, Field{"Content-Length", strconv.FormatInt(full.Length, 10)}), full.ErrHeader...)
-	x.Validators = append(not.Header, not.ErrHeader...)
+	x.Header = append(append(full.ErrHeader, full.Header...), Field{"Content-Length", strconv.FormatInt(full.Length, 10)})
+	x.Validators = append(not.ErrHeader, not.Header...)
 	if r.m.steady == ForASecond {
 		x.Second = r.Start.Unix()
 	}

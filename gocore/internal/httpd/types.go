@@ -256,12 +256,13 @@ type LogEntry struct {
 	BytesIn, BytesOut           int64 // head and body
 	Start                       time.Time
 	Duration                    time.Duration
-	KeepAlives                  int      // earlier requests on the connection
-	Completed                   bool     // the whole response went out
-	KeepAlive                   bool     // the connection may go on
-	Script, Handler             string   // of the final request
-	LogID                       []byte   // in the error log; nil when nothing was logged there
-	First, Final                *Request // before and after internal redirects; nil on the fast route
+	KeepAlives                  int             // earlier requests on the connection
+	Completed                   bool            // the whole response went out
+	KeepAlive                   bool            // the connection may go on
+	Script, Handler             string          // of the final request
+	LogID                       []byte          // in the error log; nil when nothing was logged there
+	First, Final                *Request        // before and after internal redirects; nil on the fast route
+	Request                     func() *Request // for expressions: the final request, made if there is none
 }
 
 // Request is a request off the fast route, independent of the HTTP version.
@@ -318,6 +319,7 @@ type Request struct {
 	permitted bool          // access control has let it pass
 	locs      []*section    // Locations of this URI
 	head      *ResponseHead // on its way out; nil before
+	replied   *answer       // the response went out
 	failed    int           // status of an ErrorDocument that is being evaluated
 	ownPage   bool          // see OwnPage
 	onlyLocs  bool          // probe: locs is given, do not match

@@ -58,7 +58,7 @@ func init() { // not a literal, because the functions reach vars again
 		},
 		"AUTH_TYPE":      func(r *Request) string { return r.AuthType },
 		"CONTENT_TYPE":   func(r *Request) string { return r.contentType() },
-		"HANDLER":        func(r *Request) string { return r.Handler },
+		"HANDLER":        handlerName,
 		"HTTPS":          func(r *Request) string { return onOff(r.TLS) },
 		"HTTP2":          func(r *Request) string { return onOff(strings.HasPrefix(r.Proto, "HTTP/2")) },
 		"IPV6":           func(r *Request) string { return onOff(r.Remote.Addr().Unmap().Is6()) },
@@ -109,6 +109,16 @@ func onOff(b bool) string {
 		return "on"
 	}
 	return "off"
+}
+
+// handlerName is HANDLER: without one, the media type stands in for it once
+// there is a response.
+func handlerName(r *Request) string {
+	if r.Handler != "" || r.head == nil && r.replied == nil {
+		return r.Handler
+	}
+	t, _, _ := strings.Cut(r.contentType(), ";")
+	return t
 }
 
 // filename is REQUEST_FILENAME: the URL path before it is mapped to a file.
@@ -175,6 +185,8 @@ func (r *Request) contentType() string {
 // status is the status of the response as far as it is known.
 func (r *Request) status() int {
 	switch {
+	case r.replied != nil:
+		return r.replied.status
 	case r.head != nil:
 		return r.head.Status
 	case r.failed != 0:

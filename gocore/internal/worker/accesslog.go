@@ -22,6 +22,7 @@ import (
 // accessEntry is an httpd.LogEntry with what its look-ups need.
 type accessEntry struct {
 	httpd.LogEntry
+	d     *dispatcher
 	c     *listen.Conn
 	q     *listen.Req
 	t     *target
@@ -34,6 +35,7 @@ var (
 	accessEntries = sync.Pool{New: func() any {
 		x := new(accessEntry)
 		x.HeaderLookup, x.ResponseLookup, x.EnvLookup, x.NoteLookup = x.header, x.response, x.variable, x.note
+		x.Request = x.request
 		return x
 	}}
 	http10 = []byte("HTTP/1.0")
@@ -44,6 +46,7 @@ var (
 // response is out or given up.
 func (d *dispatcher) log(c *listen.Conn, q *listen.Req, t *target) {
 	x := accessEntries.Get().(*accessEntry)
+	x.d = d
 	x.fill(c, q, t)
 	t.host.LogAccess(&x.LogEntry)
 	x.c, x.q, x.t, x.final, x.First, x.Final = nil, nil, nil, nil, nil, nil
@@ -106,6 +109,20 @@ func (x *accessEntry) fill(c *listen.Conn, q *listen.Req, t *target) {
 			}
 		}
 	}
+}
+
+// request is the final request with its response, for expressions. It is made
+// for requests that went past the phases.
+func (x *accessEntry) request() *httpd.Request {
+	r, like := x.final, x.t.kept
+	if x.t.req == nil {
+		r = x.d.request(x.c, x.q, x.t.host)
+		if x.t.plan != nil {
+			r.Assume(x.t.plan, int(x.q.ScriptLen))
+		}
+	}
+	r.Answered(like, x.Status, x.response)
+	return r
 }
 
 // firstLine is the request line as it was received.

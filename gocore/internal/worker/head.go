@@ -66,7 +66,7 @@ func (d *dispatcher) appendHead(b []byte, q *listen.Req, h *httpd.ResponseHead, 
 		b = http1.AppendStatusLine(b, true, h.Status)
 	}
 	date, server := false, false
-	for _, t := range [2]httpd.Fields{h.Header, h.ErrHeader} {
+	for _, t := range [2]httpd.Fields{h.ErrHeader, h.Header} { // in httpd's order
 		for _, f := range t {
 			switch len(f.Name) {
 			case len("Date"):

@@ -126,6 +126,7 @@ func parseExpr(k *httpd.Cmd, args []string) (Check, error) {
 	if err != nil {
 		return nil, err
 	}
+	e = e.Vary()
 	ofUser := e.Uses("REMOTE_USER")
 	return func(r *httpd.Request) Result {
 		switch ok, err := e.True(r); {

@@ -95,8 +95,8 @@ var units = []struct {
 	{"hours", 3600}, {"minutes", 60}, {"seconds", 1},
 }
 
-// maxSeconds keeps dates printable: about 1000 years.
-const maxSeconds = 1000 * 365 * 24 * 3600
+// maxSeconds is what fits into time.Duration: 200 years.
+const maxSeconds = 200 * 365 * 24 * 3600
 
 // parse reads a time.
 func parse(s string) (l lifetime, err error) {
@@ -179,7 +179,7 @@ func response(r *httpd.Request, c *config, h *httpd.ResponseHead) {
 	if until.Before(now) {
 		until = now
 	}
-	age := "max-age=" + strconv.FormatInt(int64(until.Truncate(time.Second).Sub(now.Truncate(time.Second))/time.Second), 10)
+	age := "max-age=" + strconv.FormatInt(int64(until.Sub(now)/time.Second), 10)
 	if old, ok := h.Header.Get("Cache-Control"); ok {
 		age = old + ", " + age
 	}

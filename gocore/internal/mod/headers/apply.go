@@ -116,6 +116,9 @@ func (e *entry) apply(r *httpd.Request, t *httpd.Fields) bool {
 	if !ok {
 		return false
 	}
+	if exists && (e.do == actAdd || e.do == actAppend || e.do == actMerge) && strings.EqualFold(e.name, "Content-Type") {
+		return false // has one value; as in httpd, that which is there
+	}
 	switch e.do {
 	case actNote:
 		if exists {

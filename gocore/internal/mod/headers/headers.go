@@ -107,10 +107,6 @@ func setHeader(k *httpd.Cmd, c *config) error {
 	if err != nil {
 		return err
 	}
-	if strings.EqualFold(e.name, "Content-Type") && !slices.Contains([]action{actSet, actSetIfEmpty, actEdit, actEditAll, actNote}, e.do) {
-		k.Warn("HEADERS-CONTENT-TYPE", "Content-Type has one value, which can be set or edited; %s is ignored", k.Args[len(k.Args)-len(words)])
-		return nil
-	}
 	if !ineffective(k, e) {
 		*table = append(*table, e)
 	}
@@ -221,7 +217,9 @@ func (e *entry) condition(k *httpd.Cmd, w string) (err error) {
 			return errors.New("env= needs the name of a variable")
 		}
 	case kind == "expr":
-		e.cond, err = k.Expr(arg)
+		if e.cond, err = k.Expr(arg); err == nil {
+			e.cond = e.cond.Vary()
+		}
 	default:
 		err = fmt.Errorf("%q is not a condition: early, env=variable or expr=expression; a value with blanks needs quotes", w)
 	}

@@ -95,7 +95,9 @@ func TestHeader(t *testing.T) {
 		{"Header set Content-Type x/y", "Content-Type=x/y", ""},
 		{"Header always set Content-Type x/y", "Content-Type=x/y", ""},
 		{"Header always edit Content-Type text x", "Content-Type=x/plain", ""},
-		{"Header setifempty Content-Type x/y\nHeader unset Content-Type\nHeader append Content-Type z", "Content-Type=text/plain", ""},
+		{"Header setifempty Content-Type x/y\nHeader append Content-Type z", "Content-Type=text/plain", ""},
+		{"Header always unset Content-Type\nHeader add Content-Type z", "Content-Type=z", ""},
+		{"Header unset Content-Type", "", ""},
 		{"Header set Content-Length 3\nHeader unset Transfer-Encoding", "", ""},
 		{"Header set A %l", "A=l=", ""},
 		{"Header set A \"expr=a\\\\nb\"", "A=a b", ""}, // ours: a value never makes a line of its own

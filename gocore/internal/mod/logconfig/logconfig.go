@@ -34,6 +34,7 @@ type customLog struct {
 	name   string // format or nickname as written; "" = the default format
 	env    string // env=[!]VAR: the variable
 	negate bool
+	cond   *httpd.Expr // expr=
 	pos    conf.Pos
 	by     string // directive name
 
@@ -48,11 +49,11 @@ var Module = &httpd.Module[Config]{
 	Directives: []httpd.Directive[Config]{
 		{Name: "LogFormat", Args: "format [nickname]", Min: 1, Max: 2, In: httpd.InServerHost, Default: `"%h %l %u %t \"%r\" %>s %b"`, Set: setLogFormat,
 			Doc: "Describes a line of the access log; with a nickname, for CustomLog to refer to."},
-		{Name: "CustomLog", Args: "file|pipe format|nickname [env=[!]variable]", Min: 2, Max: 3, In: httpd.InServerHost, Set: setCustomLog,
+		{Name: "CustomLog", Args: "file|pipe format|nickname [env=[!]variable|expr=expression]", Min: 2, Max: 3, In: httpd.InServerHost, Set: setCustomLog,
 			Doc: "Writes an access log in the given format."},
 		{Name: "TransferLog", Args: "file|pipe", Min: 1, Max: 1, In: httpd.InServerHost, Set: setTransferLog,
 			Doc: "Writes an access log in the format of the last LogFormat without nickname."},
-		{Name: "GlobalLog", Args: "file|pipe format|nickname [env=[!]variable]", Min: 2, Max: 3, In: httpd.InServer, Set: setGlobalLog,
+		{Name: "GlobalLog", Args: "file|pipe format|nickname [env=[!]variable|expr=expression]", Min: 2, Max: 3, In: httpd.InServer, Set: setGlobalLog,
 			Doc: "Writes an access log of all virtual hosts, even of those that have their own."},
 		{Name: "BufferedLogs", Args: "On|Off", Min: 1, Max: 1, In: httpd.InServer, Default: "Off", Mapped: true, Set: setBufferedLogs,
 			Doc: "Accepted; access log lines are always buffered, for at most a tenth of a second."},
@@ -140,10 +141,12 @@ func newLog(k *httpd.Cmd) (*customLog, error) {
 	if len(k.Args) == 3 {
 		name, isEnv := strings.CutPrefix(k.Arg(2), "env=")
 		if !isEnv {
-			if strings.HasPrefix(k.Arg(2), "expr=") {
-				return nil, &httpd.Coded{Code: "LOG-EXPR", Message: "expr= conditions are not supported here", Suggestion: "set a variable with SetEnvIf or SetEnvIfExpr and use env="}
+			text, isExpr := strings.CutPrefix(k.Arg(2), "expr=")
+			if !isExpr {
+				return nil, fmt.Errorf("condition %q must be env=VARIABLE, env=!VARIABLE or expr=EXPRESSION", k.Arg(2))
 			}
-			return nil, fmt.Errorf("condition %q must be env=VARIABLE or env=!VARIABLE", k.Arg(2))
+			l.cond, err = k.Expr(text)
+			return l, err
 		}
 		l.env, l.negate = strings.CutPrefix(name, "!")
 		if l.env == "" {
@@ -183,7 +186,7 @@ func check(k *httpd.Checker, c *Config) {
 		if l.format == nil { // else of the main server, which was checked first
 			l.compile(k, c)
 		}
-		if l.format != nil && l.format.usesResponse() {
+		if l.format != nil && l.format.usesResponse() || l.cond != nil {
 			k.Host.LogsResponse = true
 		}
 	}
@@ -241,6 +244,14 @@ func openLogs(c *Config, open func(httpd.LogTarget) *httpd.LogFile) error {
 // wanted says whether the log's condition holds. Without variables to look at,
 // none is set.
 func (l *customLog) wanted(e *httpd.LogEntry) bool {
+	if l.cond != nil && e.Request != nil {
+		r := e.Request()
+		ok, err := l.cond.True(r)
+		if err != nil { // a line too many is better than one that is missing
+			r.Logf(httpd.LevelError, "log_config", "the condition of the access log at %s cannot be evaluated: %v", l.pos, err)
+		}
+		return ok || err != nil
+	}
 	if l.env == "" {
 		return true
 	}

@@ -204,7 +204,7 @@ func (x *rule) value(r *httpd.Request) string {
 	case x.special != nil:
 		return x.special(r)
 	case x.names != nil:
-		for i := range r.Header {
+		for i := range slices.Backward(r.Header) { // the last one counts
 			if x.names.MatchString(r.Header[i].Name) {
 				v, _ := r.Get(r.Header[i].Name)
 				return v

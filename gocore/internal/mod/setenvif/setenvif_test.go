@@ -42,6 +42,7 @@ func TestRules(t *testing.T) {
 		{[]string{`SetEnvIf Nope "^$" d`}, []httpd.EnvVar{{Name: "d", Value: "1"}}},
 		{[]string{"SetEnvIf Nope . d"}, nil},
 		{[]string{"SetEnvIf ^X.* ^v e=$0"}, []httpd.EnvVar{{Name: "e", Value: "v"}}},
+		{[]string{"SetEnvIf ^(User|X).* ^u e=$0"}, nil},
 		{[]string{"SetEnvIf ^x-b$ (.*) e=$1"}, []httpd.EnvVar{{Name: "e", Value: "v1, w"}}},
 		{[]string{"SetEnvIf ^y . e"}, nil},
 		{[]string{"SetEnvIf Host h a", "SetEnvIf a 1 f !a g="}, []httpd.EnvVar{{Name: "f", Value: "1"}, {Name: "g"}}},
