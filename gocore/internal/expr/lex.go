@@ -4,6 +4,7 @@
 package expr
 
 import (
+	"errors"
 	"fmt"
 	"strings"
 )
@@ -193,7 +194,7 @@ func (p *parser) variable() (word, error) {
 		argAt := p.pos
 		arg, err := p.str('}')
 		if err != nil {
-			if e, ok := err.(*Error); ok && e.Pos == argAt-1 {
+			if e := (*Error)(nil); errors.As(err, &e) && e.Pos == argAt-1 {
 				e.Pos, e.Message = at, "%{ is not closed"
 			}
 			return nil, err

@@ -147,8 +147,7 @@ func (b *builder) notOurs(d *conf.Directive) {
 			continue
 		}
 		switch {
-		case d.Section != c.section:
-			break
+		case d.Section != c.section: // another row of that name
 		case c.refuse && (c.harmless == nil || !c.harmless(d.Args)):
 			what := "mod_" + c.module + " is "
 			if c.module == "core" {

@@ -62,7 +62,6 @@ type leadership struct {
 	queue     []*Conn
 	busySince atomic.Int64 // reactor clock when the leader entered the application; 0 it has not, or leadership was taken
 	current   atomic.Pointer[thread]
-	waiting   atomic.Bool // the leader is blocked in epoll_wait
 	parked    atomic.Bool // the monitor sleeps
 	unpark    chan struct{}
 	coarse    atomic.Int64

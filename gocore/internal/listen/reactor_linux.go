@@ -302,7 +302,7 @@ func (r *Reactor) accept(lfd int) {
 			continue
 		}
 		if c := r.newConn(fd); c != nil {
-			r.register(c)
+			_ = r.register(c) // closed on an error
 		}
 	}
 }

@@ -264,7 +264,7 @@ func (b *streamBody) receive() {
 		}
 	case errors.Is(err, os.ErrDeadlineExceeded):
 		b.err = ErrBodyTimeout
-	case err == io.EOF:
+	case errors.Is(err, io.EOF):
 		b.err = io.ErrUnexpectedEOF
 	case err != nil:
 		b.err = err

@@ -182,7 +182,7 @@ func withStack(n int, f func()) {
 	limit := old
 	limit.Cur = min(max(uint64(n), stackMin), old.Max)
 	if unix.Setrlimit(unix.RLIMIT_STACK, &limit) == nil {
-		defer unix.Setrlimit(unix.RLIMIT_STACK, &old)
+		defer func() { _ = unix.Setrlimit(unix.RLIMIT_STACK, &old) }() // back to what was allowed
 	}
 	f()
 }

@@ -272,7 +272,7 @@ func (h *hookedCall) head(mark uint64, length int64) python.Verdict {
 	if len(o.filters) == 0 { // python/response.c goes on by itself
 		o.ended = true
 		o.nobody = o.nobody || o.head.NoBody()
-		o.begin()
+		_ = o.begin() // never fails
 		h.d.mem.Append(q, o.frame)
 		if o.chunked {
 			return python.Chunked

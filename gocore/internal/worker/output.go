@@ -156,7 +156,7 @@ func (o *output) late() {
 		}
 	}()
 	if o.dirty && !o.ended && o.err == nil {
-		o.flushAll()
+		_ = o.flushAll() // fails for good: the next write does too
 	}
 }
 
@@ -269,7 +269,7 @@ func (o *output) abandon() {
 
 func (o *output) cutLocked() {
 	o.q.KeepAlive = 0
-	o.flushAll()
+	_ = o.flushAll() // fails for good: the next write does too
 	if o.push != nil && o.err == nil {
 		o.err = o.push()
 	}
@@ -301,7 +301,7 @@ func (o *output) emit() error {
 	}
 	o.frame = o.frame[:0]
 	if !o.begun {
-		o.begin()
+		_ = o.begin() // never fails
 	}
 	rest := o.held
 	for len(rest) > 0 || len(o.frame) > 0 {

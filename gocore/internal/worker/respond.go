@@ -325,12 +325,12 @@ type requestBody struct{ r io.Reader }
 
 func (b requestBody) Read(p []byte) (int, error) {
 	n, err := b.r.Read(p)
-	switch err {
-	case listen.ErrBodyTooLarge:
+	switch {
+	case errors.Is(err, listen.ErrBodyTooLarge):
 		err = &httpd.StatusError{Status: 413, Err: err}
-	case listen.ErrBodyTimeout:
+	case errors.Is(err, listen.ErrBodyTimeout):
 		err = &httpd.StatusError{Status: 408, Err: err}
-	case listen.ErrBodyFraming:
+	case errors.Is(err, listen.ErrBodyFraming):
 		err = &httpd.StatusError{Status: 400, Err: err}
 	}
 	return n, err

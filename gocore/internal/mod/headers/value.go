@@ -156,7 +156,7 @@ func (v *value) eval(r *httpd.Request, m *httpd.Captures) (text string, ok bool)
 // oneLine keeps what comes from a request or the environment from making
 // fields of its own.
 func oneLine(s string) string {
-	if strings.IndexAny(s, "\r\n\x00") < 0 {
+	if !strings.ContainsAny(s, "\r\n\x00") {
 		return s
 	}
 	return strings.Map(func(c rune) rune {

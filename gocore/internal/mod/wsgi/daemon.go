@@ -122,7 +122,7 @@ func setUser(g *group, v string) error {
 	if id == v {
 		u, err := user.Lookup(v)
 		if err != nil {
-			return nil // asked again when the processes start
+			return nil //nolint:nilerr // asked again when the processes start
 		}
 		id = u.Uid
 	} else if _, err := user.LookupId(id); err != nil {
@@ -254,7 +254,7 @@ func setDaemonProcess(k *httpd.Cmd, c *config) error {
 		}
 		before := *g
 		if err := o.set(g, value); err != nil {
-			return fmt.Errorf("option %s: %v", key, err)
+			return fmt.Errorf("option %s: %w", key, err)
 		}
 		switch {
 		case o.effect == refused:

@@ -136,7 +136,7 @@ func readScriptOptions(k *httpd.Cmd, callable bool) (o scriptOptions, err error)
 		case key == "pass-authorization":
 			v, err := httpd.ParseFlag(value)
 			if err != nil {
-				return o, fmt.Errorf("pass-authorization %v", err)
+				return o, fmt.Errorf("pass-authorization %w", err)
 			}
 			o.passAuthorization = httpd.Some(v)
 		default:
