@@ -60,3 +60,19 @@ def open_folder():
     with tempfile.TemporaryDirectory(prefix="modwsgi-") as name:
         os.chmod(name, 0o755)
         yield Path(name)
+
+
+@pytest.fixture
+def timed(tmp_path):
+    """Factory: timed("threads=3 queue-timeout=1", extra configuration) -> Server with that WSGIDaemonProcess."""
+    from timed import launch
+
+    running = []
+
+    def factory(*args, **kwargs):
+        running.append(launch(tmp_path / f"timed{len(running)}", *args, **kwargs))
+        running[-1].wait_ready()
+        return running[-1]
+
+    yield factory
+    finish_all(running)

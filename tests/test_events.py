@@ -8,7 +8,7 @@ import time
 import pytest
 
 from harness import wait_for
-from test_timeouts import Background, entered, other, pid, timed  # noqa: F401  (timed is a fixture)
+from timed import Background, entered, other, pid
 
 pytestmark = pytest.mark.ours
 
@@ -100,7 +100,9 @@ def application(environ, start_response):
         body = json.dumps(mod_wsgi.request_data()).encode()
     elif path == "/active":
         before = mod_wsgi.active_requests
-        body = json.dumps({"id": environ["mod_wsgi.request_id"], "active": sorted(before), "mine": before[environ["mod_wsgi.request_id"]] is mod_wsgi.request_data()}).encode()
+        own = environ["mod_wsgi.request_id"]
+        mine = before[own] is mod_wsgi.request_data()
+        body = json.dumps({"id": own, "active": sorted(before), "mine": mine}).encode()
     elif path == "/outside":
         result = []
         def ask():
@@ -111,7 +113,8 @@ def application(environ, start_response):
         thread = threading.Thread(target=ask); thread.start(); thread.join()
         body = json.dumps(result).encode()
     elif path == "/metrics":
-        body = json.dumps({"request": mod_wsgi.request_metrics(), "process": mod_wsgi.process_metrics(), "server": mod_wsgi.server_metrics()}).encode()
+        names = ["request", "process", "server"]
+        body = json.dumps({name: getattr(mod_wsgi, name + "_metrics")() for name in names}).encode()
     elif path == "/record":
         body = json.dumps(mod_wsgi.start_recording_metrics()).encode()
     elif path == "/sleep":
@@ -123,7 +126,8 @@ def application(environ, start_response):
     elif path == "/names":
         body = json.dumps(sorted(name for name in dir(mod_wsgi) if not name.startswith("_"))).encode()
     elif path == "/module":
-        body = json.dumps([mod_wsgi.process_group, mod_wsgi.application_group, mod_wsgi.maximum_processes, mod_wsgi.threads_per_process, list(mod_wsgi.version)]).encode()
+        names = ["process_group", "application_group", "maximum_processes", "threads_per_process", "version"]
+        body = json.dumps([getattr(mod_wsgi, name) for name in names]).encode()
     elif path == "/":
         body = str(os.getpid()).encode()
     start_response("200 OK", [("Content-Type", "text/plain")])
@@ -145,10 +149,14 @@ def app(timed, script):
 def published(running, name=None, **where):
     """The events in order, or those of a name whose payload has the given values."""
     path = running.root / "events"
-    lines = [json.loads(line) for line in path.read_text().splitlines() if line.startswith("[")] if path.exists() else []
+    lines = (
+        [json.loads(line) for line in path.read_text().splitlines() if line.startswith("[")] if path.exists() else []
+    )
     if name is None:
         return lines
-    return [data for kind, data in lines if kind == name and all(data.get(key) == value for key, value in where.items())]
+    return [
+        data for kind, data in lines if kind == name and all(data.get(key) == value for key, value in where.items())
+    ]
 
 
 COMMON = {"request_id", "request_data"}
@@ -159,24 +167,64 @@ def test_keys_of_request_events(app):
     running = app()
     assert running.post("/echo", b"12345678").text == "12345678"
     wait_for(lambda: published(running, "request_finished"), 5, "request_finished")
-    assert [kind for kind, _ in published(running)] == ["request_started", "extra", "response_started", "request_finished"]
-    started, responded, finished = (published(running, name)[0] for name in ("request_started", "response_started", "request_finished"))
-    assert set(started) == COMMON | TIMES | {"application_start", "daemon_connects", "daemon_restarts", "application_object",
-                                             "callable_object", "request_environ"}
+    assert [kind for kind, _ in published(running)] == [
+        "request_started",
+        "extra",
+        "response_started",
+        "request_finished",
+    ]
+    started, responded, finished = (
+        published(running, name)[0] for name in ("request_started", "response_started", "request_finished")
+    )
+    assert set(started) == COMMON | TIMES | {
+        "application_start",
+        "daemon_connects",
+        "daemon_restarts",
+        "application_object",
+        "callable_object",
+        "request_environ",
+    }
     assert set(responded) == COMMON | {"response_status", "response_headers", "exception_info"}
     assert set(finished) - {"extra"} == COMMON | TIMES | {
-        "application_finish", "application_time", "input_reads", "input_length", "input_time", "output_writes", "output_length", "output_time",
-        "status", "gil_wait_time", "gil_wait_count", "cpu_user_time", "cpu_system_time", "cpu_time"}
-    assert started["request_id"] == responded["request_id"] == finished["request_id"] == started["request_environ"]["mod_wsgi.request_id"]
+        "application_finish",
+        "application_time",
+        "input_reads",
+        "input_length",
+        "input_time",
+        "output_writes",
+        "output_length",
+        "output_time",
+        "status",
+        "gil_wait_time",
+        "gil_wait_count",
+        "cpu_user_time",
+        "cpu_system_time",
+        "cpu_time",
+    }
+    assert (
+        started["request_id"]
+        == responded["request_id"]
+        == finished["request_id"]
+        == started["request_environ"]["mod_wsgi.request_id"]
+    )
     assert started["server_pid"] == finished["server_pid"] == int(started["request_environ"]["mod_wsgi.server_pid"])
     assert started["application_object"] == started["callable_object"] == "application"
-    assert responded["response_status"] == "200 OK" and responded["response_headers"] == [["Content-Type", "text/plain"]]
+    assert responded["response_status"] == "200 OK" and responded["response_headers"] == [
+        ["Content-Type", "text/plain"]
+    ]
     assert finished["request_data"] == {"mark": "/echo"}
     assert (finished["input_reads"], finished["input_length"]) == (1, 8)
     assert (finished["output_writes"], finished["output_length"], finished["status"]) == (1, 8, 200)
     assert isinstance(started["thread_id"], int)
     now = time.time()
-    assert now - 60 < started["request_start"] <= started["queue_start"] <= started["daemon_start"] <= started["application_start"] <= now
+    assert (
+        now - 60
+        < started["request_start"]
+        <= started["queue_start"]
+        <= started["daemon_start"]
+        <= started["application_start"]
+        <= now
+    )
     assert started["application_start"] <= finished["application_finish"] <= now
     assert 0 <= finished["cpu_time"] <= finished["application_time"] + 1e-6
     assert finished["gil_wait_count"] >= 1
@@ -254,9 +302,25 @@ def test_request_data_and_active_requests(app):
 def test_names_of_the_module(app):
     running = app("threads=3 processes=2", events=False)
     assert set(running.json("/names")) >= {
-        "version", "process_group", "application_group", "maximum_processes", "threads_per_process", "FileWrapper", "RequestTimeout",
-        "subscribe_events", "subscribe_shutdown", "subscribe_signals", "event_callbacks", "shutdown_callbacks", "signal_callbacks",
-        "request_data", "start_recording_metrics", "request_metrics", "process_metrics", "server_metrics"}
+        "version",
+        "process_group",
+        "application_group",
+        "maximum_processes",
+        "threads_per_process",
+        "FileWrapper",
+        "RequestTimeout",
+        "subscribe_events",
+        "subscribe_shutdown",
+        "subscribe_signals",
+        "event_callbacks",
+        "shutdown_callbacks",
+        "signal_callbacks",
+        "request_data",
+        "start_recording_metrics",
+        "request_metrics",
+        "process_metrics",
+        "server_metrics",
+    }
     assert running.json("/module") == ["app", "", 2, 3, [6, 0, 5]]
 
 
@@ -267,7 +331,16 @@ def test_nothing_is_measured_before_it_is_asked_for(app):
     assert running.json("/metrics")["request"] is not None
 
 
-PHASES = ["server_time", "queue_time", "daemon_time", "application_time", "request_time", "gil_wait_time", "input_read_time", "output_write_time"]
+PHASES = [
+    "server_time",
+    "queue_time",
+    "daemon_time",
+    "application_time",
+    "request_time",
+    "gil_wait_time",
+    "input_read_time",
+    "output_write_time",
+]
 
 
 def test_request_metrics(app):
@@ -278,12 +351,42 @@ def test_request_metrics(app):
     running.get("/sleep")
     running.get("/raise")
     got = running.json("/metrics")["request"]
-    keys = {"pid", "start_time", "stop_time", "sample_period", "request_count", "request_throughput", "capacity_utilization",
-            "request_threads_maximum", "request_threads_started", "request_threads_active", "request_threads_completed", "request_threads_buckets",
-            "request_threads_busy_time", "request_threads_cpu_time", "request_threads_current_elapsed", "request_threads_max_duration",
-            "cpu_user_utilization", "cpu_system_utilization", "cpu_utilization", "cpu_user_time", "cpu_system_time", "cpu_time",
-            "memory_rss", "memory_max_rss", "status_1xx", "status_2xx", "status_3xx", "status_4xx", "status_5xx",
-            "input_bytes", "input_reads", "output_bytes", "output_writes", "gil_wait_count"}
+    keys = {
+        "pid",
+        "start_time",
+        "stop_time",
+        "sample_period",
+        "request_count",
+        "request_throughput",
+        "capacity_utilization",
+        "request_threads_maximum",
+        "request_threads_started",
+        "request_threads_active",
+        "request_threads_completed",
+        "request_threads_buckets",
+        "request_threads_busy_time",
+        "request_threads_cpu_time",
+        "request_threads_current_elapsed",
+        "request_threads_max_duration",
+        "cpu_user_utilization",
+        "cpu_system_utilization",
+        "cpu_utilization",
+        "cpu_user_time",
+        "cpu_system_time",
+        "cpu_time",
+        "memory_rss",
+        "memory_max_rss",
+        "status_1xx",
+        "status_2xx",
+        "status_3xx",
+        "status_4xx",
+        "status_5xx",
+        "input_bytes",
+        "input_reads",
+        "output_bytes",
+        "output_writes",
+        "gil_wait_count",
+    }
     keys |= {phase + suffix for phase in PHASES for suffix in ("", "_min_us", "_max_us", "_buckets")}
     assert set(got) == keys
     assert got["request_count"] == 4  # the three, and the one that began the interval
@@ -307,8 +410,22 @@ def test_process_metrics(app):
     running.get("/record")
     running.get("/sleep")
     got = running.json("/metrics")["process"]
-    assert set(got) == {"pid", "restart_time", "current_time", "running_time", "request_count", "request_busy_time", "request_threads",
-                        "active_requests", "cpu_user_time", "cpu_system_time", "cpu_time", "memory_rss", "memory_max_rss", "threads"}
+    assert set(got) == {
+        "pid",
+        "restart_time",
+        "current_time",
+        "running_time",
+        "request_count",
+        "request_busy_time",
+        "request_threads",
+        "active_requests",
+        "cpu_user_time",
+        "cpu_system_time",
+        "cpu_time",
+        "memory_rss",
+        "memory_max_rss",
+        "threads",
+    }
     assert got["request_count"] == 2 == sum(thread["request_count"] for thread in got["threads"])
     assert got["request_busy_time"] >= 0.3
     assert got["active_requests"] == 1 and got["request_threads"] == 2
@@ -321,16 +438,35 @@ def test_server_metrics(app):
     slow = Background(running, "/long?with=query")
     wait_for(lambda: (running.root / "events").exists(), 5, "the request in progress")
     got = running.json("/metrics")["server"]
-    assert {key for key in got if key != "processes"} == {"server_limit", "thread_limit", "running_generation", "restart_time",
-                                                          "current_time", "running_time"}
+    assert {key for key in got if key != "processes"} == {
+        "server_limit",
+        "thread_limit",
+        "running_generation",
+        "restart_time",
+        "current_time",
+        "running_time",
+    }
     assert len(got["processes"]) == 2 and got["thread_limit"] == 2 and got["running_generation"] == 1
     assert {p["process_num"] for p in got["processes"]} == {0, 1}
     process = got["processes"][0]
-    assert set(process) == {"process_num", "pid", "generation", "quiescing", "workers"} and process["quiescing"] is False
+    assert (
+        set(process) == {"process_num", "pid", "generation", "quiescing", "workers"} and process["quiescing"] is False
+    )
     workers = [worker for p in got["processes"] for worker in p["workers"]]
     assert len(workers) == 4
-    assert set(workers[0]) == {"thread_num", "generation", "status", "access_count", "bytes_served", "start_time", "stop_time",
-                               "last_used", "client", "request", "vhost"}
+    assert set(workers[0]) == {
+        "thread_num",
+        "generation",
+        "status",
+        "access_count",
+        "bytes_served",
+        "start_time",
+        "stop_time",
+        "last_used",
+        "client",
+        "request",
+        "vhost",
+    }
     busy = {worker["request"]: worker for worker in workers if worker["status"] == "W"}
     assert set(busy) == {"GET /long?with=query", "GET /metrics"}
     assert busy["GET /metrics"]["client"] == "127.0.0.1"
@@ -348,13 +484,23 @@ def test_server_metrics_follow_replacements(app):
     seen = {p["pid"]: p["quiescing"] for p in running.json("/metrics")["server"]["processes"]}
     assert seen.get(first, True) is True and len(seen) in (1, 2)
     assert slow.status() == 200
-    wait_for(lambda: first not in {p["pid"] for p in running.json("/metrics")["server"]["processes"]}, 10, "the place to be cleared")
+    wait_for(
+        lambda: first not in {p["pid"] for p in running.json("/metrics")["server"]["processes"]},
+        10,
+        "the place to be cleared",
+    )
 
 
 def test_import_scripts_run_in_order(timed, tmp_path, script):
     order = tmp_path / "order"
-    scripts = [script(f"import mod_wsgi\nopen({str(order)!r}, 'a').write('{n} %s %s\\n' % (mod_wsgi.process_group, mod_wsgi.application_group))\n",
-                      f"import{n}.wsgi") for n in (2, 1, 3)]
+    scripts = [
+        script(
+            "from mod_wsgi import process_group, application_group\n"
+            f"open({str(order)!r}, 'a').write('{n} %s %s\\n' % (process_group, application_group))\n",
+            f"import{n}.wsgi",
+        )
+        for n in (2, 1, 3)
+    ]
     lines = "\n".join(f'WSGIImportScript "{one}" process-group=app application-group=%{{GLOBAL}}' for one in scripts)
     running = timed("threads=3", lines)
     assert running.get("/").status_code == 200

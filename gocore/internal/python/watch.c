@@ -12,6 +12,7 @@
  * is stable: its thread needs the GIL to finish with it.
  */
 #include "internal.h"
+#include <frameobject.h> /* PyFrame_GetBack of Python 3.10 */
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>

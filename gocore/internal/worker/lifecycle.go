@@ -214,8 +214,10 @@ func (w *worker) finish(reason string) int {
 	limit := defaultShutdown
 	if w.group != nil {
 		limit = w.group.ShutdownTimeout
-		if limit <= 0 && w.recycling.Load() == nil {
-			limit = defaultShutdown // "for ever" is for replacements: a server that stops does not wait
+		// "For ever" is for replacements of processes that can still end: a server
+		// that stops does not wait, nor does a process that cannot serve.
+		if r := w.recycling.Load(); limit <= 0 && (r == nil || causes[r.reason].hard) {
+			limit = defaultShutdown
 		}
 	}
 	w.logf(levelInfo, "wsgi", "mod_wsgi (pid=%d): stopping: %s (%s).", pid, reason, w.state())
