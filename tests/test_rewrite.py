@@ -207,7 +207,8 @@ def test_maps(site, tmp_path):
             "ask.sh": "#!/bin/sh\nwhile read key; do case $key in no) echo NULL;; *) echo answer-$key-$$;; esac; done\n",
         },
     )
-    path = {name: environ(ask(running, name))["PATH_INFO"] for name in ("/page/home", "/page/x", "/low/ABC", "/ask/no")}
+    names = ("/page/home", "/page/x", "/low/ABC", "/ask/no")
+    path = {name: environ(ask(running, name))["PATH_INFO"] for name in names}
     assert path == {"/page/home": "/index", "/page/x": "/unknown", "/low/ABC": "/abc", "/ask/no": "/nothing"}
     pages = tmp_path / "site" / "pages.txt"
     pages.write_text("home changed\n")

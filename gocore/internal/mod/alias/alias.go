@@ -33,6 +33,7 @@ type entry struct {
 	status  int
 	whole   bool   // one-argument form in a Location: what the section matched
 	handler string // ScriptAlias
+	server  bool   // a Redirect outside of sections: counts in the translate phase only
 	pos     conf.Pos
 }
 
@@ -78,7 +79,7 @@ var Module = &httpd.Module[config]{
 	Check:     check,
 	Routes:    routes,
 	Translate: translate,
-	Fixup:     redirect,
+	Fixup:     func(r *httpd.Request, c *config) httpd.Status { return redirect(r, c, false) },
 }
 
 // setAlias reads Alias and ScriptAlias.
@@ -173,7 +174,7 @@ func setRedirect(status int) func(*httpd.Cmd, *config) error {
 		if err != nil {
 			return err
 		}
-		e := &entry{prefix: prefix, target: target, status: status, pos: k.Pos}
+		e := &entry{prefix: prefix, target: target, status: status, server: k.In&sv != 0, pos: k.Pos}
 		if prefix == "" {
 			e.prefix, e.whole = k.Path, true
 			if re, err := k.PathRegexp(); err != nil {
@@ -206,7 +207,7 @@ func setRedirectMatch(k *httpd.Cmd, c *config) error {
 	if err != nil {
 		return err
 	}
-	c.redirects = append(c.redirects, &entry{re: re, target: target, status: status, pos: k.Pos})
+	c.redirects = append(c.redirects, &entry{re: re, target: target, status: status, server: k.In&sv != 0, pos: k.Pos})
 	return nil
 }
 
@@ -240,7 +241,7 @@ func routes(c *config) []httpd.Route {
 
 // translate answers redirects of server and Location level, then aliases.
 func translate(r *httpd.Request, c *config) httpd.Status {
-	if st := redirect(r, c); st != httpd.Declined {
+	if st := redirect(r, c, true); st != httpd.Declined {
 		return st
 	}
 	for _, e := range c.aliases {
@@ -292,8 +293,11 @@ func join(dir, rest string) string {
 // redirect answers the redirects that apply; in the fixup phase it sees those
 // of Directory sections and .htaccess too. A status without target is the
 // request's status.
-func redirect(r *httpd.Request, c *config) httpd.Status {
+func redirect(r *httpd.Request, c *config, server bool) httpd.Status {
 	for _, e := range c.redirects {
+		if e.server && !server {
+			continue // the translate phase saw it, or another module took the URL
+		}
 		target := e.target
 		if e.re != nil {
 			g := e.re.Find(r.URI)

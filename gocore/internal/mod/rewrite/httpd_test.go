@@ -69,6 +69,8 @@ LoadModule actions_module /usr/lib/apache2/modules/mod_actions.so
 LoadModule userdir_module /usr/lib/apache2/modules/mod_userdir.so
 TypesConfig /dev/null
 AddType text/html html
+AddType image/jpeg jpg
+AddType text/css css
 User www-data
 Group www-data
 `
