@@ -187,3 +187,10 @@ def test_changed_file_is_served_anew(files, tmp_path):
 
 def test_symbolic_links_are_followed(files):
     assert files.get("/static/link.txt").text == "p {}"
+
+
+def test_access_files_are_not_served(files):
+    (files.root.parent / "alias" / ".htpasswd").write_text("secret")
+    for name in (".htpasswd", "%2ehtpasswd", ".ht"):
+        answer = files.get("/static/" + name)
+        assert answer.status_code == 403 and "secret" not in answer.text

@@ -139,6 +139,10 @@ def _access(s: Settings) -> str:
     AllowOverride None
     Require all denied
 </Directory>
+# .htaccess and .htpasswd are not for visitors.
+<Files ".ht*">
+    Require all denied
+</Files>
 """
 
 
