@@ -215,7 +215,11 @@ func (r *Request) builtin(status int) *Outcome {
 	}
 	b.WriteString(r.Signature())
 	b.WriteString("</body></html>\n")
-	out.Header = append(out.Header, Field{"Content-Type", "text/html; charset=utf-8"})
+	mediaType := "text/html; charset=utf-8"
+	if _, ok := r.Env("suppress-error-charset"); ok { // for clients that would read the next page with it
+		mediaType = "text/html"
+	}
+	out.Header = append(out.Header, Field{"Content-Type", mediaType})
 	out.Body = []byte(b.String())
 	return out
 }

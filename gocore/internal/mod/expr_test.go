@@ -7,6 +7,7 @@ import (
 	"net/netip"
 	"os"
 	"path/filepath"
+	"strings"
 	"testing"
 	"time"
 
@@ -142,5 +143,31 @@ func TestConditionalSectionsAreNotRepeatable(t *testing.T) {
 		require.Equal(t, 200, out.Status)
 		out.File.Close()
 		assert.Equal(t, repeatable, out.Repeat != nil, path)
+	}
+}
+
+// Header with constant values must not take applications off the precomputed
+// route; RequestHeader and SetEnvIf must.
+func TestPrecomputedRouteWithHeaders(t *testing.T) {
+	for lines, fast := range map[string]bool{
+		"Header set A b\nHeader always set B c":                       true,
+		"Header set A \"expr=%{REQUEST_METHOD}\"":                     true,
+		"ExpiresActive On\nExpiresDefault A60":                        true,
+		"RequestHeader unset Proxy early":                             true,
+		"<Location /other>\nRequestHeader set A b\n</Location>":       true,
+		"Header set A b early":                                        false,
+		"RequestHeader set A b":                                       false,
+		"SetEnvIf Host x y":                                           false,
+		"SetEnv nokeepalive 1":                                        false,
+		"StrictHostCheck On":                                          false,
+		"<If true>\nSetEnv A b\n</If>":                                false,
+		"<Location />\n<If true>\nHeader set A b\n</If>\n</Location>": false,
+	} {
+		srv := compile(t, "ServerName x\nListen 80\nWSGIScriptAlias / $DIR/app.wsgi\n"+lines+"\n")
+		p, _ := srv.Main.Fast([]byte("GET"), []byte("/a"))
+		assert.Equal(t, fast, p != nil, lines)
+		if p != nil {
+			assert.Equal(t, strings.Contains(lines, "Header set A") && !strings.Contains(lines, "RequestHeader") || strings.Contains(lines, "Expires"), p.Hooked(), lines)
+		}
 	}
 }

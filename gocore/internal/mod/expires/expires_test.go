@@ -105,3 +105,15 @@ func TestMerge(t *testing.T) {
 		assert.ErrorContains(t, setByType(&httpd.Cmd{Directive: d}, &config{}), "not a media type", bad)
 	}
 }
+
+func FuzzTime(f *testing.F) {
+	for _, s := range []string{"A60", "M-1", "access plus 1 month 2 days", "now", "modification 3 h"} {
+		f.Add(s)
+	}
+	f.Fuzz(func(t *testing.T, s string) {
+		if l, err := parse(s); err == nil {
+			assert.LessOrEqual(t, l.seconds, int64(maxSeconds))
+			assert.GreaterOrEqual(t, l.seconds, int64(-maxSeconds))
+		}
+	})
+}

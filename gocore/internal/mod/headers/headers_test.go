@@ -232,3 +232,31 @@ func TestMerge(t *testing.T) {
 	assert.Equal(t, "p, k", v)
 	assert.Len(t, p.onsuccess, 1)
 }
+
+// FuzzHeader: no line may panic while it is read or applied, run without end,
+// or make a value of two lines.
+func FuzzHeader(f *testing.F) {
+	for _, s := range []string{"set A b", "always set A %{x}e%%%D env=!v", "edit* A b* x$1", "merge A \"b, c\" expr=true", "echo ^X", "note A n", "set A \"expr=%{req:X-A}\" early"} {
+		f.Add(s)
+	}
+	f.Fuzz(func(t *testing.T, line string) {
+		words := conf.Words(line)
+		if len(words) < 2 || len(words) > 6 {
+			return
+		}
+		c := &config{}
+		if setHeader(&httpd.Cmd{Directive: &conf.Directive{Name: "Header", Args: words}, In: httpd.InServer, Htaccess: true}, c) != nil {
+			return
+		}
+		h := &httpd.ResponseHead{Status: 200, Header: httpd.Fields{{Name: "A", Value: "b, c"}}}
+		for _, e := range append(c.onsuccess, c.always...) {
+			if e.value != nil && e.value.expr != nil || e.cond != nil {
+				return // has its own fuzzing, and looks at files
+			}
+		}
+		response(request(), c, h)
+		for _, x := range append(h.Header, h.ErrHeader...) {
+			assert.NotContains(t, x.Value, "\n")
+		}
+	})
+}
