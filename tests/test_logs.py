@@ -179,6 +179,9 @@ SetEnv SEEN 1
 GlobalLog "@ROOT@/global" "%v %U"
 CustomLog "@ROOT@/seen" "%U" env=SEEN
 CustomLog "@ROOT@/unseen" "%U" env=!SEEN
+CustomLog "@ROOT@/good" "%U" "expr=%{REQUEST_STATUS} -lt 400 && %{resp:X-Shown} == '/one'"
+CustomLog "@ROOT@/bad" "%U" "expr=%{REQUEST_STATUS} -ge 400 && %{REQUEST_URI} =~ m#^/gone#"
+Redirect gone /gone
 CustomLog "|$exec cat >> @ROOT@/piped" "piped %U"
 """,
     )
@@ -186,7 +189,29 @@ CustomLog "|$exec cat >> @ROOT@/piped" "piped %U"
     assert one_line(running.root / "seen") == "/one"
     assert one_line(running.root / "global") == "127.0.0.1 /one"
     assert one_line(running.root / "piped") == "piped /one"
-    assert not (running.root / "unseen").read_text()
+    assert running.get("/gone/x").status_code == 410
+    assert running.get("/two").status_code == 200
+    assert one_line(running.root / "bad") == "/gone/x"
+    assert one_line(running.root / "piped", 3) == "piped /two"
+    assert (running.root / "good").read_text() == "/one\n"
+    assert (running.root / "bad").read_text() == "/gone/x\n"
+    # SetEnv comes after the redirect, as in Apache
+    assert (running.root / "unseen").read_text() == "/gone/x\n"
+
+
+@pytest.mark.ours
+def test_rotated_logs(server, script, tmp_path):
+    """A stand-in for rotatelogs gets the file name and the size, and the lines."""
+    program = tmp_path / "rotate it"
+    program.write_text('#!/bin/sh\necho "$2" > "$1.size"\nexec cat > "$1.log"\n')
+    program.chmod(0o755)
+    running = server(script(APP), "--rotate-logs", "--max-log-size", "3", "--access-log", "--rotatelogs-executable", program)
+    assert running.get("/one").status_code == 200
+    base = "access_log.%Y-%m-%d-%H_%M_%S"
+    assert '"GET /one HTTP/1.1" 200 5' in one_line(running.root / f"{base}.log")
+    assert (running.root / f"{base}.size").read_text() == "3M\n"
+    assert running.get("/error").status_code == 200
+    assert "said by the application" in one_line(running.root / "error_log.%Y-%m-%d-%H_%M_%S.log", 2)
 
 
 HOSTS = """

@@ -45,6 +45,7 @@ CASES = {
     "cgi": "app.wsgi --with-cgi --document-root pages",
     "logs": "app.wsgi --log-directory logs --log-level warn@wsgi:info --access-log --error-log-name errors",
     "terminal": "app.wsgi --log-to-terminal --access-log --access-log-format combined",
+    "status": "app.wsgi --server-status",
     "log-format": 'app.wsgi --access-log --access-log-name a.log --access-log-format %h@"%r" --error-log-format %l@"%M"',
     "virtual-host": "app.wsgi --server-name example.com --server-alias *.example.com --server-alias example.org",
     "allow-localhost": "app.wsgi --server-name example.com --allow-localhost",
@@ -102,3 +103,18 @@ def test_setup_again_leaves_unchanged_files_alone(run):
     times = {path: path.stat().st_mtime_ns for path in result.root.iterdir() if path.is_file()}
     run("setup-server", "--application-type", "module", "site")
     assert times == {path: path.stat().st_mtime_ns for path in result.root.iterdir() if path.is_file()}
+
+
+def test_rotated_logs(run):
+    """The program's path differs between systems, so this is not among the recorded files."""
+    program = run.file("my rotatelogs")
+    os.chmod(program, 0o755)
+    words = ["app.wsgi", "--rotate-logs", "--max-log-size", "7", "--access-log"]
+    text = run("setup-server", *words, "--rotatelogs-executable", program).read()
+    root = run.folder / "root"
+    for directive, name in (("ErrorLog", "error_log"), ("CustomLog", "access_log")):
+        assert f'{directive} "|\\"{program}\\" {root}/{name}.%Y-%m-%d-%H_%M_%S 7M"' in text
+    assert "rotatelogs" not in run("setup-server", *words, "--log-to-terminal").read()
+    missing = run("setup-server", *words, "--rotatelogs-executable", "/nowhere/rotatelogs")
+    assert missing.code == 1 and "/nowhere/rotatelogs" in missing.err
+    assert run("setup-server", *words, "--max-log-size", "0").code == 2

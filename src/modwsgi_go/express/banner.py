@@ -21,6 +21,7 @@ def lines(s: Settings) -> list[tuple[str, str]]:
     url = f"http://{s.site_name}/" if s.port == 80 else f"http://{s.site_name}:{s.port}/"
     out = [
         ("Server URL", url),
+        *([("Server Status", f"{url}server-status")] if s.server_status else []),
         ("Server Root", s.server_root),
         ("Server Conf", s.httpd_conf),
         ("Error Log File", f"{s.error_log_file} ({s.log_level})"),

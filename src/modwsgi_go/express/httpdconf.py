@@ -215,11 +215,19 @@ def _wsgi(s: Settings) -> str:
     return "\n".join(lines)
 
 
+def _log_target(s: Settings, path: str) -> str:
+    """A log file, or with --rotate-logs the program that writes and rotates it."""
+    if not s.rotate_logs:
+        return path
+    words = (s.rotatelogs_executable or "", f"{path}.%Y-%m-%d-%H_%M_%S", f"{s.max_log_size}M")
+    return "|" + " ".join(map(value, words))
+
+
 def _logs(s: Settings) -> str:
     # LogLevel takes several words ("warn wsgi:info"), so it is the one value that is
     # split; each word is quoted for itself.
     lines = [
-        f"ErrorLog {quote(s.error_log_file)}",
+        f"ErrorLog {quote(_log_target(s, s.error_log_file))}",
         "LogLevel " + " ".join(map(quote, s.log_level.split() or ["warn"])),
     ]
     if s.error_log_format:
@@ -233,7 +241,7 @@ def _logs(s: Settings) -> str:
         else:
             lines.append(f"LogFormat {quote(name)} custom")
             name = "custom"
-        lines.append(f"CustomLog {quote(s.access_log_file)} {name}")
+        lines.append(f"CustomLog {quote(_log_target(s, s.access_log_file))} {name}")
     return "\n".join(lines)
 
 
@@ -370,6 +378,8 @@ def _extras(s: Settings) -> str:
     lines = []
     for url in s.ignore_activity:
         lines += [f"<Location {quote(url)}>", "    WSGIIgnoreActivity On", "</Location>"]
+    if s.server_status:
+        lines += ['<Location "/server-status">', "    SetHandler server-status", "    Require local", "</Location>"]
     lines += [f"ErrorDocument {quote(status)} {quote(url)}" for status, url in s.error_document]
     if s.compress_responses:
         lines.append("AddOutputFilterByType DEFLATE " + " ".join(COMPRESSED_TYPES))

@@ -23,7 +23,7 @@ class UsageError(Exception):
 
 
 class Unavailable(Exception):
-    """An option asks for protection that the server cannot give yet."""
+    """An option asks for what the server cannot give: protection, or a program that is missing."""
 
 
 class Settings:
@@ -109,6 +109,10 @@ class Settings:
     access_log_format: str
     error_log_name: str
     error_log_format: str | None
+    rotate_logs: bool
+    max_log_size: int
+    rotatelogs_executable: str | None
+    server_status: bool
     startup_log: bool
     startup_log_name: str
     disable_reloading: bool
@@ -420,9 +424,19 @@ def _complete_logs(s: Settings, given: dict[str, Any]) -> None:
         s.log_to_terminal = False
     s.log_directory = os.path.abspath(given.get("log_directory") or s.server_root)
     if s.log_to_terminal:
+        s.rotate_logs = False
         s.error_log_file = s.startup_log_file = "/dev/stderr"
         s.access_log_file = "/dev/stdout"
         return
     s.error_log_file = os.path.join(s.log_directory, s.error_log_name)
     s.access_log_file = os.path.join(s.log_directory, s.access_log_name)
     s.startup_log_file = os.path.join(s.log_directory, s.startup_log_name)
+    if not s.rotate_logs:
+        return
+    if s.max_log_size <= 0:
+        raise UsageError("option --max-log-size must be positive")
+    program = s.rotatelogs_executable or "rotatelogs"
+    found = os.path.abspath(program) if "/" in program else which(program) or f"/usr/sbin/{program}"
+    if not os.access(found, os.X_OK):
+        raise Unavailable(f"--rotate-logs needs {program}, which is not here (Debian: package apache2-utils)")
+    s.rotatelogs_executable = found
