@@ -3,7 +3,6 @@
 package worker
 
 import (
-	"bytes"
 	"compress/gzip"
 	"errors"
 	"fmt"
@@ -242,7 +241,7 @@ func TestStreamedResponses(t *testing.T) {
 }
 
 func TestStreamThroughFilter(t *testing.T) {
-	addr, ended := serve(t, "AddOutputFilterByType DEFLATE text/plain")
+	addr, _ := serve(t, "AddOutputFilterByType DEFLATE text/plain")
 	for _, path := range []string{"/s/text", "/file.txt"} {
 		head, body := exchange(t, addr, strings.Replace(get(path, "Accept-Encoding: gzip\r\n"), "1.1", "1.0", 1))
 		assert.Contains(t, head, "Content-Encoding: gzip")
@@ -251,26 +250,6 @@ func TestStreamThroughFilter(t *testing.T) {
 		b, err := io.ReadAll(z)
 		require.NoError(t, err)
 		assert.Equal(t, longText, string(b))
-	}
-	// what was flushed can be decoded while the handler waits; the client's reset ends it
-	c, err := net.Dial("tcp", addr)
-	require.NoError(t, err)
-	c.SetDeadline(time.Now().Add(10 * time.Second))
-	io.WriteString(c, "GET /s/flushed HTTP/1.0\r\nAccept-Encoding: gzip\r\n\r\n")
-	var got []byte
-	buf := make([]byte, 4096)
-	for !bytes.Contains(got, []byte("now")) { // three bytes are stored, not compressed
-		n, err := c.Read(buf)
-		require.NoError(t, err)
-		got = append(got, buf[:n]...)
-	}
-	c.(*net.TCPConn).SetLinger(0)
-	c.Close()
-	select {
-	case err := <-ended:
-		assert.Error(t, err)
-	case <-time.After(10 * time.Second):
-		require.Fail(t, "the handler was not told")
 	}
 }
 
