@@ -44,10 +44,12 @@ type Hooks interface {
 func RunHooked(req unsafe.Pointer, h Hooks) {
 	r := (*C.mw_req)(req)
 	handle := cgo.NewHandle(h)
-	defer handle.Delete()
 	r.hook = C.uint64_t(handle)
+	defer func() { // also after a panic: the structure serves other requests
+		r.hook = 0
+		handle.Delete()
+	}()
 	C.mw_run_hooked(r)
-	r.hook = 0
 }
 
 // Append adds response bytes to the request's output buffer; any goroutine.
