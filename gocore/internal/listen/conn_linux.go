@@ -226,8 +226,7 @@ func (r *Reactor) run(th *thread, c *Conn) step {
 	th.end()
 	if !ok { // this process is being replaced: the successor answers
 		c.routed, c.phase = false, phIdle
-		if r.h.Handoff(c.FD, c.handover(q.Input())) {
-			r.close(c)
+		if r.handOver(c, c.handover(q.Input())) {
 			return gone
 		}
 		q.Result, q.Status = ResultError, 503

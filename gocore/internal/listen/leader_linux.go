@@ -268,13 +268,12 @@ func (l *leadership) overdue() bool {
 // handQueue gives the requests that wait for a thread to the successor.
 func (l *leadership) handQueue() {
 	for c := l.pop(true); c != nil; c = l.pop(true) {
-		if !l.r.h.Handoff(c.FD, c.req.Input()) {
+		if !l.r.handOver(c, c.handover(c.req.Input())) {
 			l.mu.Lock()
 			l.queue = append([]*Conn{c}, l.queue...)
 			l.mu.Unlock()
 			return
 		}
-		l.r.close(c)
 	}
 }
 

@@ -203,12 +203,28 @@ func (r *Reactor) leave(c *Conn) {
 		if c.req != nil {
 			pending = c.req.Input()
 		}
-		if r.h.Handoff(c.FD, c.handover(pending)) {
-			r.close(c)
+		if r.handOver(c, c.handover(pending)) {
 			return
 		}
 	}
 	r.close(c)
+}
+
+// handOver passes an owned connection to another process and forgets it;
+// false: impossible, it is still here. The epoll set has to let go of it first:
+// closing our descriptor does not do it while the supervisor has another one,
+// and the connection may come back.
+func (r *Reactor) handOver(c *Conn, pending []byte) bool {
+	syscall.EpollCtl(r.ep, syscall.EPOLL_CTL_DEL, c.FD, nil)
+	if r.h.Handoff(c.FD, pending) {
+		r.close(c)
+		return true
+	}
+	if err := r.add(c.FD, connEvents); err != nil {
+		r.close(c)
+		return true
+	}
+	return false
 }
 
 func (r *Reactor) checkDone() {

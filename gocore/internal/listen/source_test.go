@@ -76,6 +76,7 @@ type fakeApp struct {
 	release  chan struct{} // /wait blocks here
 	stale    atomic.Bool
 	handed   chan string
+	kept     chan [2]int // gets each descriptor handed over and a copy, as the supervisor has one
 	done     atomic.Int32
 	badOpens atomic.Int32 // so many connections panic in Open
 	mu       sync.Mutex
@@ -209,6 +210,13 @@ func (f *fakeApp) Done(c *Conn, q *Req) {
 func (f *fakeApp) Handoff(fd int, pending []byte) bool {
 	if f.handed == nil {
 		return false
+	}
+	if f.kept != nil {
+		copied, err := syscall.Dup(fd)
+		if err != nil {
+			panic(err)
+		}
+		f.kept <- [2]int{fd, copied}
 	}
 	f.handed <- string(pending)
 	return true
