@@ -23,12 +23,7 @@ def application(environ, start_response):
     return [b"hello from " + environ["SCRIPT_FILENAME"].encode()]
 """
 # Directives that a site below needs and that are refused so far.
-PENDING = {
-    "two-hosts": {"WSGIDaemonProcess"},
-    "group-by-variable": {"RewriteRule"},
-    "variables": {"RewriteRule"},
-    "root-by-rewrite": {"RewriteRule"},
-}
+PENDING = {"two-hosts": {"WSGIDaemonProcess"}}
 
 
 def run(*words, env=None):
@@ -174,6 +169,11 @@ def serve(tmp_path):
         ("files", "/style.css", "style.css"),
         ("files", "/anything", "hello from @/app.wsgi"),
         ("handlers", "/only/site.wsgi", "hello from @/scripts/site.wsgi"),
+        ("handlers", "/mixed/", "hello from @/mixed/index.wsgi"),
+        ("handlers", "/mixed/index", "hello from @/mixed/index.wsgi"),
+        ("root-by-rewrite", "/some/page", "hello from @/scripts/site.wsgi"),
+        ("variables", "/", "hello from @/app.wsgi"),
+        ("group-by-variable", "/", "hello from @/app.wsgi"),
     ],
 )
 def test_run_config_serves(folder, serve, name, path, text):
