@@ -62,7 +62,7 @@ def test_mod_wsgi_keys(dump, sink):
     assert environ["mod_wsgi.listener_port"] == str(sink.port)
     assert environ["mod_wsgi.server_pid"].isdigit()
     assert types["mod_wsgi.thread_id"] == "builtins.int"
-    for key in ("request_start", "application_start"):
+    for key in ("request_start", "queue_start", "daemon_start", "application_start"):
         assert types["mod_wsgi." + key] == "builtins.float"
         assert before - 1 <= environ["mod_wsgi." + key] <= after + 1
     assert environ["mod_wsgi.request_start"] <= environ["mod_wsgi.application_start"]
@@ -231,7 +231,8 @@ def test_a_kept_connection_sees_what_a_fresh_one_sees(sink):
         ("GET", "/environ", "HTTP/1.1", plain), ("GET", "/environ", "HTTP/1.1", plain),
     ]
     new = {"REMOTE_PORT", "mod_wsgi.connection_id", "mod_wsgi.request_id", "mod_wsgi.request_start",
-           "mod_wsgi.application_start", "mod_wsgi.thread_id", "wsgi.input"}  # the last two are the thread's
+           "mod_wsgi.queue_start", "mod_wsgi.daemon_start", "mod_wsgi.application_start",
+           "mod_wsgi.thread_id", "wsgi.input"}  # the last two are the thread's
 
     def ask(conn, step):
         method, target, version, lines = step

@@ -230,6 +230,32 @@ def test_keys_of_request_events(app):
     assert finished["gil_wait_count"] >= 1
 
 
+def test_times_in_the_environ(timed, script):
+    running = timed(
+        "threads=1",
+        "",
+        script(
+            "import json, time\n"
+            "def application(environ, start_response):\n"
+            "    if environ['PATH_INFO'] == '/sleep':\n"
+            "        time.sleep(1)\n"
+            "    start_response('200 OK', [])\n"
+            "    return [json.dumps({k: v for k, v in environ.items() if k.endswith('_start')}).encode()]\n"
+        ),
+    )
+    direct = running.json("/")
+    assert direct["mod_wsgi.request_start"] <= direct["mod_wsgi.queue_start"] == direct["mod_wsgi.daemon_start"]
+    for _ in range(5):  # whether the second request had to wait shows in its own times
+        slow = Background(running, "/sleep")
+        late = Background(running, "/")
+        assert (slow.status(), late.status()) == (200, 200)
+        times = late.answer.json()
+        if times["mod_wsgi.daemon_start"] - times["mod_wsgi.queue_start"] > 0.1:
+            break
+    assert times["mod_wsgi.daemon_start"] - times["mod_wsgi.queue_start"] > 0.1
+    assert times["mod_wsgi.daemon_start"] <= times["mod_wsgi.application_start"]
+
+
 def test_application_time_and_replacement(app):
     running = app()
     running.get("/sleep")

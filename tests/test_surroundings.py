@@ -5,9 +5,10 @@ import signal
 import subprocess
 import time
 
+import httpx
 import pytest
 
-from harness import COMMAND
+from harness import COMMAND, wait_for
 from timed import APP, Background, other, pid, stopped
 
 pytestmark = pytest.mark.ours
@@ -259,3 +260,35 @@ def test_listen_moves_to_one_address(timed):
         running.send_signal(signal.SIGUSR1)
         other(running, first)
     assert "cannot be used" not in running.log()
+
+
+def test_workers_inherit_the_environment_of_the_moment(timed, script):
+    """os.environ may change between the loading of the library and the start of the server."""
+    app = script("""\
+import os
+def application(environ, start_response):
+    start_response("200 OK", [])
+    return [os.fsencode(os.environ.get("LATE", "missing"))]
+""")
+    running = timed("threads=1", script=app)
+    assert running.get("/").text == "missing"
+    code = (
+        "import os, sys; from modwsgi_go import Server, directives; directives(); "
+        "os.environ['LATE'] = 'caf\\xe9'; sys.exit(Server(sys.argv[1]).run())"
+    )
+    file = running.root / "httpd.conf"
+    running.stop()
+    process = subprocess.Popen([COMMAND[0], "-c", code, str(file)], env={**os.environ, "MOD_WSGI_ALLOW_ROOT": "1"})
+    try:
+        with httpx.Client(base_url=running.url, trust_env=False) as client:
+
+            def answer():
+                try:
+                    return client.get("/").text
+                except httpx.HTTPError:
+                    return None
+
+            assert wait_for(answer, 10, "the server") == "caf\xe9"
+    finally:
+        process.terminate()
+        assert process.wait(10) == 0

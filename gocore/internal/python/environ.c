@@ -39,7 +39,7 @@ static PyMutex cache_mutex;
     X(REMOTE_ADDR, "REMOTE_ADDR") X(REMOTE_PORT, "REMOTE_PORT") X(INPUT, "wsgi.input") \
     X(REQUEST_ID, "mod_wsgi.request_id") X(CONNECTION_ID, "mod_wsgi.connection_id") \
     X(THREAD_ID, "mod_wsgi.thread_id") X(REQUEST_START, "mod_wsgi.request_start") \
-    X(APPLICATION_START, "mod_wsgi.application_start") X(SN, "mod_wsgi.script_name") X(PI, "mod_wsgi.path_info") X(LISTENER_PORT, "mod_wsgi.listener_port")
+    X(APPLICATION_START, "mod_wsgi.application_start") X(QUEUE_START, "mod_wsgi.queue_start") X(DAEMON_START, "mod_wsgi.daemon_start") X(SN, "mod_wsgi.script_name") X(PI, "mod_wsgi.path_info") X(LISTENER_PORT, "mod_wsgi.listener_port")
 enum {
 #define X(a, b) K_##a,
     KEYS(X)
@@ -432,7 +432,15 @@ PyObject *mw_environ(mw_state *st, mw_route *rt, mw_req *r, mw_thread *th) {
     struct timeval tv;
     gettimeofday(&tv, NULL);
     double now = (double)tv.tv_sec + (double)tv.tv_usec / 1e6;
-    SET(APPLICATION_START, PyFloat_FromDouble(now));
+    PyObject *at = PyFloat_FromDouble(now);
+    int failed = !at || PyDict_SetItem(env, keys[K_APPLICATION_START], at) < 0;
+    if (!failed && mw_cfg.process_group[0]) { /* taken up now; handed to the group now too unless it had to wait for a thread */
+        failed = PyDict_SetItem(env, keys[K_DAEMON_START], at) < 0;
+        if (r->queue_us) failed |= set_new(env, keys[K_QUEUE_START], PyFloat_FromDouble((double)r->queue_us / 1e6)) < 0;
+        else failed |= PyDict_SetItem(env, keys[K_QUEUE_START], at) < 0;
+    }
+    Py_XDECREF(at);
+    if (failed) goto fail;
     SET(REQUEST_START, PyFloat_FromDouble(r->start_us ? (double)r->start_us / 1e6 : now));
     if (r->extra && apply_extra(env, r->extra, r->extra_len) < 0) goto fail;
     return env;
