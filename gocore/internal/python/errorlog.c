@@ -2,7 +2,7 @@
  * errorlog.c: one error log record, as ErrorLogFormat says.
  *
  * A sink is a log with its format: descriptor, least level, and the programs
- * that gocore/internal/errorlog compiled. Route 0 of a process is its own;
+ * that gocore/internal/errorlog compiled. Sink 0 is that of the process itself;
  * every WSGI target names the sink of its virtual host and directory.
  *
  * Records are written by C with one write(2) each and never through Go: a
