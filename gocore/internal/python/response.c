@@ -11,7 +11,6 @@
  * buffer for the reactor, so no Python thread waits at the end of a response.
  */
 #include "internal.h"
-#include "_cgo_export.h"
 #include <errno.h>
 #include <poll.h>
 #include <sched.h>
@@ -30,7 +29,6 @@
 #endif
 
 #define DIRECT_MIN (32 * 1024)  /* measured: below, a copy is cheaper than leaving the GIL */
-#define FILE_PIECE (32 * 1024)  /* read at once from a file that is filtered */
 #define OUT_HIGH (64 * 1024)    /* flush a streaming response at this many buffered bytes */
 
 static char g_date[64] = "Date: Thu, 01 Jan 1970 00:00:00 GMT\r\n";
@@ -311,34 +309,6 @@ static int unchanged(PyObject *list, PyObject *checked) {
     return 1;
 }
 
-/* Let the hooks make the head of what stands in out from mark on. */
-static int commit_hooked(mw_response *s, size_t mark, int64_t length) {
-    mw_req *r = s->req;
-    PyThreadState *ts = PyEval_SaveThread();
-    int verdict = mwHookHead(r->hook, mark, length);
-    PyEval_RestoreThread(ts);
-    if (verdict == MW_HEAD_FAILED) {
-        r->out_len = mark;
-        PyErr_SetString(PyExc_RuntimeError, "the response's head could not be made; the record before this one says why");
-        return -1;
-    }
-    s->length = length;
-    s->chunked = verdict == MW_HEAD_CHUNKED;
-    s->filtered = verdict == MW_HEAD_FILTERED;
-    s->discard = verdict == MW_HEAD_DISCARD;
-    s->nobody |= s->discard || r->status == 204 || r->status == 304 || r->status / 100 == 1;
-    s->committed = 1;
-    return 0;
-}
-
-/* A block, or with p NULL the end, through the hooks. -1: client gone or response broken. */
-static int put_hooked(mw_req *r, const char *p, size_t n) {
-    PyThreadState *ts = PyEval_SaveThread();
-    int ok = p ? mwHookBody(r->hook, (void *)p, n) : mwHookEnd(r->hook);
-    PyEval_RestoreThread(ts);
-    return ok ? 0 : -1;
-}
-
 /* header-buffer-size: 0, or -1 with an exception when a line is longer. */
 static int check_lines(const char *p, size_t n) {
     for (const char *end = p + n, *lf; p < end && (lf = memchr(p, '\n', (size_t)(end - p))); p = lf + 1) {
@@ -367,14 +337,9 @@ int mw_commit(mw_response *s, int64_t known) {
     lock(r);
     size_t mark = r->out_len;
     int rc = PUT(r, "HTTP/1.1 ");
-    if (r->status_override) { /* an error document keeps the status of its error */
-        char b[24];
-        code = (int)r->status_override;
-        rc |= put(r, b, (size_t)snprintf(b, sizeof b, "%d Error\r\n", code));
-    } else {
-        rc |= put(r, p, (size_t)n);
-        rc |= n == 3 ? PUT(r, " \r\n") : PUT(r, "\r\n");
-    }
+    if (r->status_override) code = (int)r->status_override; /* an error document keeps the status of its error; the hooks write the line */
+    rc |= put(r, p, (size_t)n);
+    rc |= n == 3 ? PUT(r, " \r\n") : PUT(r, "\r\n");
     r->status = code;
     s->length = -1;
     int date = 0, server = 0;
@@ -432,7 +397,7 @@ int mw_commit(mw_response *s, int64_t known) {
     if (r->hook) {
         unlock(r);
         if (rc) { PyErr_NoMemory(); return -1; }
-        return commit_hooked(s, mark, s->length >= 0 || (head && known == 0) ? s->length : known);
+        return mw_commit_hooked(s, mark, s->length >= 0 || (head && known == 0) ? s->length : known);
     }
     if (s->length < 0 && !empty) {
         if (known >= 0 && !(head && known == 0)) {
@@ -498,7 +463,7 @@ static int put_block(mw_response *s, const char *p, size_t n, int last) {
     r->sent_body += (int64_t)n;
     if (!n || s->nobody) return 0;
     if (s->filtered) {
-        if (put_hooked(r, p, n) == 0) return 0;
+        if (mw_put_hooked(r, p, n) == 0) return 0;
         r->aborted = 1;
         return -1;
     }
@@ -543,31 +508,10 @@ int mw_finish(mw_response *s) {
     if (s->length >= 0 && r->sent_body < s->length) { /* the client must see that it is short */
         r->keep_alive = 0;
         r->result = MW_CUT;
-    } else if (s->filtered && put_hooked(r, NULL, 0) < 0) {
+    } else if (s->filtered && mw_put_hooked(r, NULL, 0) < 0) {
         r->aborted = 1;
     }
     return 0;
-}
-
-/* A file through the hooks, read in pieces. */
-static int filter_file(mw_response *s, int fd, int64_t off, int64_t len) {
-    mw_req *r = s->req;
-    char *buf = mw_alloc(FILE_PIECE);
-    if (!buf) { r->aborted = 1; return -1; }
-    PyThreadState *ts = PyEval_SaveThread();
-    while (len > 0) {
-        ssize_t m = pread(fd, buf, len < FILE_PIECE ? (size_t)len : FILE_PIECE, off);
-        if (m < 0 && errno == EINTR) continue;
-        if (m <= 0) break; /* the file shrank */
-        off += m;
-        len -= m;
-        if (!mwHookBody(r->hook, buf, (size_t)m)) { r->aborted = 1; break; }
-    }
-    PyEval_RestoreThread(ts);
-    mw_free(buf);
-    r->sent_body -= len;
-    if (r->aborted) return -1;
-    return mw_finish(s);
 }
 
 /* Send len bytes of a regular file. What a slow reader does not take is left to the reactor
@@ -575,7 +519,7 @@ static int filter_file(mw_response *s, int fd, int64_t off, int64_t len) {
 int mw_send_file(mw_response *s, int fd, int64_t off, int64_t len) {
     mw_req *r = s->req;
     r->sent_body = len;
-    if (s->filtered) return filter_file(s, fd, off, len);
+    if (s->filtered) return mw_filter_file(s, fd, off, len);
     if (s->nobody || !len) return 0;
     int64_t len_all = len;
     double t0 = mw_live_any ? mw_now() : 0;
