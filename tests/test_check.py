@@ -132,6 +132,21 @@ def test_envvars_beside_the_file(tmp_path):
     assert check_json(file, "--envvars", other)["usable"] is False
 
 
+def test_configtest_of_a_generated_root(tmp_path):
+    (tmp_path / "app.wsgi").write_text(HELLO)
+    (tmp_path / "more.conf").write_text("Timeout never\nLisen 1\n<Location /x>\nListen 2\n</Location>\n")
+    root = tmp_path / "root"
+    words = ("setup-server", tmp_path / "app.wsgi", "--server-root", root)
+    assert run(*words).returncode == 0
+    answer = subprocess.run([root / "apachectl", "configtest"], capture_output=True, text=True, timeout=60, env=ENVIRON)
+    assert answer.returncode == 0 and answer.stderr.endswith("Syntax OK\n")
+    assert run(*words, "--include-file", tmp_path / "more.conf").returncode == 0
+    answer = subprocess.run([root / "apachectl", "configtest"], capture_output=True, text=True, timeout=60, env=ENVIRON)
+    assert answer.returncode == 1 and "Syntax OK" not in answer.stderr
+    for line in (1, 2, 4):
+        assert f"more.conf:{line}: error" in answer.stderr
+
+
 def test_usage():
     assert run("check").returncode == 2
     assert run("check", "--help").returncode == 0

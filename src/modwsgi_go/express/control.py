@@ -247,15 +247,18 @@ def _show_tail(log: str, start: int) -> None:
 
 
 def check(arguments: Arguments) -> int:
-    """Checks the configuration: its problems, or "Syntax OK", on stderr."""
-    from .._config import Config
+    """Checks the configuration: all its problems at once, or "Syntax OK", on stderr."""
     from . import scripts
+    from .check import report
+    from .fileargs import FileArguments
 
-    defines = dict.fromkeys(arguments.defines, "") | scripts.passed_on()
-    found = Config(arguments.config_file, arguments.server_root, defines).check()
-    for diagnostic in found:
-        print(diagnostic, file=sys.stderr)
-    if any(diagnostic.severity == "error" for diagnostic in found):
+    of = FileArguments()
+    of.server_root = arguments.server_root
+    of.defines = dict.fromkeys(arguments.defines, "") | scripts.passed_on()
+    found = report(arguments.config_file, of)
+    for diagnostic in found["diagnostics"]:
+        print(diagnostic["text"], file=sys.stderr)
+    if not found["usable"]:
         return 1
     print("Syntax OK", file=sys.stderr)
     return 0
