@@ -1,4 +1,7 @@
-"""Listings of directories and the choice among variants, as browsers meet them (mod_autoindex, mod_negotiation, mod_mime)."""
+"""Listings of directories and the choice among variants
+
+as browsers meet them: mod_autoindex, mod_negotiation, mod_mime.
+"""
 
 import gzip
 import re
@@ -57,7 +60,12 @@ def test_listing(site):
     answer = site.get("/")
     assert answer.status_code == 200 and answer.headers["content-type"] == "text/html;charset=UTF-8"
     found = links(answer.text)
-    assert found.index("f-9") < found.index("f-10") and "a%3Cb.txt" in found and "list/" in found and ".hidden" not in found
+    assert (
+        found.index("f-9") < found.index("f-10")
+        and "a%3Cb.txt" in found
+        and "list/" in found
+        and ".hidden" not in found
+    )
     for link in found:
         assert site.get("/" + link).status_code == 200, link
     assert links(site.get("/list/").text) == ["../", "sub/", "x.txt"]

@@ -9,7 +9,7 @@ import threading
 import httpx
 import pytest
 
-from harness import HERE, finish_all, start
+from harness import ENVIRON, HERE, Server, finish_all, free_port, start
 
 pytest.importorskip("django", reason="Django is not installed (tests/requirements.txt)")
 SITE = HERE / "projects" / "django_site"
@@ -109,3 +109,39 @@ def test_many_threads_share_the_database(site):
     for thread in threads:
         thread.join(40)
     assert len(made) == len(set(made)) == 40
+
+
+def test_runmodwsgi(data, tmp_path):
+    """manage.py runmodwsgi: the application and the static files come from the settings, the rest from options."""
+    (data / "static").mkdir(exist_ok=True)
+    (data / "static" / "site.css").write_text("body {}\n")
+    port, root = free_port(), tmp_path / "root"
+    site = Server([sys.executable, str(SITE / "manage.py"), "runmodwsgi", "--host", "127.0.0.1", "--port", str(port),
+                   "--server-root", str(root), "--setenv", "SHOP", "open", "--url-alias", "/notes", str(HERE / "apps")],
+                  tmp_path, port, cwd=tmp_path, env={**ENVIRON, "DJANGO_SITE_DATA": str(data)})
+    try:
+        site.wait_ready()
+        assert site.get("/").status_code == 200
+        assert site.get("/static/site.css").text == "body {}\n"
+        assert site.get("/notes/kitchen_sink.wsgi").status_code == 200
+        assert site.output().startswith("Successfully ran command.\nServer URL         : http://127.0.0.1:")
+        assert 'SetEnv SHOP open' in (root / "httpd.conf").read_text().replace('"', "")
+    finally:
+        site.finish()
+
+
+@pytest.mark.parametrize(("words", "code", "said"), [
+    (["--setup-only"], 0, "Control Script"),
+    (["--initial-workers", "2"], 2, "needs to be within the range 0 to 1"),
+    (["--https-port", "8443"], 1, "CommandError: not available yet"),
+    (["--enable-debugger", "--entry-point", "x"], 2, "unrecognized arguments: --entry-point x"),
+])
+def test_runmodwsgi_ends_without_serving(data, tmp_path, words, code, said):
+    done = subprocess.run(
+        [sys.executable, str(SITE / "manage.py"), "runmodwsgi", "--server-root", tmp_path / "root", *words],
+        capture_output=True,
+        text=True,
+        timeout=60,
+        env={**ENVIRON, "DJANGO_SITE_DATA": str(data)},
+    )
+    assert (done.returncode, said in done.stdout + done.stderr) == (code, True), done.stdout + done.stderr

@@ -96,7 +96,11 @@ def test_page_of_an_application_keeps_the_status(site):
     assert answer.status_code == 404 and answer.reason_phrase == "Not Found" and answer.headers["x-page"] == "yes"
     seen = answer.json()
     assert (seen["path"], seen["query"], seen["method"]) == ("/page/missing", "q=1", "GET")
-    assert (seen["REDIRECT_URL"], seen["REDIRECT_STATUS"], seen["REDIRECT_QUERY_STRING"]) == ("/files/none", "404", "a=b")
+    assert (seen["REDIRECT_URL"], seen["REDIRECT_STATUS"], seen["REDIRECT_QUERY_STRING"]) == (
+        "/files/none",
+        "404",
+        "a=b",
+    )
 
 
 @pytest.mark.parametrize("chunked", [False, True])
@@ -148,11 +152,23 @@ def test_fields_come_once(site):
 
 def test_without_override_the_applications_errors_are_its_own(site):
     answer = site.get("/?404%20Mine")
-    assert (answer.status_code, answer.reason_phrase, answer.headers["x-application"], len(answer.content)) == (404, "Mine", "yes", 3000)
+    assert (answer.status_code, answer.reason_phrase, answer.headers["x-application"], len(answer.content)) == (
+        404,
+        "Mine",
+        "yes",
+        3000,
+    )
 
 
-@pytest.mark.parametrize(("status", "expected"), [
-    ("404 Mine", b'"path": "/page/missing"'), ("403 Mine", b"<p>no entry</p>"), ("409 Mine", b"a conflict"), ("503 Mine", b"503")])
+@pytest.mark.parametrize(
+    ("status", "expected"),
+    [
+        ("404 Mine", b'"path": "/page/missing"'),
+        ("403 Mine", b"<p>no entry</p>"),
+        ("409 Mine", b"a conflict"),
+        ("503 Mine", b"503"),
+    ],
+)
 def test_override(override, status, expected):
     answer = override.get("/?" + status)
     assert answer.status_code == int(status[:3]) and answer.reason_phrase != "Mine" and expected in answer.content
@@ -182,10 +198,14 @@ def test_override_with_a_page_that_fails(override):
 
 
 def test_chunked_body_that_is_not_wanted(app, server):
-    running = server(app[1], root=app[0] / "length", config=CONFIG.replace("@ROOT@", str(app[0])) + "WSGIChunkedRequest Off\n")
+    running = server(
+        app[1], root=app[0] / "length", config=CONFIG.replace("@ROOT@", str(app[0])) + "WSGIChunkedRequest Off\n"
+    )
     data = running.raw(b"POST / HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n3\r\nabc\r\n0\r\n\r\n")
     assert data.startswith(b"HTTP/1.1 411 ") and b'"path": "/page/length"' in data and b'"input": ""' in data
 
 
 def test_other_transfer_codings(site):
-    assert site.raw(b"POST / HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: gzip, chunked\r\n\r\n").startswith(b"HTTP/1.1 501 ")
+    assert site.raw(b"POST / HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: gzip, chunked\r\n\r\n").startswith(
+        b"HTTP/1.1 501 "
+    )

@@ -54,7 +54,7 @@ LogFormat "%>s %b %{in}n %{out}n %{ratio}n %U" notes
 CustomLog "@ROOT@/notes" notes
 """
 
-APP = '''
+APP = """
 import sys, time
 sys.path.insert(0, {folder!r})
 from kitchen_sink import application as sink
@@ -78,7 +78,8 @@ def application(environ, start_response):
         start_response("200 OK", head)
         return (TEXT[i:i + 1000] for i in range(0, len(TEXT), 1000))
     if path == "/weak":
-        start_response("200 OK", [("Content-Type", "text/plain"), ("ETag", 'W/"abc"'), ("Vary", "Cookie"), ("Content-MD5", "x")])
+        headers = [("Content-Type", "text/plain"), ("ETag", 'W/"abc"'), ("Vary", "Cookie"), ("Content-MD5", "x")]
+        start_response("200 OK", headers)
         return [TEXT]
     if path == "/encoded":
         start_response("200 OK", head + [("Content-Encoding", "x-own")])
@@ -117,7 +118,7 @@ def application(environ, start_response):
         start_response("200 OK", head)
         return environ["wsgi.file_wrapper"](open(__file__, "rb"))
     return sink(environ, start_response)
-'''
+"""
 
 
 @pytest.fixture(scope="module")
@@ -138,7 +139,8 @@ def filtered(tmp_path_factory):
 
 def raw_body(running, path, accept, method="GET", version="1.1", extra="", host="x"):
     """(status, {name: value}, body without chunking) of one request, nothing decoded."""
-    request = f"{method} {path} HTTP/{version}\r\nHost: {host}\r\nAccept-Encoding: {accept}\r\n{extra}Connection: close\r\n\r\n"
+    fields = f"Host: {host}\r\nAccept-Encoding: {accept}\r\n{extra}Connection: close\r\n"
+    request = f"{method} {path} HTTP/{version}\r\n{fields}\r\n"
     status, fields, body = parse(running.raw(request.encode()))
     headers = dict(fields)
     assert len(headers) == len(fields), f"a field came twice: {fields}"
@@ -181,8 +183,9 @@ def test_a_small_response_has_a_length_and_a_long_one_chunks(filtered):
 
 
 def test_the_applications_reason_stays(filtered):
-    assert filtered.raw(b"GET /text HTTP/1.1\r\nHost: x\r\nAccept-Encoding: gzip\r\nConnection: close\r\n\r\n").startswith(
-        b"HTTP/1.1 200 All right\r\n")
+    assert filtered.raw(
+        b"GET /text HTTP/1.1\r\nHost: x\r\nAccept-Encoding: gzip\r\nConnection: close\r\n\r\n"
+    ).startswith(b"HTTP/1.1 200 All right\r\n")
 
 
 @pytest.mark.parametrize(("accept", "expected"), [
@@ -236,7 +239,10 @@ def test_etag_vary_and_digest(filtered):
     assert raw_body(filtered, "/all/text", "br")[1]["etag"] == '"abc-br"'
     assert raw_body(filtered, "/text", "")[1]["etag"] == '"abc"'
     _, headers, _ = raw_body(filtered, "/weak", "gzip")
-    assert (headers["etag"], headers["vary"]) == ('W/"abc-gzip"', "Cookie, Accept-Encoding") and "content-md5" not in headers
+    assert (headers["etag"], headers["vary"]) == (
+        'W/"abc-gzip"',
+        "Cookie, Accept-Encoding",
+    ) and "content-md5" not in headers
 
 
 def test_partial_file_is_left_alone(filtered):
@@ -263,7 +269,10 @@ def test_304_of_the_application(filtered):
 def test_head(filtered, path):
     """The fields of GET, no body, and the connection goes on."""
     with filtered.conn() as conn:
-        conn.send(f"HEAD {path} HTTP/1.1\r\nHost: x\r\nAccept-Encoding: gzip\r\n\r\nGET /small HTTP/1.1\r\nHost: x\r\n\r\n".encode())
+        conn.send(
+            f"HEAD {path} HTTP/1.1\r\nHost: x\r\nAccept-Encoding: gzip\r\n\r\n"
+            "GET /small HTTP/1.1\r\nHost: x\r\n\r\n".encode()
+        )
         status, headers, _ = conn.response(head_only=True)
         assert (status, headers["content-encoding"], headers["vary"]) == (200, "gzip", "Accept-Encoding")
         assert "content-length" not in headers
@@ -272,7 +281,9 @@ def test_head(filtered, path):
 
 def test_head_reaches_the_application_as_get_where_filters_are_active(filtered, server):
     assert raw_body(filtered, "/method", "", method="HEAD")[1]["x-method"] == "GET"
-    plain = server(filtered.root / "app.wsgi", config="<Location /filtered>\n  AddOutputFilterByType DEFLATE x/y\n</Location>\n")
+    plain = server(
+        filtered.root / "app.wsgi", config="<Location /filtered>\n  AddOutputFilterByType DEFLATE x/y\n</Location>\n"
+    )
     assert raw_body(plain, "/method", "", method="HEAD")[1]["x-method"] == "HEAD"
 
 
@@ -312,14 +323,16 @@ def test_pages_are_filtered_in_place_of_the_application(server, filtered):
 @pytest.mark.parametrize("path", ["/text", "/pieces", "/docs/page.html"])
 def test_http_1_0(filtered, path):
     _, headers, body = raw_body(filtered, path, "gzip", version="1.0")
-    assert headers["content-encoding"] == "gzip" and "transfer-encoding" not in headers and gzip.decompress(body) == TEXT
+    assert (
+        headers["content-encoding"] == "gzip" and "transfer-encoding" not in headers and gzip.decompress(body) == TEXT
+    )
 
 
 def test_keep_alive_through_filters(filtered):
     with filtered.conn() as conn:
         for path in ("/text", "/docs/page.html", "/pieces", "/no-such", "/docs/none", "/text") * 3:
             conn.send(f"GET {path} HTTP/1.1\r\nHost: x\r\nAccept-Encoding: gzip\r\n\r\n".encode())
-            status, headers, body = conn.response()
+            status, _headers, body = conn.response()
             if status == 200:
                 assert gzip.decompress(body) == TEXT
             else:
@@ -348,7 +361,9 @@ def test_slow_generator_reaches_the_client_block_by_block(filtered, coding):
     decoder = {"gzip": lambda: zlib.decompressobj(31), "br": brotli.Decompressor,
                "zstd": lambda: zstandard.ZstdDecompressor().decompressobj()}[coding]()
     decode = decoder.process if coding == "br" else decoder.decompress
-    with filtered.client.stream("GET", "/all/generator?count=4&delay=0.6&size=200", headers={"Accept-Encoding": coding}) as answer:
+    with filtered.client.stream(
+        "GET", "/all/generator?count=4&delay=0.6&size=200", headers={"Accept-Encoding": coding}
+    ) as answer:
         assert answer.headers["content-encoding"] == coding
         text, times = b"", []
         for part in answer.iter_raw():
@@ -382,7 +397,7 @@ def test_exception_after_the_head_is_visible(filtered, version):
 
 
 def test_exception_before_the_head_is_a_page(filtered):
-    status, headers, body = raw_body(filtered, "/raise?at=first", "gzip")
+    status, _headers, body = raw_body(filtered, "/raise?at=first", "gzip")
     assert status == 500 and b"500" in gzip.decompress(body)
 
 
@@ -393,7 +408,12 @@ def test_body_shorter_than_its_length_is_visible(filtered):
 
 def test_notes_for_the_access_log(filtered):
     filtered.get("/text?notes", headers=GZIP)
-    line = wait_for(lambda: next((x for x in (filtered.root / "notes").read_text().splitlines() if x.endswith(" /text") and "-" not in x), None))
+    line = wait_for(
+        lambda: next(
+            (x for x in (filtered.root / "notes").read_text().splitlines() if x.endswith(" /text") and "-" not in x),
+            None,
+        )
+    )
     status, sent, before, after, ratio, _ = line.split()
     assert (status, before) == ("200", str(len(TEXT)))
     assert sent == after and int(ratio) == int(after) * 100 // int(before)
@@ -405,7 +425,9 @@ def test_rate_limit(filtered):
         begin = time.monotonic()
         answer = filtered.get(path, headers={"Accept-Encoding": "identity"})
         assert len(answer.content) == size and time.monotonic() - begin > 0.4
-    assert filtered.get("/slow/big?size=1000", headers={"Accept-Encoding": "identity"}).headers["content-length"] == "1000"
+    assert (
+        filtered.get("/slow/big?size=1000", headers={"Accept-Encoding": "identity"}).headers["content-length"] == "1000"
+    )
 
 
 def test_compress_responses_option(server):

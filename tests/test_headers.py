@@ -12,8 +12,10 @@ import json
 
 def application(environ, start_response):
     status = environ["QUERY_STRING"] or "200 OK"
-    seen = {k: v for k, v in environ.items() if isinstance(v, str) and (k.startswith("HTTP_") or k.startswith("E_") or k == "CONTENT_TYPE")}
-    headers = [("Content-Type", "application/json"), ("X-App", "app"), ("X-Same", "app"), ("Set-Cookie", "a=1"), ("Set-Cookie", "b=2")]
+    seen = {k: v for k, v in environ.items()
+            if isinstance(v, str) and (k.startswith(("HTTP_", "E_")) or k == "CONTENT_TYPE")}
+    headers = [("Content-Type", "application/json"), ("X-App", "app"), ("X-Same", "app"),
+               ("Set-Cookie", "a=1"), ("Set-Cookie", "b=2")]
     start_response(status.replace("%20", " "), headers)
     return [json.dumps(seen).encode()]
 """
@@ -130,7 +132,14 @@ def test_no_header_elsewhere(site):
 
 
 def test_request_header_reaches_the_application(site):
-    sent = {"User-Agent": "test", "X-Gone": "1", "X-Edit": "banana", "X-More": "one", "Cookie": "sent", "Content-Type": "text/sent"}
+    sent = {
+        "User-Agent": "test",
+        "X-Gone": "1",
+        "X-Edit": "banana",
+        "X-More": "one",
+        "Cookie": "sent",
+        "Content-Type": "text/sent",
+    }
     environ = seen(site.get("/edit", headers=sent))
     assert environ["HTTP_X_NEW"] == "made by test"
     assert "HTTP_X_GONE" not in environ and "HTTP_X_ODD" not in environ and "HTTP_PROXY" not in environ
@@ -139,7 +148,11 @@ def test_request_header_reaches_the_application(site):
     assert environ["HTTP_COOKIE"] == "changed"
     assert environ["CONTENT_TYPE"] == "text/made"
     untouched = seen(site.get("/plain", headers=sent))
-    assert untouched["HTTP_X_GONE"] == "1" and untouched["HTTP_COOKIE"] == "sent" and untouched["CONTENT_TYPE"] == "text/sent"
+    assert (
+        untouched["HTTP_X_GONE"] == "1"
+        and untouched["HTTP_COOKIE"] == "sent"
+        and untouched["CONTENT_TYPE"] == "text/sent"
+    )
 
 
 def test_set_env_if(site):
@@ -178,8 +191,13 @@ def test_files(site):
     assert 118 <= (expires - date).total_seconds() <= 121
     assert site.get("/files/a.css", headers={"User-Agent": "x"}).headers["cache-control"] == "max-age=3600"
     image = site.get("/files/a.png", headers={"User-Agent": "x"})
-    modified, expires = (email.utils.parsedate_to_datetime(image.headers[name]) for name in ("last-modified", "expires"))
-    assert expires - modified <= email.utils.datetime.timedelta(seconds=60) or image.headers["cache-control"] == "max-age=0"
+    modified, expires = (
+        email.utils.parsedate_to_datetime(image.headers[name]) for name in ("last-modified", "expires")
+    )
+    assert (
+        expires - modified <= email.utils.datetime.timedelta(seconds=60)
+        or image.headers["cache-control"] == "max-age=0"
+    )
     cached = site.get("/files/a.css", headers={"If-None-Match": site.get("/files/a.css").headers["etag"]})
     assert cached.status_code == 304 and cached.headers["cache-control"].startswith("max-age=3600")
 
@@ -214,8 +232,14 @@ def test_conditions_of_access_logs(tmp_path):
     tmp_path.chmod(0o755)
     running = start(str(tmp_path / "app.wsgi"), root=tmp_path / "server", config=LOGS.replace("@DIR@", str(tmp_path)))
     try:
-        for path, agent in [("/app", "x"), ("/skip", "logger"), ("/app2?500%20Oops", "x"), ("/files/a.txt", "logger"), ("/files/a.txt", "x"),
-                            ("/files/none", "logger")]:
+        for path, agent in [
+            ("/app", "x"),
+            ("/skip", "logger"),
+            ("/app2?500%20Oops", "x"),
+            ("/files/a.txt", "logger"),
+            ("/files/a.txt", "x"),
+            ("/files/none", "logger"),
+        ]:
             running.get(path, headers={"User-Agent": agent})
         running.raw(b"GET / HTTP/1.1\r\nHost: a b\r\n\r\n")
     finally:
@@ -225,7 +249,14 @@ def test_conditions_of_access_logs(tmp_path):
         return (tmp_path / name).read_text().splitlines()
 
     everything = lines("log-all")
-    assert everything[:6] == ["/app 200", "/skip 200", "/app2 500", "/files/a.txt 200", "/files/a.txt 200", "/files/none 404"]
+    assert everything[:6] == [
+        "/app 200",
+        "/skip 200",
+        "/app2 500",
+        "/files/a.txt 200",
+        "/files/a.txt 200",
+        "/files/none 404",
+    ]
     assert lines("log-errors") == [line for line in everything if line.split()[-1] >= "400"]
     assert lines("log-typed") == ["/app", "/app2"]
     assert lines("log-agent") == ["/skip", "/files/a.txt", "/files/none"]

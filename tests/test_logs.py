@@ -205,7 +205,9 @@ def test_rotated_logs(server, script, tmp_path):
     program = tmp_path / "rotate it"
     program.write_text('#!/bin/sh\necho "$2" > "$1.size"\nexec cat > "$1.log"\n')
     program.chmod(0o755)
-    running = server(script(APP), "--rotate-logs", "--max-log-size", "3", "--access-log", "--rotatelogs-executable", program)
+    running = server(
+        script(APP), "--rotate-logs", "--max-log-size", "3", "--access-log", "--rotatelogs-executable", program
+    )
     assert running.get("/one").status_code == 200
     base = "access_log.%Y-%m-%d-%H_%M_%S"
     assert '"GET /one HTTP/1.1" 200 5' in one_line(running.root / f"{base}.log")

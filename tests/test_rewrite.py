@@ -204,7 +204,7 @@ def test_maps(site, tmp_path):
 """,
         {
             "pages.txt": "home index\nabout us\n",
-            "ask.sh": "#!/bin/sh\nwhile read key; do case $key in no) echo NULL;; *) echo answer-$key-$$;; esac; done\n",
+            "ask.sh": "#!/bin/sh\nwhile read key; do\ncase $key in no) echo NULL;; *) echo answer-$key-$$;; esac; done\n",
         },
     )
     names = ("/page/home", "/page/x", "/low/ABC", "/ask/no")

@@ -1,4 +1,7 @@
-"""Static files that are asked for again and again: the file cache must never be seen, and large answers come from the file."""
+"""Static files that are asked for again and again: the file cache must never be seen.
+
+Large answers come from the file.
+"""
 
 import os
 import re
@@ -149,7 +152,10 @@ def test_large_multipart_ranges(files):
     parts = answer.content.split(b"\r\n--" + mark)
     assert [part.partition(b"\r\n\r\n")[2] for part in parts[1:-1]] == [BIG[:3000000], BIG[4000000:5000000], BIG[-5:]]
     assert [re.search(rb"Content-Range: bytes (\S+)", part)[1] for part in parts[1:-1]] == [
-        b"0-2999999/%d" % len(BIG), b"4000000-4999999/%d" % len(BIG), b"%d-%d/%d" % (len(BIG) - 5, len(BIG) - 1, len(BIG))]
+        b"0-2999999/%d" % len(BIG),
+        b"4000000-4999999/%d" % len(BIG),
+        b"%d-%d/%d" % (len(BIG) - 5, len(BIG) - 1, len(BIG)),
+    ]
     assert parts[-1] == b"--\r\n"
 
 
@@ -157,7 +163,7 @@ def test_multipart_on_a_connection_that_goes_on(files):
     with files.conn() as conn:
         for _ in range(2):
             conn.send(b"GET /static/big.bin HTTP/1.1\r\nHost: x\r\nRange: bytes=0-9,2000000-4999999\r\n\r\n")
-            status, headers, body = conn.response()
+            status, _headers, body = conn.response()
             assert status == 206 and BIG[2000000:5000000] in body
         conn.send(b"HEAD /static/big.bin HTTP/1.1\r\nHost: x\r\n\r\n")
         assert conn.response(head_only=True)[1]["content-length"] == str(len(BIG))

@@ -32,11 +32,24 @@ def site(tmp_path_factory):
         (docs / name).write_text(name)
     (base / "outside.txt").write_text("outside")
     os.mkfifo(docs / "fifo")
-    for name, target in {"dirlink": "in", "loop": "loop", "device": "/dev/zero", "nolink/file": "../f.txt", "nolink/dir": "../in",
-                         "owner/same": "../f.txt", "up": ".."}.items():
+    for name, target in {
+        "dirlink": "in",
+        "loop": "loop",
+        "device": "/dev/zero",
+        "nolink/file": "../f.txt",
+        "nolink/dir": "../in",
+        "owner/same": "../f.txt",
+        "up": "..",
+    }.items():
         (docs / name).symlink_to(target)
-    running = start(docs, "--application-type", "static", root=base / "root", config=CONFIG.replace("@DOCS@", str(docs)),
-                    env=ENVIRON)
+    running = start(
+        docs,
+        "--application-type",
+        "static",
+        root=base / "root",
+        config=CONFIG.replace("@DOCS@", str(docs)),
+        env=ENVIRON,
+    )
     running.docs = docs
     yield running
     finish_all([running])
@@ -49,27 +62,93 @@ def status(site, target, method=b"GET"):
     return code
 
 
-@pytest.mark.parametrize("target", [
-    b"/f.txt", b"/in/../f.txt", b"//f.txt", b"///in///f.txt", b"/./f.txt", b"/.//./f.txt", b"/in/%2e%2e/f.txt", b"/in/.%2e/f.txt",
-    b"/f%2etxt", b"/%66.txt", b"/f.txt/../f.txt", b"/dots..", b"/q%3f.txt", b"/b%5cs.txt", b"/b\\s.txt", b"/x%252fy/f.txt",
-    b"/dirlink/f.txt", b"/owner/same", b"/al/f.txt", b"//al/f.txt", b"/%61l/f.txt", b"/als/f.txt", b"/one", b"/f.txt?../../outside.txt",
-    b"http://x/f.txt"])
+@pytest.mark.parametrize(
+    "target",
+    [
+        b"/f.txt",
+        b"/in/../f.txt",
+        b"//f.txt",
+        b"///in///f.txt",
+        b"/./f.txt",
+        b"/.//./f.txt",
+        b"/in/%2e%2e/f.txt",
+        b"/in/.%2e/f.txt",
+        b"/f%2etxt",
+        b"/%66.txt",
+        b"/f.txt/../f.txt",
+        b"/dots..",
+        b"/q%3f.txt",
+        b"/b%5cs.txt",
+        b"/b\\s.txt",
+        b"/x%252fy/f.txt",
+        b"/dirlink/f.txt",
+        b"/owner/same",
+        b"/al/f.txt",
+        b"//al/f.txt",
+        b"/%61l/f.txt",
+        b"/als/f.txt",
+        b"/one",
+        b"/f.txt?../../outside.txt",
+        b"http://x/f.txt",
+    ],
+)
 def test_served(site, target):
     assert status(site, target) == 200
     assert status(site, target) == 200  # from the cache, if it is a plain one
 
 
-@pytest.mark.parametrize(("target", "expected"), [
-    (b"/../outside.txt", 400), (b"/%2e%2e/outside.txt", 400), (b"/in/../../outside.txt", 400), (b"/in/%2e%2e/%2e%2e/outside.txt", 400),
-    (b"/..%2foutside.txt", 404), (b"/in/..%2f..%2foutside.txt", 404), (b"/..%5coutside.txt", 404), (b"/..\\outside.txt", 404),
-    (b"/%252e%252e/outside.txt", 404), (b"/%c0%ae%c0%ae/outside.txt", 404), (b"/..;/outside.txt", 404), (b"/.../outside.txt", 404),
-    (b"/in%2ff.txt", 404), (b"/%2fin/f.txt", 404), (b"/x%2fy/f.txt", 404), (b"/f.txt%00", 404), (b"/f.txt%00.html", 404), (b"/%00", 404),
-    (b"/f.txt%", 400), (b"/f.txt%zz", 400), (b"/f.txt.", 404), (b"/f.txt/", 404), (b"/f.txt/x", 404), (b"/f.txt;x", 404),
-    (b"/dots../", 404), (b"/.htpasswd", 403), (b"/%2ehtpasswd", 403), (b"/.htpasswd/x", 403), (b"/.ht", 403),
-    (b"/fifo", 403), (b"/device", 403), (b"/loop", 403), (b"/loop/x", 403),
-    (b"/nolink/file", 403), (b"/nolink/dir/f.txt", 403), (b"/nolink/dir", 403),
-    (b"/alf.txt", 404), (b"/al../f.txt", 404), (b"/al/..%2ff.txt", 404), (b"/als", 404), (b"/al%2ff.txt", 404), (b"/onex", 404), (b"/one/x", 404),
-    (b"/" + b"a" * 300, 403), (b"/%ff%fe", 404), (b"f.txt", 400), (b"*", 400)])
+@pytest.mark.parametrize(
+    ("target", "expected"),
+    [
+        (b"/../outside.txt", 400),
+        (b"/%2e%2e/outside.txt", 400),
+        (b"/in/../../outside.txt", 400),
+        (b"/in/%2e%2e/%2e%2e/outside.txt", 400),
+        (b"/..%2foutside.txt", 404),
+        (b"/in/..%2f..%2foutside.txt", 404),
+        (b"/..%5coutside.txt", 404),
+        (b"/..\\outside.txt", 404),
+        (b"/%252e%252e/outside.txt", 404),
+        (b"/%c0%ae%c0%ae/outside.txt", 404),
+        (b"/..;/outside.txt", 404),
+        (b"/.../outside.txt", 404),
+        (b"/in%2ff.txt", 404),
+        (b"/%2fin/f.txt", 404),
+        (b"/x%2fy/f.txt", 404),
+        (b"/f.txt%00", 404),
+        (b"/f.txt%00.html", 404),
+        (b"/%00", 404),
+        (b"/f.txt%", 400),
+        (b"/f.txt%zz", 400),
+        (b"/f.txt.", 404),
+        (b"/f.txt/", 404),
+        (b"/f.txt/x", 404),
+        (b"/f.txt;x", 404),
+        (b"/dots../", 404),
+        (b"/.htpasswd", 403),
+        (b"/%2ehtpasswd", 403),
+        (b"/.htpasswd/x", 403),
+        (b"/.ht", 403),
+        (b"/fifo", 403),
+        (b"/device", 403),
+        (b"/loop", 403),
+        (b"/loop/x", 403),
+        (b"/nolink/file", 403),
+        (b"/nolink/dir/f.txt", 403),
+        (b"/nolink/dir", 403),
+        (b"/alf.txt", 404),
+        (b"/al../f.txt", 404),
+        (b"/al/..%2ff.txt", 404),
+        (b"/als", 404),
+        (b"/al%2ff.txt", 404),
+        (b"/onex", 404),
+        (b"/one/x", 404),
+        (b"/" + b"a" * 300, 403),
+        (b"/%ff%fe", 404),
+        (b"f.txt", 400),
+        (b"*", 400),
+    ],
+)
 def test_refused(site, target, expected):
     assert status(site, target) == expected
 

@@ -1,7 +1,6 @@
 """server-status and server-info over several processes."""
 
 import re
-import threading
 
 import pytest
 
@@ -49,7 +48,9 @@ def test_requests_in_progress(server, script):
     running = server(script(APP), config=CONFIG)
     with running.conn(timeout=10) as conn:
         conn.send(b"GET /slow?a&b HTTP/1.1\r\nHost: x\r\n\r\n")
-        page = wait_for(lambda: (text := running.get("/server-status").text) and "/slow" in text and text, 5, "the request")
+        page = wait_for(
+            lambda: (text := running.get("/server-status").text) and "/slow" in text and text, 5, "the request"
+        )
         assert "GET /slow?a&amp;b HTTP/1.1" in page
         assert re.search(r"<pre>W____</pre>", page), page
         assert "/slow" in running.get("/server-status?notable").text

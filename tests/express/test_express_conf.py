@@ -46,7 +46,8 @@ CASES = {
     "logs": "app.wsgi --log-directory logs --log-level warn@wsgi:info --access-log --error-log-name errors",
     "terminal": "app.wsgi --log-to-terminal --access-log --access-log-format combined",
     "status": "app.wsgi --server-status",
-    "log-format": 'app.wsgi --access-log --access-log-name a.log --access-log-format %h@"%r" --error-log-format %l@"%M"',
+    "log-format": 'app.wsgi --access-log --access-log-name a.log --access-log-format %h@"%r" '
+    '--error-log-format %l@"%M"',
     "virtual-host": "app.wsgi --server-name example.com --server-alias *.example.com --server-alias example.org",
     "allow-localhost": "app.wsgi --server-name example.com --allow-localhost",
     "www": "app.wsgi --server-name www.example.com --port 80",

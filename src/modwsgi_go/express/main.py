@@ -20,6 +20,7 @@ import sys
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
+    from typing import Any
 
     from .settings import Settings
 
@@ -74,33 +75,42 @@ def usage() -> str:
 
 
 def setup(command: str, argv: Sequence[str]) -> Settings | None:
-    """Reads the options, prints notices and banner, writes the server root.
+    """Reads the options and prepares the server root.
 
     Returns None, with the reason on stderr, when that is not possible.
     """
-    from . import banner, layout, parser, settings
+    from . import parser, settings
 
     given, positionals = parser.parse(command, argv)
     try:
-        s = settings.complete(command, argv, given, positionals)
+        return prepare(command, argv, given, positionals)
     except settings.UsageError as error:
         parser.fail(command, str(error))
     except settings.Unavailable as error:
         print(f"{PROG}: error: {error}", file=sys.stderr)
         return None
+
+
+def prepare(command: str, argv: Sequence[str], given: dict[str, Any], positionals: Sequence[str]) -> Settings:
+    """Prints notices and banner and writes the server root.
+
+    given and positionals are what parser.parse returns. Raises settings.UsageError for options that
+    are wrong and settings.Unavailable for everything else that is in the way.
+    """
+    from . import banner, layout, settings
+
+    try:
+        s = settings.complete(command, argv, given, positionals)
     except OSError as error:  # an unreadable rewrite.conf, a working directory that is gone
-        print(f"{PROG}: error: {error.filename or os.curdir}: {error.strerror}", file=sys.stderr)
-        return None
+        raise settings.Unavailable(f"{error.filename or os.curdir}: {error.strerror}") from error
     for line in settings.notices(given):
         print(f"{PROG}: notice: {line}", file=sys.stderr)
     try:
         layout.write(s)
     except layout.UnsafeRoot as error:
-        print(f"{PROG}: error: {error}", file=sys.stderr)
-        return None
+        raise settings.Unavailable(str(error)) from error
     except OSError as error:
-        print(f"{PROG}: error: setting up {error.filename or s.server_root}: {error.strerror}", file=sys.stderr)
-        return None
+        raise settings.Unavailable(f"setting up {error.filename or s.server_root}: {error.strerror}") from error
     print(banner.render(s), end="", flush=True)
     return s
 

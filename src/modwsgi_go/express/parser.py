@@ -15,6 +15,7 @@ from . import table
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from argparse import _ArgumentGroup
     from collections.abc import Sequence
     from optparse import Option, OptionParser
     from typing import Any, NoReturn
@@ -138,6 +139,34 @@ def build(command: str) -> OptionParser:
                 }
             group.add_option(row.name, dest=row.dest, metavar=row.metavar, help=text, **extra)
     return parser
+
+
+def add_to_argparse(group: _ArgumentGroup, row: table.Row) -> None:
+    """Adds an option to a parser of argparse, for Django's command; None stands for not given."""
+    from argparse import SUPPRESS, ArgumentTypeError
+
+    def fraction(text: str) -> float:
+        value = float(text)
+        if not 0 <= value <= 1:
+            raise ArgumentTypeError(f"value {value} needs to be within the range 0 to 1")
+        return value
+
+    text = SUPPRESS if row.hidden else _help(row).replace("%", "%%")
+    if row.kind == table.FLAG:
+        group.add_argument(row.name, action="store_true", default=None, help=text)
+        return
+    extra: dict[str, Any] = {"metavar": row.metavar}
+    if row.kind == table.PAIRS:
+        extra = {"action": "append", "nargs": 2, "metavar": tuple(row.metavar.split(" ", 1))}
+    elif row.kind == table.LIST:
+        extra["action"] = "append"
+    elif row.kind == table.INT:
+        extra["type"] = int
+    elif row.kind == table.FLOAT:
+        extra["type"] = float
+    elif row.kind == table.FRACTION:
+        extra["type"] = fraction
+    group.add_argument(row.name, help=text, **extra)
 
 
 def _store_fraction(option: Option, name: str, value: float, parser: OptionParser) -> None:
