@@ -190,7 +190,7 @@ func Catalogue(mods []AnyModule) []DirectiveInfo {
 	for _, m := range mods {
 		for _, r := range m.rows() {
 			seen[strings.ToLower(r.name)] = true
-			info := DirectiveInfo{Name: r.name, Module: r.module, Syntax: strings.TrimSpace(r.name + " " + r.args), Context: r.in.String(),
+			info := DirectiveInfo{Name: r.name, Module: strings.TrimSuffix(m.meta().id, "_module"), Syntax: strings.TrimSpace(r.name + " " + r.args), Context: r.in.String(),
 				Override: r.override.String(), Default: r.def, Doc: r.doc, Section: r.section, Effect: "yes"}
 			if r.section {
 				info.Syntax = "<" + info.Syntax + "> ... </" + r.name + ">"
