@@ -104,13 +104,9 @@ var catalogue = []catalogueRow{
 		why: "there would be no certificate"},
 
 	// proxy
-	{module: "proxy", names: "ProxyPass ProxyPassMatch ProxyRemote ProxyRemoteMatch", refuse: true, why: "requests would not be passed on"},
+	{module: "proxy", names: "ProxyRemote ProxyRemoteMatch", refuse: true, why: "requests would take another way"},
 	{module: "proxy", names: "ProxyBlock NoProxy", refuse: true, why: "access would not be restricted"},
-	{module: "proxy", names: "ProxyRequests", refuse: true, harmless: argIs(0, "off"), why: "there is no forward proxy"},
-	{module: "proxy", names: "ProxyPassReverse ProxyPassReverseCookieDomain ProxyPassReverseCookiePath ProxyPassInherit ProxyPassInterpolateEnv ProxyPreserveHost ProxyErrorOverride " +
-		"ProxyTimeout ProxyAddHeaders ProxyVia ProxySet BalancerMember BalancerGrowth BalancerInherit BalancerPersist ProxyIOBufferSize ProxyReceiveBufferSize ProxyBadHeader ProxyDomain " +
-		"ProxyMaxForwards ProxyStatus ProxySourceAddress Proxy100Continue ProxyFCGIBackendType ProxyFCGISetEnvIf ProxyWebsocketFallbackToProxyHttp", why: "it has no effect without ProxyPass"},
-	{module: "proxy", names: "Proxy ProxyMatch", section: true, why: "it has no effect without ProxyPass"},
+	{module: "proxy_fcgi", names: "ProxyFCGIBackendType ProxyFCGISetEnvIf", why: "there is no FastCGI"},
 	{module: "proxy_html", names: "ProxyHTMLEnable ProxyHTMLURLMap ProxyHTMLLinks ProxyHTMLEvents ProxyHTMLDocType ProxyHTMLExtended ProxyHTMLInterp ProxyHTMLMeta ProxyHTMLBufSize " +
 		"ProxyHTMLCharsetOut ProxyHTMLFixups ProxyHTMLStripComments", why: "pages are not edited"},
 	{module: "http2", names: "H2Push H2PushPriority H2PushDiarySize H2PushResource H2Direct H2Upgrade H2MaxSessionStreams H2MaxWorkers H2MinWorkers H2MaxWorkerIdleSeconds H2WindowSize " +

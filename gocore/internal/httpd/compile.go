@@ -217,7 +217,7 @@ func (b *builder) container(d *conf.Directive, at *place) error {
 		if err != nil {
 			return err
 		}
-		in := map[sectionKind]Context{kindDirectory: InDir, kindFiles: InFiles, kindLocation: InLocation}[x.kind]
+		in := map[sectionKind]Context{kindDirectory: InDir, kindFiles: InFiles, kindLocation: InLocation, kindProxy: InProxy}[x.kind]
 		b.apply(d.Children, &place{host: at.host, conf: x.conf, in: in, path: x.arg, sec: x,
 			htaccess: at.htaccess, override: at.override, options: at.options, overrideList: at.overrideList})
 		for i := range x.conf {
@@ -234,7 +234,7 @@ func (b *builder) container(d *conf.Directive, at *place) error {
 	}
 }
 
-// newSection reads the start tag of <Directory>, <Files> or <Location> and
+// newSection reads the start tag of <Directory>, <Files>, <Location> or <Proxy> and
 // their Match forms.
 func (b *builder) newSection(name string, d *conf.Directive) (*section, error) {
 	x := &section{id: b.s.nextID.Add(1), conf: make([]any, len(b.mods)), pos: d.Pos}
@@ -246,6 +246,8 @@ func (b *builder) newSection(name string, d *conf.Directive) (*section, error) {
 		x.kind = kindFiles
 	case "location":
 		x.kind = kindLocation
+	case "proxy":
+		x.kind = kindProxy
 	}
 	args, regex := d.Args, base != name
 	if !regex && len(args) == 2 && args[0] == "~" {
@@ -275,6 +277,8 @@ func (b *builder) newSection(name string, d *conf.Directive) (*section, error) {
 		if strings.Contains(arg, "/") {
 			b.report(d, conf.Warning, "HTTPD-FILES-PATH", "use <Directory> or <Location>", "is compared with the last part of the path and never matches %q", arg)
 		}
+	case kindProxy:
+		x.glob = strings.ContainsAny(arg, "*?") // "[" is part of an IPv6 address
 	case kindLocation:
 		if arg[0] != '/' && !strings.Contains(arg, "://") && !x.glob {
 			return nil, fmt.Errorf("%q does not begin with a slash and never matches", arg)

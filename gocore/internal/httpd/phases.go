@@ -156,7 +156,11 @@ func (r *Request) matchLocations() {
 // access, and the phases up to fixups.
 func (r *Request) judge() Status {
 	r.m = r.Host.base
-	if st := r.first(phMapStorage); st > OK {
+	if url, ok := strings.CutPrefix(r.Filename, ProxyPrefix); ok { // no file
+		if st := r.walkProxy(url); st != OK {
+			return st
+		}
+	} else if st := r.first(phMapStorage); st > OK {
 		return st
 	} else if st == Declined {
 		if st := r.walk(); st != OK {

@@ -8,7 +8,9 @@
 //	4 <Location> and <LocationMatch>, in file order
 //	5 <If>, <ElseIf> and <Else>, see ifs.go
 //
-// and within each step the main server's before the virtual host's.
+// and within each step the main server's before the virtual host's. For
+// requests that are passed on to another server, <Proxy> and <ProxyMatch> in
+// file order stand in the place of steps 1 to 3.
 package httpd
 
 import (
@@ -28,6 +30,7 @@ const (
 	kindFiles
 	kindLocation
 	kindIf
+	kindProxy
 )
 
 // section is one such container with the settings given in it.
@@ -50,6 +53,7 @@ type section struct {
 // hostSections is a host's sections, main server's first, by step.
 type hostSections struct {
 	dirs, dirMatch, files, locs []*section
+	proxies                     []*section
 	ifs                         []ifGroup
 	symlinks                    bool // some settings lack FollowSymLinks: components must be checked
 	htaccess                    bool // AllowOverride is not None somewhere
@@ -65,6 +69,8 @@ func newHostSections(scopes ...*hostBuild) *hostSections {
 			switch {
 			case x.kind == kindLocation:
 				s.locs = append(s.locs, x)
+			case x.kind == kindProxy:
+				s.proxies = append(s.proxies, x)
 			case x.kind == kindFiles:
 				s.files = append(s.files, x)
 			case x.re != nil:
@@ -111,6 +117,24 @@ func matchLocation[S string | []byte](x *section, uri S) bool {
 		return false
 	}
 	return n == 0 || x.arg[n-1] == '/' || len(uri) == n || uri[n] == '/'
+}
+
+// matchProxy reports whether a Proxy section covers the URL that a request goes
+// to. The URL behind a socket's path ("unix:/path|") counts too.
+func (x *section) matchProxy(url string) bool {
+	covers := func(url string) bool {
+		switch {
+		case x.re != nil:
+			return x.re.MatchString(url)
+		case x.glob:
+			return Fnmatch(x.arg, url, false)
+		}
+		return len(url) >= len(x.arg) && strings.EqualFold(url[:len(x.arg)], x.arg)
+	}
+	if _, behind, ok := strings.Cut(url, "|"); ok && strings.HasPrefix(url, "unix:") && covers(behind) {
+		return true
+	}
+	return covers(url)
 }
 
 // matchFile reports whether a Files section covers a base name.

@@ -66,6 +66,26 @@ func (r *Request) walk() Status {
 	return r.cover(list)
 }
 
+// ProxyPrefix is what the Filename of a request begins with that is passed on
+// to another server; the URL follows. Translate sets it.
+const ProxyPrefix = "proxy:"
+
+// walkProxy merges the settings for a request that goes to a URL.
+func (r *Request) walkProxy(url string) Status {
+	var list []*section
+	for _, x := range r.Host.sections.proxies {
+		if x.matchProxy(url) {
+			list = append(list, x)
+			r.exportGroups(x, url)
+		}
+	}
+	for _, x := range r.locs {
+		list = append(list, x)
+		r.exportGroups(x, r.URI)
+	}
+	return r.cover(list)
+}
+
 // exportGroups sets MATCH_NAME variables for the named groups of a Match
 // section.
 func (r *Request) exportGroups(x *section, s string) {

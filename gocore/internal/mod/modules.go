@@ -35,6 +35,7 @@ import (
 	"modwsgi/gocore/internal/mod/logconfig"
 	"modwsgi/gocore/internal/mod/mime"
 	"modwsgi/gocore/internal/mod/negotiation"
+	"modwsgi/gocore/internal/mod/proxy"
 	"modwsgi/gocore/internal/mod/ratelimit"
 	"modwsgi/gocore/internal/mod/remoteip"
 	"modwsgi/gocore/internal/mod/reqtimeout"
@@ -78,6 +79,7 @@ var All = []httpd.AnyModule{
 	authdigest.New(authn),
 	authn.Module,   // after the schemes: what none of them took up is an error
 	rewrite.Module, // before those that map URLs, and before other redirects
+	proxy.Module,   // ProxyPass comes before Alias and after rules
 	alias.Module,
 	env.Module,
 	negotiation.Module,

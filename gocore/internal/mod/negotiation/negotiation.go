@@ -109,7 +109,7 @@ type variant struct {
 // multiviews is the type phase: for a path that leads to no file it looks for
 // files with the same name and further extensions.
 func multiviews(r *httpd.Request, c *Config) httpd.Status {
-	if r.Info != nil || r.Core().OptionsValue()&httpd.OptMultiViews == 0 || r.Filename == "" || r.Mount != nil {
+	if r.Info != nil || strings.HasPrefix(r.Filename, httpd.ProxyPrefix) || r.Core().OptionsValue()&httpd.OptMultiViews == 0 || r.Filename == "" || r.Mount != nil {
 		return httpd.Declined
 	}
 	dir, prefix := path.Split(r.Filename)

@@ -154,6 +154,13 @@ func setRule(k *httpd.Cmd, c *Config) error {
 	if p.flags&flagProxy != 0 && !k.HasModule("proxy_module") {
 		return &httpd.Coded{Code: httpd.CodeUnavailable, Message: "the flag P needs mod_proxy, which is not available", Suggestion: "use [PT] or [R], or leave the proxying to a server in front"}
 	}
+	if p.flags&flagProxy != 0 {
+		scheme, _, _ := strings.Cut(strings.ToLower(p.output), "://")
+		switch scheme {
+		case "https", "wss", "ajp", "fcgi", "scgi", "uwsgi", "h2", "h2c", "ftp":
+			return &httpd.Coded{Code: httpd.CodeUnavailable, Message: "the flag P cannot use " + scheme + "://", Suggestion: "the schemes are http, ws, balancer, and unix:/path|http"}
+		}
+	}
 	p.pos = k.Pos
 	s := scope(k, c)
 	p.conds, s.pending = s.pending, nil

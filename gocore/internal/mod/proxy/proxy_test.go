@@ -1,0 +1,543 @@
+// This file passes requests on to small servers, without a server of our own
+// around: mapping, fields, balancers, errors, diagnostics.
+
+package proxy_test
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"net/http"
+	"net/http/httptest"
+	"net/netip"
+	"path/filepath"
+	"strings"
+	"sync"
+	"testing"
+	"testing/iotest"
+	"time"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+
+	"modwsgi/gocore/internal/conf"
+	"modwsgi/gocore/internal/httpd"
+	"modwsgi/gocore/internal/mod"
+)
+
+// writer records a response.
+type writer struct {
+	ctx    context.Context
+	status int
+	header httpd.Fields
+	body   bytes.Buffer
+	conn   net.Conn
+	early  []byte
+}
+
+func (w *writer) WriteHead(status int, h []httpd.Field) error {
+	w.status, w.header = status, h
+	return nil
+}
+func (w *writer) Write(p []byte) (int, error) { return w.body.Write(p) }
+func (w *writer) Flush() error                { return nil }
+func (w *writer) Context() context.Context    { return w.ctx }
+func (w *writer) Hijack() (net.Conn, []byte, error) {
+	if w.conn == nil {
+		return nil, nil, errors.New("no connection")
+	}
+	return w.conn, w.early, nil
+}
+
+func (w *writer) field(name string) string {
+	v, _ := w.header.Get(name)
+	return v
+}
+
+func compile(text string) (*httpd.Server, []conf.Diagnostic) {
+	tree, diags := conf.ParseText("httpd.conf", "ServerName example.test:80\nListen 80\n"+text, httpd.ConfOptions(mod.All))
+	srv, more := httpd.Compile(tree, mod.All)
+	return srv, append(diags, more...)
+}
+
+func server(t *testing.T, text string) *httpd.Server {
+	srv, diags := compile(text)
+	require.Empty(t, diags, text)
+	return srv
+}
+
+func request(method, target, body string) *httpd.Request {
+	r := &httpd.Request{Method: method, RawTarget: target, Proto: "HTTP/1.1", HostName: "example.test", ContentLength: -1, Start: time.Now(),
+		Header: []httpd.Field{{Name: "Host", Value: "example.test"}},
+		Local:  netip.MustParseAddrPort("127.0.0.1:80"), Remote: netip.MustParseAddrPort("192.0.2.7:4000")}
+	r.RawPath, r.Query, _ = strings.Cut(target, "?")
+	if body != "" {
+		r.ContentLength = int64(len(body))
+		r.SetBody(strings.NewReader(body))
+	}
+	return r
+}
+
+func do(v *httpd.VirtualHost, r *httpd.Request, w *writer) (*httpd.Outcome, error) {
+	if w.ctx == nil {
+		w.ctx = context.Background()
+	}
+	out := v.Handle(r)
+	if out.Stream == nil {
+		return out, nil
+	}
+	return out, out.Stream(w)
+}
+
+// backend answers with what it was asked and its name.
+func backend(t *testing.T, name string) *httptest.Server {
+	s := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		w.Header().Set("X-Uri", r.RequestURI)
+		w.Header().Set("X-Host", r.Host)
+		w.Header().Set("X-Name", name)
+		for k, v := range r.Header {
+			w.Header()["X-Got-"+k] = v
+		}
+		body, _ := io.ReadAll(r.Body)
+		fmt.Fprintf(w, "%s %s", name, body)
+	}))
+	t.Cleanup(s.Close)
+	return s
+}
+
+func status(t *testing.T, err error) int {
+	var se *httpd.StatusError
+	require.ErrorAs(t, err, &se)
+	return se.Status
+}
+
+func TestMapping(t *testing.T) {
+	b := backend(t, "b")
+	for _, c := range []struct{ config, target, want string }{
+		{"ProxyPass /a/ $B/", "/a/x?q=1&r", "/x?q=1&r"},
+		{"ProxyPass /a/ $B/", "/b/x", ""},
+		{"ProxyPass /a $B/c", "/a", "/c"},
+		{"ProxyPass /a $B/c", "/ab", ""},
+		{"ProxyPass / $B", "/x/y", "/x/y"},
+		{"ProxyPass /a/ $B/", "/a/b%20c%25%3F%23;d", "/b%20c%25%3F%23;d"},
+		{"ProxyPass /a/ $B/ nocanon", "/a/b%41%7e", "/b%41%7e"},
+		{"AllowEncodedSlashes NoDecode\nProxyPass /a/ $B/", "/a/b%2fc", "/b%2fc"},
+		{"AllowEncodedSlashes NoDecode\nProxyPass /a/ $B/ nocanon", "/a/b%2fc?x", "/b%2fc?x"},
+		{"ProxyPass /a/no !\nProxyPass /a/ $B/", "/a/no/x", ""},
+		{"ProxyPass /a/no !\nProxyPass /a/ $B/", "/a/yes", "/yes"},
+		{"ProxyPassMatch ^/m/(.*)\\.gif$ $B/g/$1", "/m/x/y.gif", "/g/x/y"},
+		{"ProxyPassMatch ^/m/(.*)\\.gif$ $B/g/$1", "/m/x/y.png", ""},
+		{"ProxyPassMatch ^(/.*)$ $B$1", "/z", "/z"},
+		{"<Location /l/>\nProxyPass $B/k/\n</Location>", "/l/x", "/k/x"},
+		{"ProxyPass /l/ $B/first/\n<Location /l/>\nProxyPass $B/own/\n</Location>", "/l/x", "/own/x"},
+		{"<LocationMatch ^/r/(.*)>\nProxyPassMatch $B/$1\n</LocationMatch>", "/r/x", "/x"},
+		{"RewriteEngine On\nRewriteRule ^/w/(.*) $B/v/$1 [P]", "/w/x%20y?a=b", "/v/x%20y?a=b"},
+		{"RewriteEngine On\nRewriteRule ^/w/(.*) $B/v/$1 [P,NE]", "/w/x?a=b", "/v/x?a=b"},
+		{"SetEnvIf Host . no-proxy=1\nProxyPass / $B/", "/x", ""},
+		{"ProxyPass / $B/\n<Location /status>\nSetHandler default-handler\n</Location>", "/status", ""},
+		{"ProxyPass / $B/", "//x", "/x"},
+	} {
+		srv := server(t, strings.ReplaceAll(c.config, "$B", b.URL))
+		w := &writer{}
+		out, err := do(srv.Main, request("GET", c.target, ""), w)
+		require.NoError(t, err, c.config)
+		assert.Equal(t, c.want, w.field("X-Uri"), "%s %s", c.config, c.target)
+		if c.want == "" {
+			assert.Nil(t, out.Stream, c.config)
+		}
+	}
+}
+
+// The main server's lines come before those of the virtual host.
+func TestHosts(t *testing.T) {
+	b := backend(t, "b")
+	text := fmt.Sprintf("ProxyPass /api/ %[1]s/main/\n<VirtualHost *:80>\nServerName v\nProxyPass / %[1]s/host/\n</VirtualHost>\n"+
+		"<VirtualHost *:80>\nServerName alone\nProxyPassInherit Off\nProxyPass / %[1]s/alone/\n</VirtualHost>\n<VirtualHost *:80>\nServerName plain\n</VirtualHost>\n", b.URL)
+	srv := server(t, text)
+	for i, want := range []string{"/main/x", "/alone/api/x", "/main/x"} {
+		w := &writer{}
+		_, err := do(srv.VirtualHosts[i], request("GET", "/api/x", ""), w)
+		require.NoError(t, err)
+		assert.Equal(t, want, w.field("X-Uri"))
+	}
+}
+
+func TestFields(t *testing.T) {
+	b := backend(t, "b")
+	send := func(config string) *writer {
+		r := request("POST", "/x", "body")
+		r.Header = append(r.Header, httpd.Field{Name: "X-Forwarded-For", Value: "203.0.113.1"}, httpd.Field{Name: "Connection", Value: "close, X-Hop"},
+			httpd.Field{Name: "X-Hop", Value: "1"}, httpd.Field{Name: "Keep-Alive", Value: "5"}, httpd.Field{Name: "Te", Value: "trailers"},
+			httpd.Field{Name: "Proxy-Authorization", Value: "x"}, httpd.Field{Name: "Proxy", Value: "x"}, httpd.Field{Name: "Upgrade", Value: "websocket"},
+			httpd.Field{Name: "Accept", Value: "a"}, httpd.Field{Name: "Accept", Value: "b"}, httpd.Field{Name: "Via", Value: "1.0 old"})
+		w := &writer{}
+		_, err := do(server(t, "ProxyPass / "+b.URL+"/\n"+config).Main, r, w)
+		require.NoError(t, err)
+		assert.Equal(t, "b body", w.body.String())
+		return w
+	}
+	w := send("")
+	for name, want := range map[string]string{"Host": strings.TrimPrefix(b.URL, "http://"), "Got-X-Forwarded-For": "203.0.113.1, 192.0.2.7",
+		"Got-X-Forwarded-Host": "example.test", "Got-X-Forwarded-Server": "example.test", "Got-Accept": "a, b", "Got-Content-Length": "4", "Got-Via": "1.0 old",
+		"Got-User-Agent": "", "Got-Accept-Encoding": "", "Got-X-Hop": "", "Got-Keep-Alive": "", "Got-Te": "", "Got-Proxy-Authorization": "", "Got-Proxy": "", "Got-Upgrade": ""} {
+		assert.Equal(t, want, w.field("X-"+name), name)
+	}
+	w = send("ProxyPreserveHost On\nProxyAddHeaders Off\nProxyVia On")
+	for name, want := range map[string]string{"X-Host": "example.test", "X-Got-X-Forwarded-For": "203.0.113.1", "X-Got-X-Forwarded-Host": "",
+		"X-Got-Via": "1.0 old, 1.1 example.test", "Via": "1.1 example.test"} {
+		assert.Equal(t, want, w.field(name), name)
+	}
+	w = send("ProxyVia Block")
+	assert.Equal(t, "", w.field("X-Got-Via"))
+}
+
+func TestReverse(t *testing.T) {
+	var location, cookie string
+	b := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		w.Header().Set("Location", location)
+		w.Header().Add("Set-Cookie", cookie)
+		w.WriteHeader(302)
+	}))
+	defer b.Close()
+	config := "ProxyPass /a/ $B/x/\nProxyPassReverse /a/ $B/x/\nProxyPassReverse /p/ /path/\nProxyPassReverseCookieDomain inside.test example.test\nProxyPassReverseCookiePath /x/ /a/\n"
+	srv := server(t, strings.ReplaceAll(config, "$B", b.URL))
+	for from, want := range map[string]string{"$B/x/y?z": "http://example.test/a/y?z", "$B/other": "$B/other", "http://else.test/path/q": "http://example.test/p/q",
+		"/path/1": "http://example.test/p/1", "/free": "/free"} {
+		location, cookie = strings.ReplaceAll(from, "$B", b.URL), "k=v; Domain=.inside.test; Path=/x/y; Secure"
+		w := &writer{}
+		_, err := do(srv.Main, request("GET", "/a/1", ""), w)
+		require.NoError(t, err)
+		assert.Equal(t, strings.ReplaceAll(want, "$B", b.URL), w.field("Location"))
+		assert.Equal(t, "k=v; Domain=example.test; Path=/a/y; Secure", w.field("Set-Cookie"))
+	}
+}
+
+func TestUnixSocket(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "s")
+	l, err := net.Listen("unix", path)
+	require.NoError(t, err)
+	go http.Serve(l, http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) { fmt.Fprint(w, r.Host, " ", r.RequestURI) }))
+	defer l.Close()
+	for config, want := range map[string]string{
+		"ProxyPass /u/ unix:" + path + "|http://name/v/":                               "name /v/x",
+		"RewriteEngine On\nRewriteRule ^/u/(.*) \"unix:" + path + "|http://h/$1\" [P]": "h /x",
+	} {
+		w := &writer{}
+		_, err = do(server(t, config).Main, request("GET", "/u/x", ""), w)
+		require.NoError(t, err)
+		assert.Equal(t, want, w.body.String())
+	}
+}
+
+// raw answers every connection with a text.
+func raw(t *testing.T, text string) string {
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	require.NoError(t, err)
+	t.Cleanup(func() { l.Close() })
+	go func() {
+		for {
+			c, err := l.Accept()
+			if err != nil {
+				return
+			}
+			go func() {
+				buf := make([]byte, 4096)
+				c.Read(buf)
+				if text == "silent" {
+					c.Read(buf) // until the other side closes
+				} else {
+					io.WriteString(c, text)
+				}
+				c.Close()
+			}()
+		}
+	}()
+	return "http://" + l.Addr().String()
+}
+
+func closedPort(t *testing.T) string {
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	require.NoError(t, err)
+	defer l.Close()
+	return "http://" + l.Addr().String()
+}
+
+func TestErrors(t *testing.T) {
+	for _, c := range []struct {
+		url, params string
+		want        int
+	}{
+		{raw(t, "nonsense\r\n\r\n"), "", 502},
+		{raw(t, "HTTP/1.1 200 OK\r\nBad Name: x\r\n\r\n"), "", 502},
+		{raw(t, ""), "", 502},
+		{raw(t, "HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrade: x\r\n\r\n"), "", 502},
+		{raw(t, "silent"), "timeout=100ms", 504},
+		{closedPort(t), "", 503},
+		{"http://nowhere.invalid", "", 502},
+	} {
+		srv := server(t, "ProxyPass / "+c.url+"/ "+c.params)
+		_, err := do(srv.Main, request("GET", "/", ""), &writer{})
+		assert.Equal(t, c.want, status(t, err), "%s %v", c.url, err)
+	}
+	// what breaks later cannot have a status
+	w := &writer{}
+	_, err := do(server(t, "ProxyPass / "+raw(t, "HTTP/1.1 200 OK\r\nContent-Length: 10\r\n\r\nhalf")+"/").Main, request("GET", "/", ""), w)
+	require.Error(t, err)
+	assert.Equal(t, 200, w.status)
+	// a body that breaks off
+	broken := &httpd.StatusError{Status: 408}
+	r := request("POST", "/", "12345")
+	r.SetBody(io.MultiReader(strings.NewReader("123"), iotest.ErrReader(broken)))
+	_, err = do(server(t, "ProxyPass / "+backend(t, "b").URL+"/").Main, r, &writer{})
+	assert.ErrorIs(t, err, broken)
+	// a client that leaves
+	ctx, cancel := context.WithCancel(context.Background())
+	time.AfterFunc(50*time.Millisecond, cancel)
+	_, err = do(server(t, "ProxyPass / "+raw(t, "silent")+"/").Main, request("GET", "/", ""), &writer{ctx: ctx})
+	assert.ErrorIs(t, err, context.Canceled)
+}
+
+// A server that could not be reached is left alone for the time of retry=.
+func TestRetry(t *testing.T) {
+	url := closedPort(t)
+	srv := server(t, "ProxyPass /a/ "+url+"/\nProxyPass /b/ "+url+"/ retry=0\n")
+	for range 2 {
+		_, err := do(srv.Main, request("GET", "/a/", ""), &writer{})
+		assert.Equal(t, 503, status(t, err))
+		_, err = do(srv.Main, request("GET", "/b/", ""), &writer{})
+		assert.Equal(t, 503, status(t, err))
+	}
+	l, err := net.Listen("tcp", strings.TrimPrefix(url, "http://"))
+	require.NoError(t, err)
+	defer l.Close()
+	go http.Serve(l, http.NotFoundHandler())
+	_, err = do(srv.Main, request("GET", "/a/", ""), &writer{})
+	assert.ErrorContains(t, err, "out of service")
+	w := &writer{}
+	_, err = do(srv.Main, request("GET", "/b/", ""), w)
+	require.NoError(t, err)
+	assert.Equal(t, 404, w.status)
+}
+
+func TestErrorOverride(t *testing.T) {
+	b := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		w.Header().Set("WWW-Authenticate", "Basic")
+		w.WriteHeader(401)
+	}))
+	defer b.Close()
+	r := request("GET", "/", "")
+	_, err := do(server(t, "ProxyPass / "+b.URL+"/\nProxyErrorOverride On\n").Main, r, &writer{})
+	assert.Equal(t, 401, status(t, err))
+	assert.Contains(t, r.ErrOut, httpd.Field{Name: "WWW-Authenticate", Value: "Basic"})
+	w := &writer{}
+	_, err = do(server(t, "ProxyPass / "+b.URL+"/\nProxyErrorOverride On 404\n").Main, request("GET", "/", ""), w)
+	require.NoError(t, err)
+	assert.Equal(t, 401, w.status)
+	assert.Equal(t, "Basic", w.field("WWW-Authenticate"))
+}
+
+func TestProxySections(t *testing.T) {
+	b := backend(t, "b")
+	for section, want := range map[string]int{
+		"<Proxy *>\nRequire all denied\n</Proxy>":                                                       403,
+		"<Proxy $B/secret>\nRequire all denied\n</Proxy>":                                               403,
+		"<Proxy $B/open>\nRequire all denied\n</Proxy>":                                                 0,
+		"<ProxyMatch /sec[a-z]+/>\nRequire all denied\n</ProxyMatch>":                                   403,
+		"<Location /secret>\nRequire all denied\n</Location>":                                           403,
+		"<Proxy *>\nRequire all denied\n</Proxy>\n<Location /secret>\nRequire all granted\n</Location>": 0,
+	} {
+		out, err := do(server(t, strings.ReplaceAll("ProxyPass / $B/\n"+section, "$B", b.URL)).Main, request("GET", "/secret/x", ""), &writer{})
+		require.NoError(t, err)
+		assert.Equal(t, want, out.Status, section)
+	}
+}
+
+func TestBalancer(t *testing.T) {
+	a, b := backend(t, "a"), backend(t, "b")
+	names := func(srv *httpd.Server, n int, header ...httpd.Field) string {
+		var s strings.Builder
+		for range n {
+			w := &writer{}
+			r := request("GET", "/x", "")
+			r.Header = append(r.Header, header...)
+			_, err := do(srv.Main, r, w)
+			require.NoError(t, err)
+			s.WriteString(w.field("X-Name"))
+			assert.Equal(t, "/base/x", w.field("X-Uri"))
+		}
+		return s.String()
+	}
+	config := func(first, second, set string) *httpd.Server {
+		return server(t, fmt.Sprintf("<Proxy balancer://c>\nBalancerMember %s/base %s\nBalancerMember %s/base %s\nProxySet timeout=5 %s\n</Proxy>\nProxyPass / balancer://c/\n",
+			a.URL, first, b.URL, second, set))
+	}
+	assert.Equal(t, "ababab", names(config("", "", ""), 6))
+	assert.Equal(t, 6, strings.Count(names(config("loadfactor=3", "", ""), 8), "a"))
+	assert.Equal(t, "ababab", names(config("", "", "lbmethod=bytraffic"), 6))
+	assert.Equal(t, "abab", names(config("", "", "lbmethod=bybusyness"), 4))
+	assert.Equal(t, "bbb", names(config("status=D", "", ""), 3))
+	assert.Equal(t, "aaa", names(config("", "status=+H", ""), 3))
+	assert.Equal(t, "bbb", names(config("status=D", "status=+H", ""), 3))
+	assert.Equal(t, "bbb", names(config("lbset=1", "", ""), 3))
+	sticky := config("route=one", "route=two", "stickysession=SID")
+	assert.Equal(t, "bbb", names(sticky, 3, httpd.Field{Name: "Cookie", Value: "x=y; SID=abc.two"}))
+	assert.Equal(t, "aaa", names(sticky, 3, httpd.Field{Name: "Cookie", Value: "SID=abc.one"}))
+	r := request("GET", "/x", "")
+	_, err := do(sticky.Main, r, &writer{})
+	require.NoError(t, err)
+	for name, want := range map[string]string{"BALANCER_NAME": "balancer://c", "BALANCER_SESSION_STICKY": "SID", "BALANCER_ROUTE_CHANGED": "1"} {
+		v, _ := r.Env(name)
+		assert.Equal(t, want, v, name)
+	}
+	a.Close() // failover
+	assert.Equal(t, "bbbb", names(config("", "", ""), 4))
+	assert.Equal(t, "bb", names(config("route=one", "route=two", "stickysession=SID"), 2, httpd.Field{Name: "Cookie", Value: "SID=abc.one"}))
+	w := &writer{}
+	r = request("GET", "/x", "")
+	r.Header = append(r.Header, httpd.Field{Name: "Cookie", Value: "SID=abc.one"})
+	_, err = do(config("route=one", "route=two", "stickysession=SID nofailover=On").Main, r, w)
+	assert.Equal(t, 503, status(t, err))
+	_, err = do(config("", "status=D", "").Main, request("GET", "/x", ""), w)
+	assert.Equal(t, 503, status(t, err))
+}
+
+func TestMax(t *testing.T) {
+	hold := make(chan struct{})
+	entered := make(chan struct{})
+	b := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		entered <- struct{}{}
+		<-hold
+	}))
+	defer b.Close()
+	srv := server(t, "ProxyPass / "+b.URL+"/ max=1 acquire=10")
+	var wg sync.WaitGroup
+	wg.Go(func() { do(srv.Main, request("GET", "/", ""), &writer{}) })
+	<-entered
+	_, err := do(srv.Main, request("GET", "/", ""), &writer{})
+	assert.Equal(t, 503, status(t, err))
+	close(hold)
+	wg.Wait()
+}
+
+func TestUpgrade(t *testing.T) {
+	b := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if r.Header.Get("Upgrade") != "websocket" {
+			fmt.Fprint(w, "plain")
+			return
+		}
+		c, buf, _ := http.NewResponseController(w).Hijack()
+		defer c.Close()
+		io.WriteString(c, "HTTP/1.1 101 Switching Protocols\r\nUpgrade: WebSocket\r\nConnection: Upgrade\r\nSec-WebSocket-Accept: x\r\n\r\n")
+		line, _ := buf.ReadString('\n')
+		io.WriteString(c, "echo "+line)
+	}))
+	defer b.Close()
+	ask := func(params string) (*writer, net.Conn, chan error) {
+		r := request("GET", "/", "")
+		r.Header = append(r.Header, httpd.Field{Name: "Connection", Value: "keep-alive, Upgrade"}, httpd.Field{Name: "Upgrade", Value: "websocket"})
+		client, ours := net.Pipe()
+		w := &writer{conn: ours, early: []byte("hel")}
+		done := make(chan error, 1)
+		go func() {
+			_, err := do(server(t, "ProxyPass / "+b.URL+"/ "+params).Main, r, w)
+			done <- err
+		}()
+		return w, client, done
+	}
+	w, client, done := ask("upgrade=websocket")
+	_, err := io.WriteString(client, "lo\n")
+	require.NoError(t, err)
+	got, err := io.ReadAll(client)
+	require.NoError(t, err)
+	assert.Equal(t, "echo hello\n", string(got))
+	require.NoError(t, <-done)
+	assert.Equal(t, 101, w.status)
+	assert.Equal(t, "x", w.field("Sec-WebSocket-Accept"))
+	assert.Equal(t, "Upgrade", w.field("Connection"))
+	w, _, done = ask("")
+	require.NoError(t, <-done)
+	assert.Equal(t, "plain", w.body.String())
+}
+
+func TestMaxForwards(t *testing.T) {
+	b := backend(t, "b")
+	srv := server(t, "ProxyPass / "+b.URL+"/")
+	for sent, want := range map[string]string{"0": "", "3": "2"} {
+		r := request("OPTIONS", "/x", "")
+		r.Header = append(r.Header, httpd.Field{Name: "Max-Forwards", Value: sent})
+		w := &writer{}
+		_, err := do(srv.Main, r, w)
+		require.NoError(t, err)
+		assert.Equal(t, want, w.field("X-Got-Max-Forwards"))
+	}
+}
+
+func TestDiagnostics(t *testing.T) {
+	for text, want := range map[string]string{
+		"ProxyPass / https://h/":                                   "https:// is not available",
+		"ProxyPass / ajp://h/":                                     "the protocol ajp is not available",
+		"ProxyPass / fcgi://h/":                                    "the protocol fcgi is not available",
+		"ProxyPass / gopher://h/":                                  "no known scheme",
+		"ProxyPass / h":                                            "is not a URL",
+		"ProxyPass / http://":                                      "has no host",
+		"ProxyPass / http://u:p@h/":                                "has a user name",
+		"ProxyPass / http://h:x/":                                  "is not host:port",
+		"ProxyPass / http://h/?q":                                  "cannot have a query",
+		"ProxyPass / unix:/x":                                      "unix:/path|http",
+		"ProxyPass x http://h/":                                    "is not a URL path",
+		"ProxyPass /":                                              "needs a URL path and a URL",
+		"ProxyPass / http://h/ colour=red":                         `there is no parameter "colour"`,
+		"ProxyPass / http://h/ red":                                `"red" is not a parameter`,
+		"ProxyPass / http://h/ timeout=soon":                       "timeout: ",
+		"ProxyPass / http://h/ interpolate":                        "are not replaced",
+		"ProxyPass / http://h/ secret=x":                           "belongs to AJP",
+		"ProxyPass / http://h/ status=X":                           "is not a state",
+		"ProxyPass / http://h/ loadfactor=101":                     "out of range",
+		"ProxyPass / ! x=y":                                        "takes no parameters",
+		"ProxyPass /a/ http://h/b":                                 "ends with a slash",
+		"ProxyPassMatch ^/(.*) http://$1/":                         "has no host",
+		"ProxyPassMatch ^/(.*) http://h$2/":                        "cannot come from the request",
+		"<Location /x>\nProxyPass /y http://h/\n</Location>":       "takes only the URL",
+		"<LocationMatch x>\nProxyPass http://h/\n</LocationMatch>": "does not work inside of <LocationMatch>",
+		"<Directory />\nProxyPass http://h/\n</Directory>":         "not allowed here",
+		"ProxyRequests On":                                         "no forward proxy",
+		"ProxyBadHeader Ignore":                                    "always an error",
+		"ProxyPassInterpolateEnv On":                               "are not replaced",
+		"ProxyVia Maybe":                                           "must be On, Off, Full or Block",
+		"ProxyErrorOverride On 200":                                "is not the status of an error",
+		"ProxyTimeout 0":                                           "at least a millisecond",
+		"ProxySourceAddress x":                                     "is not an IP address",
+		"ProxyBlock *":                                             "mod_proxy",
+		"ProxyIOBufferSize 9":                                      "accepted without effect",
+		"ProxyPass / balancer://none/":                             "has no members",
+		"<Proxy http://h>\nBalancerMember http://i\n</Proxy>":      "balancer://name",
+		"BalancerMember balancer://b balancer://c":                 "cannot be a member",
+		"ProxySet http://h/ timeout=1":                             "no ProxyPass or BalancerMember",
+		"ProxySet balancer://b lbmethod=heartbeat":                 "is not available",
+		"SetHandler proxy:fcgi://h/":                               "FastCGI",
+	} {
+		_, diags := compile(text)
+		require.NotEmpty(t, diags, text)
+		var all strings.Builder
+		for _, d := range diags {
+			all.WriteString(d.String() + "\n")
+		}
+		assert.Contains(t, all.String(), want, text)
+	}
+}
+
+// What a request can make of a template never changes the server.
+func TestHostIsFixed(t *testing.T) {
+	b := backend(t, "b")
+	srv := server(t, "ProxyPassMatch ^/m(.*)$ "+b.URL+"$1\nProxyPass /a/ "+b.URL+"\n")
+	out, err := do(srv.Main, request("GET", "/m.evil.test/", ""), &writer{})
+	require.NoError(t, err)
+	assert.Equal(t, 403, out.Status)
+	w := &writer{}
+	_, err = do(srv.Main, request("GET", "/a/.evil.test/", ""), w)
+	require.NoError(t, err)
+	assert.Equal(t, "/.evil.test/", w.field("X-Uri"))
+}
