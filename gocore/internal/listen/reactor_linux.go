@@ -283,6 +283,10 @@ func (r *Reactor) newConn(fd int) *Conn {
 		syscall.Close(fd)
 		return nil
 	}
+	r.mu.Lock()
+	r.nextID++
+	c.ID = r.nextID // before bind: the request has a copy, by which the environ's cache knows the connection
+	r.mu.Unlock()
 	c.state.Store(stIdle)
 	c.stage(r.now(), c.Settings.Header)
 	return c
@@ -290,8 +294,6 @@ func (r *Reactor) newConn(fd int) *Conn {
 
 func (r *Reactor) register(c *Conn) error {
 	r.mu.Lock()
-	r.nextID++
-	c.ID = r.nextID
 	r.nconn.Add(1)
 	r.track(c.FD, true)
 	r.conns[c.FD].Store(c)

@@ -191,6 +191,10 @@ func (f *fakeApp) Run(c *Conn, q *Req) bool {
 		f.answer(q, 200, strings.Repeat("b", bigSize))
 		return true
 	}
+	if path == "/id" {
+		f.answer(q, 200, fmt.Sprintf("/id:%d", q.ConnID))
+		return true
+	}
 	body := q.Input()[q.BodyOff : q.BodyOff+q.BodyLen]
 	f.answer(q, 200, path+":"+string(body))
 	return true
@@ -386,6 +390,28 @@ func testAdoptServesWhatWasRead(t *testing.T, open opener) {
 	defer f.Close()
 	b, _ := io.ReadAll(f)
 	assert.Contains(t, string(b), "/adopted:")
+}
+
+func TestAdoptedConnectionsHaveIDsOfTheirOwn(t *testing.T) {
+	each(t, testAdoptedConnectionsHaveIDsOfTheirOwn)
+}
+
+// What the environ's cache knows of a connection it finds by this number.
+func testAdoptedConnectionsHaveIDsOfTheirOwn(t *testing.T, open opener) {
+	r, _, _ := open.start(t, 1, nil)
+	seen := map[string]bool{"/id:0": true}
+	for range 3 {
+		pair, err := syscall.Socketpair(syscall.AF_UNIX, syscall.SOCK_STREAM, 0)
+		require.NoError(t, err)
+		require.NoError(t, r.Adopt(pair[0], []byte("GET /id HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n")))
+		f := os.NewFile(uintptr(pair[1]), "client")
+		b, _ := io.ReadAll(f)
+		f.Close()
+		_, body, _ := strings.Cut(string(b), "\r\n\r\n")
+		assert.True(t, strings.HasPrefix(body, "/id:"), body)
+		assert.False(t, seen[body], "again "+body)
+		seen[body] = true
+	}
 }
 
 func TestManyClientsManyRequests(t *testing.T) { each(t, testManyClientsManyRequests) }
