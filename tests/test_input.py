@@ -135,6 +135,21 @@ def test_bad_chunk_is_an_error(chunky):
 
 
 @pytest.mark.ours
+def test_chunks_cut_anywhere_do_not_fill_memory(chunky):
+    """Packets that end inside the framing: the buffer must not grow with a body that the application drops."""
+    first, piece = 1_200_000, b"y" * 60_000
+    with chunky.conn(timeout=30) as conn:
+        conn.send(b"POST /length HTTP/1.1\r\nHost: x\r\nConnection: close\r\nTransfer-Encoding: chunked\r\n\r\n")
+        conn.send(b"%x\r\n" % first + b"x" * first + b"\r\n%x\r" % len(piece))
+        for _ in range(120):
+            conn.send(b"\n" + piece + b"\r")
+            conn.send(b"\n%x\r" % len(piece))
+        conn.send(b"\n" + piece + b"\r\n0\r\nX-Trailer: 1\r\n\r\n")
+        status, _, body = conn.response()
+    assert (status, int(body)) == (200, first + 121 * len(piece))
+
+
+@pytest.mark.ours
 def test_request_and_response_stream_at_once(sink):
     """An application that copies its input to its output: 9 MiB each way over one connection."""
     total, block = 9 * 1024 * 1024, b"0123456789abcdef" * 4096

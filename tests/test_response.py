@@ -143,6 +143,24 @@ def test_exc_info_after_output_is_raised_again(sink):
     assert sink.events() == ["second KeyError"]
 
 
+@pytest.mark.parametrize("odd", ["none", "type", "value", "traceback"])
+def test_exc_info_that_is_none_is_a_type_error(sink, odd):
+    """Raising what is no exception would break the interpreter."""
+    sink.events()
+    answer = sink.get(f"/twice?after=1&exc_info=1&odd={odd}")
+    assert (answer.status_code, answer.text) == (200, "begun|rest")
+    assert sink.events() == ["second TypeError"]
+
+
+@pytest.mark.ours
+def test_informational_status_ends_the_connection(sink):
+    """The client waits for the final response after 1xx: what it sends next must not be taken for it."""
+    answer = sink.raw(b"GET /status?status=103%20Early&bare=1 HTTP/1.1\r\nHost: x\r\n\r\n"
+                      b"GET /second HTTP/1.1\r\nHost: x\r\n\r\n")
+    assert answer.startswith(b"HTTP/1.1 103 Early\r\n") and answer.count(b"HTTP/1.1 ") == 1
+    assert b"Connection: close\r\n" in answer
+
+
 def test_close_is_called_once_and_last(sink):
     sink.events()
     assert sink.get("/close-order").text == "ab"

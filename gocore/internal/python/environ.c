@@ -182,6 +182,15 @@ static int fill_fields(PyObject *env, mw_route *rt, mw_req *r) {
     return rc;
 }
 
+/* A copy of a dict that a cache holds. Until Python 3.11 creating a dict can run the garbage
+ * collector, hence finalizers and other threads, which may replace what the cache holds. */
+static PyObject *copy_kept(PyObject *dict) {
+    Py_INCREF(dict);
+    PyObject *copy = PyDict_Copy(dict);
+    Py_DECREF(dict);
+    return copy;
+}
+
 /* Template copy with header fields in it. New reference. */
 static PyObject *with_fields(mw_route *rt, mw_req *r) {
     uint32_t nf = r->head.nfields;
@@ -211,17 +220,18 @@ static PyObject *with_fields(mw_route *rt, mw_req *r) {
     typeof(&rt->heads[0]) e = &rt->heads[h & 7];
     int same = e->hash == h && e->len == len && !memcmp(e->key, p, len);
     if (same && e->dict) {
-        env = PyDict_Copy(e->dict);
+        env = copy_kept(e->dict);
         CACHE_UNLOCK();
         return env;
     }
     CACHE_UNLOCK();
     env = PyDict_Copy(rt->template_);
     if (!env || fill_fields(env, rt, r) < 0) { Py_XDECREF(env); return NULL; }
+    PyObject *kept = same ? PyDict_Copy(env) : NULL;
+    if (same && !kept) PyErr_Clear();
     CACHE_LOCK();
-    if (same) {
-        Py_XSETREF(e->dict, PyDict_Copy(env));
-        if (!e->dict) PyErr_Clear();
+    if (same) { /* the slot may hold another block by now: creating a dict can run the collector, and that any Python code */
+        if (kept && e->hash == h && e->len == len && !memcmp(e->key, p, len)) Py_XSETREF(e->dict, Py_NewRef(kept));
     } else {
         if (len > e->cap) {
             char *q = PyMem_Realloc(e->key, len);
@@ -235,6 +245,7 @@ static PyObject *with_fields(mw_route *rt, mw_req *r) {
         }
     }
     CACHE_UNLOCK();
+    Py_XDECREF(kept);
     return env;
 }
 
@@ -397,7 +408,7 @@ static PyObject *environ_base(mw_route *rt, mw_req *r) {
         if ((e = conn_slot(rt, r->conn_id))) {
             same = conn_match(e, r, line);
             if (same && e->dict) {
-                env = PyDict_Copy(e->dict);
+                env = copy_kept(e->dict);
                 CACHE_UNLOCK();
                 if (env && same == 1 && fill_line(env, rt, r) < 0) Py_CLEAR(env);
                 return env;

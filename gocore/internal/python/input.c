@@ -71,11 +71,13 @@ static ssize_t recv_wait(mw_req *r, char *p, size_t n) {
 }
 
 /* More raw bytes of a chunked body into r->in after what is there. The decoded part of the
- * buffer may be dropped: the head before body_off must stay, the environ is built but the
+ * buffer is dropped, so that it does not grow with the body: the head before body_off must stay, the environ is built but the
  * access log still needs the request line. No GIL. */
 static int raw_more(mw_req *r) {
-    if (r->in_read == r->in_len && r->in_len > r->body_off) {
-        r->in_read = r->in_len = r->body_off;
+    if (r->in_read > r->body_off) {
+        memmove(r->in + r->body_off, r->in + r->in_read, r->in_len - r->in_read); /* at most part of a line */
+        r->in_len -= r->in_read - r->body_off;
+        r->in_read = r->body_off;
     }
     if (r->in_cap - r->in_len < 8192) {
         mw_lock(r); /* a dump of running requests may be reading the request line */
@@ -96,9 +98,9 @@ static int raw_more(mw_req *r) {
 
 /* The next line of chunked framing at in_read, without CRLF; NULL on error. No GIL. */
 static const char *raw_line(mw_req *r, size_t *n) {
-    uint64_t from = r->in_read;
+    uint64_t seen = 0; /* bytes after in_read without LF */
     for (;;) {
-        char *lf = memchr(r->in + from, '\n', r->in_len - from);
+        char *lf = memchr(r->in + r->in_read + seen, '\n', r->in_len - r->in_read - seen);
         if (lf) {
             char *start = r->in + r->in_read;
             size_t len = (size_t)(lf - start);
@@ -107,14 +109,9 @@ static const char *raw_line(mw_req *r, size_t *n) {
             *n = len - 1;
             return start;
         }
-        if (r->in_len - r->in_read > LINE_MAX_LEN) { errno = EPROTO; return NULL; }
-        if (r->in_read == r->in_len) {
-            if (raw_more(r) < 0) return NULL;
-            from = r->in_read;
-        } else {
-            from = r->in_len;
-            if (raw_more(r) < 0) return NULL;
-        }
+        seen = r->in_len - r->in_read;
+        if (seen > LINE_MAX_LEN) { errno = EPROTO; return NULL; }
+        if (raw_more(r) < 0) return NULL;
     }
 }
 
@@ -264,6 +261,7 @@ static PyObject *collect_body(mw_input *s, Py_ssize_t limit, int line) {
         int e = errno;
         mw_restore(ts);
         errno = e;
+        if (s->req != r) { Py_DECREF(b); usable(s); return NULL; } /* a thread of the application's own, too late */
         if (m < 0) { Py_DECREF(b); return fail(s); }
         if (m == 0) break;
         n += (size_t)m;

@@ -6,6 +6,7 @@
 #define MW_INTERNAL_H
 #define PY_SSIZE_T_CLEAN
 #include <Python.h>
+#include <sched.h>
 #include "mw.h"
 
 #ifdef __APPLE__
@@ -74,7 +75,7 @@ typedef struct mw_input { PyObject_HEAD mw_req *req; int failed; } mw_input;
 int mw_input_init(PyObject *module, mw_state *st);
 PyObject *mw_input_new(mw_state *st);
 
-/* response.c: start_response and the output buffer */
+/* response.c: start_response and the head; output.c: the output buffer */
 typedef struct mw_response {
     PyObject_HEAD
     mw_req *req;               /* NULL once the request is finished */
@@ -175,7 +176,10 @@ void mw_board_end(mw_thread *t, mw_req *r);   /* no GIL */
 /* Spin lock of a request's buffers against the monitor and the timers. No GIL needed, no Python while held. */
 static inline void mw_lock(mw_req *r) {
     uint32_t zero = 0;
-    while (!__atomic_compare_exchange_n(&r->out_lock, &zero, 1, 0, __ATOMIC_ACQUIRE, __ATOMIC_RELAXED)) zero = 0;
+    while (!__atomic_compare_exchange_n(&r->out_lock, &zero, 1, 0, __ATOMIC_ACQUIRE, __ATOMIC_RELAXED)) {
+        zero = 0;
+        sched_yield();
+    }
 }
 static inline void mw_unlock(mw_req *r) { __atomic_store_n(&r->out_lock, 0, __ATOMIC_RELEASE); }
 

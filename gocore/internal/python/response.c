@@ -1,35 +1,14 @@
 /*
- * response.c: start_response (PEP 3333), the response head, and the output
- * buffer of a request.
- *
- * The head and small blocks are appended to r->out; the Go side writes the
- * whole with one system call when the application is done. While the
- * application produces blocks (r->streaming) the monitor may send what is in
- * the buffer, so every access to out is under out_lock then. Blocks of
- * DIRECT_MIN bytes and more are not copied: they go to the socket with
- * writev, GIL released; what a slow reader does not take is kept in the
- * buffer for the reactor, so no Python thread waits at the end of a response.
+ * response.c: start_response (PEP 3333) and the response's head: what the
+ * application may give as status and fields, and the bytes that become of it.
+ * The buffer that they go to is output.c's.
  */
 #include "internal.h"
-#include <errno.h>
-#include <poll.h>
-#include <sched.h>
+#include "output.h"
 #include <stddef.h>
 #include <stdio.h>
 #include <string.h>
 #include <strings.h>
-#include <sys/socket.h>
-#include <sys/uio.h>
-#include <unistd.h>
-#ifdef __linux__
-#include <sys/sendfile.h>
-#endif
-#ifndef MSG_NOSIGNAL
-#define MSG_NOSIGNAL 0 /* macOS: the socket has SO_NOSIGPIPE, see listen/sock_bsd.go */
-#endif
-
-#define DIRECT_MIN (32 * 1024)  /* measured: below, a copy is cheaper than leaving the GIL */
-#define OUT_HIGH (64 * 1024)    /* flush a streaming response at this many buffered bytes */
 
 static char g_date[64] = "Date: Thu, 01 Jan 1970 00:00:00 GMT\r\n";
 static size_t g_date_len = 37;
@@ -38,108 +17,24 @@ static size_t g_date_len = 37;
  * by one under a reader at worst within the same second's digits. No GIL. */
 void mw_set_date(const char *date) { memcpy(g_date + 6, date, 29); }
 
-static void lock(mw_req *r) {
-    uint32_t zero = 0;
-    while (!__atomic_compare_exchange_n(&r->out_lock, &zero, 1, 0, __ATOMIC_ACQUIRE, __ATOMIC_RELAXED)) {
-        zero = 0;
-        sched_yield();
-    }
-}
-static void unlock(mw_req *r) { __atomic_store_n(&r->out_lock, 0, __ATOMIC_RELEASE); }
-
-static int reserve(mw_req *r, size_t n) {
-    if (r->out_len + n <= r->out_cap) return 0;
-    if (r->out_off) { /* drop what was sent */
-        memmove(r->out, r->out + r->out_off, r->out_len - r->out_off);
-        r->out_len -= r->out_off;
-        r->out_off = 0;
-        if (r->out_len + n <= r->out_cap) return 0;
-    }
-    size_t cap = r->out_cap ? r->out_cap : 4096;
-    while (cap < r->out_len + n) cap *= 2;
-    char *p = mw_realloc(r->out, cap);
-    if (!p) { r->aborted = 1; return -1; }
-    r->out = p;
-    r->out_cap = cap;
-    return 0;
-}
-
-static inline int put(mw_req *r, const char *p, size_t n) {
-    if (r->out_len + n > r->out_cap && reserve(r, n) < 0) return -1;
-    memcpy(r->out + r->out_len, p, n);
-    r->out_len += n;
-    return 0;
-}
-#define PUT(r, lit) put(r, lit, sizeof lit - 1)
-
-int mw_out_append(mw_req *r, const char *p, size_t n) {
-    lock(r);
-    int rc = put(r, p, n);
-    unlock(r);
-    return rc;
-}
-
-static int wait_writable(mw_req *r, int timeout_ms) {
-    struct pollfd f = {r->fd, POLLOUT, 0};
-    int k;
-    do k = poll(&f, 1, timeout_ms > 0 ? timeout_ms : -1); while (k < 0 && errno == EINTR);
-    return k > 0 ? 0 : -1;
-}
-
-int mw_out_flush(mw_req *r, int timeout_ms) {
-    for (;;) {
-        lock(r);
-        size_t n = r->out_len - r->out_off;
-        ssize_t m = n && !r->aborted ? send(r->fd, r->out + r->out_off, n, MSG_DONTWAIT | MSG_NOSIGNAL) : 0;
-        int e = errno;
-        if (m > 0) {
-            r->out_off += (uint64_t)m;
-            r->sent += (uint64_t)m;
-            if (r->out_off == r->out_len) r->out_off = r->out_len = 0;
-        } else if (m < 0 && e != EAGAIN && e != EWOULDBLOCK && e != EINTR) {
-            r->aborted = 1;
-        }
-        int rest = r->out_len != r->out_off;
-        unlock(r);
-        if (r->aborted) return -1;
-        if (!rest) return 0;
-        if (m < 0 && e != EINTR && wait_writable(r, timeout_ms) < 0) { r->aborted = 1; return -1; }
-    }
-}
-
-/* The application is done: after this the monitor leaves the buffer alone. Waits for a flush
- * that is under way, else its bytes could be sent twice. */
-void mw_stream_end(mw_req *r) {
-    if (!__atomic_load_n(&r->streaming, __ATOMIC_ACQUIRE)) return;
-    lock(r);
-    __atomic_store_n(&r->streaming, 0, __ATOMIC_RELEASE);
-    unlock(r);
-}
-
-/* ---- start_response ---- */
-
-static int latin1(PyObject *u, const char *what, const char **p, Py_ssize_t *n, PyObject **hold) {
-    *hold = NULL;
+static int latin1(PyObject *u, const char *what, const char **p, Py_ssize_t *n) {
     if (PyUnicode_IS_COMPACT_ASCII(u) || PyUnicode_KIND(u) == PyUnicode_1BYTE_KIND) {
         *p = (const char *)PyUnicode_1BYTE_DATA(u);
         *n = PyUnicode_GET_LENGTH(u);
         return 0;
     }
-    *hold = PyUnicode_AsLatin1String(u); /* raises UnicodeEncodeError */
-    Py_XDECREF(*hold);
-    *hold = NULL;
+    Py_XDECREF(PyUnicode_AsLatin1String(u)); /* raises UnicodeEncodeError */
     return -1;
 }
 
 static int check_status(PyObject *st) {
     const char *p;
     Py_ssize_t n;
-    PyObject *h;
     if (!PyUnicode_Check(st)) {
         PyErr_Format(PyExc_TypeError, "expected status as str, got %.200s", Py_TYPE(st)->tp_name);
         return -1;
     }
-    if (latin1(st, "status", &p, &n, &h) < 0) return -1;
+    if (latin1(st, "status", &p, &n) < 0) return -1;
     int ok = n >= 3 && p[0] >= '0' && p[0] <= '9' && p[1] >= '0' && p[1] <= '9' && p[2] >= '0' && p[2] <= '9' && (n == 3 || p[3] == ' ');
     for (Py_ssize_t i = 3; ok && i < n; i++)
         if ((unsigned char)p[i] < 32 || p[i] == 127) ok = 0;
@@ -183,7 +78,7 @@ static int check_headers(PyObject *list) {
         return -1;
     }
     for (Py_ssize_t i = 0; i < PyList_GET_SIZE(list); i++) {
-        PyObject *t = PyList_GET_ITEM(list, i), *h;
+        PyObject *t = PyList_GET_ITEM(list, i);
         const char *p;
         Py_ssize_t n, j;
         if (!PyTuple_Check(t)) {
@@ -200,13 +95,13 @@ static int check_headers(PyObject *list) {
                          Py_TYPE(name)->tp_name, Py_TYPE(value)->tp_name);
             return -1;
         }
-        if (latin1(name, "name", &p, &n, &h) < 0) return -1;
+        if (latin1(name, "name", &p, &n) < 0) return -1;
         if (n == 0) return bad_value("name is empty:", p, n);
         if (!plain(p, n)) /* the usual name is letters and '-' */
             for (j = 0; j < n; j++) /* stricter than needed by PEP 3333: ':' would forge a field */
                 if ((unsigned char)p[j] <= 32 || p[j] == 127 || p[j] == ':')
                     return bad_value("name contains an invalid character:", p, n);
-        if (latin1(value, "value", &p, &n, &h) < 0) return -1;
+        if (latin1(value, "value", &p, &n) < 0) return -1;
         if (controls(p, n) && (memchr(p, '\r', (size_t)n) || memchr(p, '\n', (size_t)n) || memchr(p, 0, (size_t)n)))
             return bad_value("value contains CR, LF or NUL:", p, n);
     }
@@ -266,6 +161,10 @@ static PyObject *resp_call(PyObject *self, PyObject *const *a, size_t nf, PyObje
         }
         PyObject *t, *v, *tb;
         if (!PyArg_ParseTuple(exc, "OOO:exc_info", &t, &v, &tb)) return NULL;
+        if (!PyExceptionClass_Check(t) || (v != Py_None && !PyExceptionInstance_Check(v)) || (tb != Py_None && !PyTraceBack_Check(tb))) {
+            PyErr_SetString(PyExc_TypeError, "exc_info of start_response must be what sys.exc_info() returns");
+            return NULL;
+        }
         PyErr_Restore(Py_NewRef(t), v == Py_None ? NULL : Py_NewRef(v), tb == Py_None ? NULL : Py_NewRef(tb));
         return NULL;
     }
@@ -309,14 +208,12 @@ static int unchanged(PyObject *list, PyObject *checked) {
     return 1;
 }
 
-/* header-buffer-size: 0, or -1 with an exception when a line is longer. */
-static int check_lines(const char *p, size_t n) {
-    for (const char *end = p + n, *lf; p < end && (lf = memchr(p, '\n', (size_t)(end - p))); p = lf + 1) {
-        if ((size_t)(lf - p) + 1 <= mw_cfg.header_limit) continue;
-        PyErr_Format(PyExc_ValueError, "a response header line is longer than header-buffer-size (%zu bytes)", mw_cfg.header_limit);
-        return -1;
-    }
-    return 0;
+/* The longest line of a head, its CRLF included. */
+static size_t longest_line(const char *p, size_t n) {
+    size_t longest = 0;
+    for (const char *end = p + n, *lf; p < end && (lf = memchr(p, '\n', (size_t)(end - p))); p = lf + 1)
+        if ((size_t)(lf - p) + 1 > longest) longest = (size_t)(lf - p) + 1;
+    return longest;
 }
 
 /* Write status line and fields to out. known >= 0: the whole body has that many bytes. */
@@ -331,14 +228,14 @@ int mw_commit(mw_response *s, int64_t known) {
     if (!unchanged(h, s->checked) && check_headers(h) < 0) return -1;
     const char *p;
     Py_ssize_t n;
-    PyObject *hold;
-    if (latin1(s->status, "status", &p, &n, &hold) < 0) return -1;
+    if (latin1(s->status, "status", &p, &n) < 0) return -1;
     int code = (p[0] - '0') * 100 + (p[1] - '0') * 10 + p[2] - '0';
-    lock(r);
+    mw_lock(r);
+    if (r->out_off == r->out_len) r->out_off = r->out_len = 0; /* mark must stay valid when the buffer grows */
     size_t mark = r->out_len;
     int rc = PUT(r, "HTTP/1.1 ");
     if (r->status_override) code = (int)r->status_override; /* an error document keeps the status of its error; the hooks write the line */
-    rc |= put(r, p, (size_t)n);
+    rc |= mw_put(r, p, (size_t)n);
     rc |= n == 3 ? PUT(r, " \r\n") : PUT(r, "\r\n");
     r->status = code;
     s->length = -1;
@@ -347,8 +244,8 @@ int mw_commit(mw_response *s, int64_t known) {
         PyObject *t = PyList_GET_ITEM(h, i);
         const char *v;
         Py_ssize_t m;
-        latin1(PyTuple_GET_ITEM(t, 0), "name", &p, &n, &hold);
-        latin1(PyTuple_GET_ITEM(t, 1), "value", &v, &m, &hold);
+        latin1(PyTuple_GET_ITEM(t, 0), "name", &p, &n);
+        latin1(PyTuple_GET_ITEM(t, 1), "value", &v, &m);
         switch (n) { /* the few names that concern the server itself */
         case 4: if (!strncasecmp(p, "date", 4)) date = 1; break;
         case 6: if (!strncasecmp(p, "server", 6)) server = 1; break;
@@ -364,7 +261,7 @@ int mw_commit(mw_response *s, int64_t known) {
                 int64_t len = parse_length(v, m);
                 if (len < 0 || (s->length >= 0 && s->length != len)) {
                     r->out_len = mark;
-                    unlock(r);
+                    mw_unlock(r);
                     return bad_value("Content-Length is not one decimal number:", v, m);
                 }
                 if (s->length >= 0) continue;
@@ -374,35 +271,38 @@ int mw_commit(mw_response *s, int64_t known) {
             break;
         case 17: if (!strncasecmp(p, "transfer-encoding", 17)) continue; break;
         }
-        rc |= put(r, p, (size_t)n);
+        rc |= mw_put(r, p, (size_t)n);
         rc |= PUT(r, ": ");
-        rc |= put(r, v, (size_t)m);
+        rc |= mw_put(r, v, (size_t)m);
         rc |= PUT(r, "\r\n");
     }
-    if (!date && !r->hook) rc |= put(r, g_date, g_date_len);
+    if (!date && !r->hook) rc |= mw_put(r, g_date, g_date_len);
     if (!server && !r->hook) {
         rc |= PUT(r, "Server: ");
-        rc |= put(r, mw_cfg.server_software, strlen(mw_cfg.server_software));
+        rc |= mw_put(r, mw_cfg.server_software, strlen(mw_cfg.server_software));
         rc |= PUT(r, "\r\n");
     }
     int head = r->head.method.len == 4 && !memcmp(r->in + r->head.method.off, "HEAD", 4);
     int empty = code == 204 || code == 304 || code / 100 == 1; /* RFC 9110 section 6.4.1 */
     s->nobody = head || empty;
+    if (code / 100 == 1) r->keep_alive = 0; /* a client goes on waiting for the final response */
     if (r->stream_left) r->keep_alive = 0; /* part of the request is not read: the connection cannot go on */
-    if (mw_cfg.header_limit && !rc && r->out_len - mark > mw_cfg.header_limit && check_lines(r->out + mark, r->out_len - mark) < 0) {
+    size_t longest = mw_cfg.header_limit && !rc ? longest_line(r->out + mark, r->out_len - mark) : 0;
+    if (longest > mw_cfg.header_limit) {
         r->out_len = mark;
-        unlock(r);
+        mw_unlock(r); /* an exception is an object: no Python while locked */
+        PyErr_Format(PyExc_ValueError, "a response header line is longer than header-buffer-size (%zu bytes)", mw_cfg.header_limit);
         return -1;
     }
     if (r->hook) {
-        unlock(r);
+        mw_unlock(r);
         if (rc) { PyErr_NoMemory(); return -1; }
         return mw_commit_hooked(s, mark, s->length >= 0 || (head && known == 0) ? s->length : known);
     }
     if (s->length < 0 && !empty) {
         if (known >= 0 && !(head && known == 0)) {
             char b[48];
-            rc |= put(r, b, (size_t)snprintf(b, sizeof b, "Content-Length: %lld\r\n", (long long)known));
+            rc |= mw_put(r, b, (size_t)snprintf(b, sizeof b, "Content-Length: %lld\r\n", (long long)known));
             s->length = known;
         } else if (!head) {
             if (r->head.flags & MW_HTTP11) {
@@ -417,158 +317,10 @@ int mw_commit(mw_response *s, int64_t known) {
     else if (!(r->head.flags & MW_HTTP11)) rc |= PUT(r, "Connection: keep-alive\r\n");
     rc |= PUT(r, "\r\n");
     if (r->keep_head && !rc) keep_head(r, r->out + mark, r->out_len - mark);
-    unlock(r);
+    mw_unlock(r);
     if (rc) { PyErr_NoMemory(); return -1; }
     s->committed = 1;
     return 0;
-}
-
-/* Head in the buffer plus one large block, without the GIL: what the socket does not take now
- * is copied to the buffer if `last` (the reactor sends it), else waited for. */
-static int send_direct(mw_req *r, const char *p, size_t n, const char *after, size_t na, int last) {
-    lock(r);
-    while (n || r->out_len > r->out_off) {
-        struct iovec v[3] = {{r->out + r->out_off, r->out_len - r->out_off}, {(void *)p, n}, {(void *)after, na}};
-        struct msghdr mh = {.msg_iov = v, .msg_iovlen = 3};
-        ssize_t m = sendmsg(r->fd, &mh, MSG_DONTWAIT | MSG_NOSIGNAL);
-        if (m < 0 && errno == EINTR) continue;
-        if (m < 0 && (errno == EAGAIN || errno == EWOULDBLOCK)) {
-            if (last) break;
-            unlock(r);
-            if (wait_writable(r, r->io_timeout_ms) < 0) { r->aborted = 1; return -1; }
-            lock(r);
-            continue;
-        }
-        if (m < 0) { r->aborted = 1; unlock(r); return -1; }
-        size_t k = (size_t)m, head = r->out_len - r->out_off;
-        r->sent += (uint64_t)m;
-        if (k < head) { r->out_off += k; continue; }
-        r->out_off = r->out_len = 0;
-        k -= head;
-        if (k <= n) { p += k; n -= k; } else { after += k - n; na -= k - n; n = 0; }
-        if (!n && !na) break;
-        if (!n && na) break;
-    }
-    int rc = 0;
-    if (n) rc |= put(r, p, n);
-    if (na) rc |= put(r, after, na);
-    unlock(r);
-    return rc;
-}
-
-static int put_block(mw_response *s, const char *p, size_t n, int last) {
-    mw_req *r = s->req;
-    if (r->aborted) return -1;
-    if (s->length >= 0 && r->sent_body + (int64_t)n > s->length) n = (size_t)(s->length - r->sent_body);
-    r->sent_body += (int64_t)n;
-    if (!n || s->nobody) return 0;
-    if (s->filtered) {
-        if (mw_put_hooked(r, p, n) == 0) return 0;
-        r->aborted = 1;
-        return -1;
-    }
-    char size[24];
-    size_t ns = s->chunked ? (size_t)snprintf(size, sizeof size, "%zx\r\n", n) : 0;
-    int rc;
-    if (n >= DIRECT_MIN) {
-        if (ns && mw_out_append(r, size, ns) < 0) return -1;
-        PyThreadState *ts = PyEval_SaveThread();
-        rc = send_direct(r, p, n, "\r\n", s->chunked ? 2 : 0, last);
-        mw_restore(ts);
-        return rc;
-    }
-    lock(r);
-    rc = ns ? put(r, size, ns) : 0;
-    rc |= put(r, p, n);
-    if (s->chunked) rc |= PUT(r, "\r\n");
-    size_t held = r->out_len - r->out_off;
-    unlock(r);
-    if (!rc && held > OUT_HIGH && !last) {
-        PyThreadState *ts = PyEval_SaveThread();
-        rc = mw_out_flush(r, r->io_timeout_ms);
-        mw_restore(ts);
-    }
-    return rc;
-}
-
-int mw_put_block(mw_response *s, const char *p, size_t n, int last) {
-    if (!mw_live_any) return put_block(s, p, n, last);
-    double t0 = mw_now();
-    int64_t before = s->req->sent_body;
-    int rc = put_block(s, p, n, last);
-    mw_live_output(t0, s->req->sent_body - before);
-    return rc;
-}
-
-/* End of a complete response body. */
-int mw_finish(mw_response *s) {
-    mw_req *r = s->req;
-    if (s->nobody) return 0;
-    if (s->chunked) return mw_out_append(r, "0\r\n\r\n", 5);
-    if (s->length >= 0 && r->sent_body < s->length) { /* the client must see that it is short */
-        r->keep_alive = 0;
-        r->result = MW_CUT;
-    } else if (s->filtered && mw_put_hooked(r, NULL, 0) < 0) {
-        r->aborted = 1;
-    }
-    return 0;
-}
-
-/* Send len bytes of a regular file. What a slow reader does not take is left to the reactor
- * through a duplicate of the descriptor. 0, or -1 when the client is gone. */
-int mw_send_file(mw_response *s, int fd, int64_t off, int64_t len) {
-    mw_req *r = s->req;
-    r->sent_body = len;
-    if (s->filtered) return mw_filter_file(s, fd, off, len);
-    if (s->nobody || !len) return 0;
-    int64_t len_all = len;
-    double t0 = mw_live_any ? mw_now() : 0;
-    int rc = 0;
-    PyThreadState *ts = PyEval_SaveThread();
-#ifdef __linux__
-    int64_t end = off + len;
-    lock(r);
-    while (r->out_len > r->out_off) { /* the head; MSG_MORE joins it with the first bytes of the file */
-        ssize_t m = send(r->fd, r->out + r->out_off, r->out_len - r->out_off, MSG_DONTWAIT | MSG_NOSIGNAL | MSG_MORE);
-        if (m < 0 && errno == EINTR) continue;
-        if (m < 0 && errno != EAGAIN && errno != EWOULDBLOCK) r->aborted = 1;
-        if (m < 0) break;
-        r->out_off += (uint64_t)m;
-        r->sent += (uint64_t)m;
-    }
-    if (r->out_off == r->out_len) r->out_off = r->out_len = 0;
-    while (!r->aborted && !r->out_len && off < end) {
-        off_t o = (off_t)off;
-        ssize_t m = sendfile(r->fd, fd, &o, (size_t)(end - off));
-        if (m < 0 && errno == EINTR) continue;
-        if (m < 0 && (errno == EAGAIN || errno == EWOULDBLOCK)) break;
-        if (m <= 0) { r->aborted = m < 0; r->keep_alive = 0; r->result = MW_CUT; break; } /* file shrank */
-        off = (int64_t)o;
-        r->sent += (uint64_t)m;
-    }
-    unlock(r);
-    if (!r->aborted && r->result != MW_CUT && off < end) {
-        r->file_fd = dup(fd);
-        if (r->file_fd < 0) r->aborted = 1;
-        r->file_off = off;
-        r->file_left = end - off;
-    }
-    rc = r->aborted ? -1 : 0;
-#else
-    char *buf = mw_alloc(65536);
-    while (buf && len > 0 && rc == 0) {
-        ssize_t m = pread(fd, buf, len < 65536 ? (size_t)len : 65536, off);
-        if (m <= 0) { r->keep_alive = 0; r->result = MW_CUT; break; }
-        off += m;
-        len -= m;
-        rc = mw_out_append(r, buf, (size_t)m);
-        if (!rc) rc = mw_out_flush(r, r->io_timeout_ms);
-    }
-    mw_free(buf);
-#endif
-    mw_restore(ts);
-    if (mw_live_any) mw_live_output(t0, len_all);
-    return rc;
 }
 
 static void resp_dealloc(PyObject *self) {

@@ -145,7 +145,7 @@ int mw_interrupt(int thread, uint64_t serial) {
     PyGILState_STATE g = PyGILState_Ensure();
     mw_thread *t = thread_at(thread - 1);
     int done = 0;
-    if (t && t->req && t->serial == serial && PyThreadState_SetAsyncExc(t->ident, mw_state_get()->request_timeout) == 1) {
+    if (t && t->req && t->busy && t->serial == serial && PyThreadState_SetAsyncExc(t->ident, mw_state_get()->request_timeout) == 1) {
         t->interrupted = 1; /* mw_run takes back what was not raised by the request's end */
         done = 1;
     }

@@ -226,6 +226,9 @@ def twice(environ, start_response, query):
             raise KeyError("inner")
         except KeyError:
             info = sys.exc_info()
+        odd = query.get("odd")
+        info = {None: info, "none": (None, None, None), "type": (int, 5, None), "value": (KeyError, "text", None),
+                "traceback": (KeyError, KeyError("x"), 5)}[odd]
     try:
         if info is None:
             start_response("202 Second", [("Content-Type", "text/plain"), ("X-Second", "1")])
