@@ -304,3 +304,24 @@ def test_standard_library(server, script, tmp_path):
             assert front.get("/f/file.txt").text == "hello"
         assert front.get("/f/none").status_code == 404
         back.shutdown()
+
+
+@pytest.mark.ours
+def test_express(server, script):
+    """--proxy-mount-point and --proxy-virtual-host."""
+    back = server(script(BACK, "back.wsgi"))
+    front = server(script(APP, "front.wsgi"), "--proxy-mount-point", "/sub", back.url, "--proxy-mount-point", "/sub/deep/", f"{back.url}/d/",
+                   "--proxy-virtual-host", "other.test", f"{back.url}/", "--proxy-timeout", "5")
+    got = environ(front.get("/sub/x"))
+    assert got["PATH_INFO"] == "/x"
+    assert got["HTTP_X_FORWARDED_PREFIX"] == "/sub"
+    assert got["HTTP_X_FORWARDED_PORT"] == str(front.port)
+    assert environ(front.get("/sub/deep/x"))["PATH_INFO"] == "/d/x"
+    answer = front.get("/sub?q=1", follow_redirects=False)
+    assert (answer.status_code, answer.headers["location"]) == (302, f"{front.url}/sub/?q=1")
+    assert front.get("/other").text == "front /other"
+    got = environ(front.get("/sub/x", headers={"Host": "other.test"}))
+    assert got["PATH_INFO"] == "/sub/x"
+    assert got["HTTP_X_FORWARDED_HOST"] == "other.test"
+    assert "HTTP_X_FORWARDED_PREFIX" not in got
+    assert front.get("/sub/away", follow_redirects=False).headers["location"] == f"{front.url}/sub/there?q"

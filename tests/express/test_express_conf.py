@@ -53,6 +53,8 @@ CASES = {
     "www": "app.wsgi --server-name www.example.com --port 80",
     "errors": "app.wsgi --error-document 404 /missing.html --error-document 500 /it's.html --error-override",
     "compress": "app.wsgi --compress-responses",
+    "proxies": "app.wsgi --proxy-mount-point /api http://127.0.0.1:9000/v1 --proxy-url-alias /api/new/ unix:/run/new.sock|http://new/"
+    " --proxy-virtual-host other.example.com http://127.0.0.1:9001/ --proxy-timeout 7",
     "environment": "app.wsgi --setenv A 1 --setenv B 2 --passenv HOME --passenv LANG",
     "trusted-proxies": "app.wsgi --trust-proxy 10.0.0.0/8 --trust-proxy 127.0.0.1 --trust-proxy-header X-Forwarded-For"
     " --trust-proxy-header X-Forwarded-Proto",

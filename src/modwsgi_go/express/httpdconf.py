@@ -252,7 +252,7 @@ def _hosts(s: Settings) -> str:
         return f"""\
 # Answers for all names that no other host has.
 <VirtualHost _default_:{s.port}>
-{indent(_mount(s))}</VirtualHost>
+{indent(_site(s))}</VirtualHost>
 """
     alias = ""
     if s.server_alias:
@@ -265,11 +265,11 @@ def _hosts(s: Settings) -> str:
     <Location />
         Require {others}
     </Location>
-{indent(_mount(s) if s.allow_localhost else "")}</VirtualHost>
+{indent(_site(s) if s.allow_localhost else "")}</VirtualHost>
 
 <VirtualHost *:{s.port}>
     ServerName {quote(s.server_name)}{alias}
-{indent(_mount(s))}</VirtualHost>
+{indent(_site(s))}</VirtualHost>
 """
     parent = www_parent(s.server_name)
     if parent:
@@ -281,6 +281,44 @@ def _hosts(s: Settings) -> str:
 </VirtualHost>
 """
     return text
+
+
+def _site(s: Settings) -> str:
+    """What a host of ours has: other servers below their paths, the application for the rest."""
+    lines = []
+    for path, url in s.proxy_mount_point:
+        lines += [
+            f"ProxyPass {quote(path)} {quote(url)} upgrade=websocket",
+            f"ProxyPassReverse {quote(path)} {quote(url)}",
+            f"<Location {quote(path)}>",
+            f"    RequestHeader set X-Forwarded-Port {s.port}",
+        ]
+        prefix = path.rstrip("/")
+        if prefix:
+            lines.append(f"    RequestHeader set X-Forwarded-Prefix {quote(prefix)}")
+        lines.append("</Location>")
+        if prefix:
+            pattern = "".join(c if c.isalnum() or c in "/-_~" else "\\" + c for c in prefix)
+            lines.append(f"RedirectMatch 302 {quote(f'^{pattern}$')} {quote(path)}")
+    return "\n".join([*lines, _mount(s)])
+
+
+def _proxied_hosts(s: Settings) -> str:
+    """Virtual hosts that are other servers."""
+    lines = []
+    if s.proxy_mount_point or s.proxy_virtual_host:
+        lines.append(f"ProxyTimeout {s.proxy_timeout}")
+    for name, url in s.proxy_virtual_host:
+        lines += [
+            "",
+            f"<VirtualHost *:{s.port}>",
+            f"    ServerName {quote(name)}",
+            f"    ProxyPass / {quote(url)} upgrade=websocket",
+            f"    ProxyPassReverse / {quote(url)}",
+            f"    RequestHeader set X-Forwarded-Port {s.port}",
+            "</VirtualHost>",
+        ]
+    return "\n".join(lines)
 
 
 def indent(text: str) -> str:
@@ -425,5 +463,6 @@ PARTS: tuple[Callable[[Settings], str], ...] = (
     _extras,
     _authentication,
     _hosts,
+    _proxied_hosts,
     _includes,
 )

@@ -92,6 +92,10 @@ class Settings:
     directory_listing: bool
     url_alias: list[tuple[str, str]]
     error_document: list[tuple[str, str]]
+    proxy_mount_point: list[tuple[str, str]]  # longest path first
+    proxy_url_alias: list[tuple[str, str]]
+    proxy_virtual_host: list[tuple[str, str]]
+    proxy_timeout: int
     error_override: bool
     mime_types: str | None
     trust_proxy_header: list[str]
@@ -196,6 +200,7 @@ def complete(command: str, argv: Sequence[str], given: dict[str, Any], positiona
     s.locale = given.get("locale") or given.get("lang") or default_locale()
     _complete_application(s, given, positionals)
     _complete_documents(s, given)
+    _complete_proxies(s, given)
     _complete_logs(s, given)
     if s.embedded_mode:
         s.disable_reloading = True
@@ -280,6 +285,21 @@ def _check_combinations(given: dict[str, Any]) -> None:
             raise UsageError("option --free-threading requires a Python built with --disable-gil")
     if "debugger_startup" in given and "enable_debugger" not in given:
         raise UsageError("option --debugger-startup requires --enable-debugger")
+
+
+def _complete_proxies(s: Settings, given: dict[str, Any]) -> None:
+    """Mount points end with a slash, and so do their URLs then. A longer path counts before a shorter one."""
+    mounts = []
+    for path, url in s.proxy_mount_point + s.proxy_url_alias:
+        if not path.startswith("/"):
+            raise UsageError(f"option --proxy-mount-point: {path!r} does not begin with a slash")
+        if not path.endswith("/"):
+            path += "/"
+            if not url.endswith("/"):
+                url += "/"
+        mounts.append((path, url))
+    s.proxy_mount_point = sorted(mounts, key=lambda mount: -len(mount[0]))
+    s.proxy_timeout = given.get("proxy_timeout", s.socket_timeout)
 
 
 def _check_effects(s: Settings, given: dict[str, Any]) -> None:
