@@ -348,7 +348,11 @@ func (l *leadership) monitor() {
 		now := l.r.now()
 		l.coarse.Store(now)
 		for _, th := range l.threads {
-			if c := th.cur.Load(); c != nil && atomic.LoadUint32(&c.Streaming) != 0 && th.ripe(c, now) {
+			c := th.cur.Load()
+			if c == nil || atomic.LoadUint32(&c.Streaming) == 0 || atomic.CompareAndSwapUint32(&c.Streaming, streamNew, streamSeen) {
+				continue // a stream that ends before the next look leaves with its end
+			}
+			if th.ripe(c, now) {
 				l.r.tryFlush(c)
 				tick, calm = quantum, 0
 			}

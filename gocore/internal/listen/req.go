@@ -68,6 +68,9 @@ const (
 	ResultCut   = 2
 	ResultLate  = 3 // the application was not called: the request waited longer than queue-timeout
 	phaseApp    = 1
+	// Values of Req.Streaming besides 0.
+	streamNew  = 1 // C: blocks come one by one
+	streamSeen = 2 // the monitor has seen it in an earlier look
 )
 
 // Memory allocates the C memory that requests live in.

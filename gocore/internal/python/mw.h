@@ -67,7 +67,7 @@ typedef struct mw_req {
     uint32_t route;               /* index given by mw_route_add */
     uint32_t script_len;          /* bytes of the path that are SCRIPT_NAME */
     uint32_t out_lock;
-    uint32_t streaming;           /* the monitor may flush out */
+    uint32_t streaming;           /* not 0: the monitor may flush out; 1 set here, 2 by the monitor when it has seen it */
     uint32_t phase;
     uint32_t aborted;             /* the client is gone */
     uint32_t chunk_state;         /* streaming chunked decoder: see input.c */

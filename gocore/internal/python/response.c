@@ -122,7 +122,7 @@ static PyObject *resp_write(PyObject *self, PyObject *data) {
         return NULL;
     }
     if (!s->committed && mw_commit(s, -1) < 0) return NULL;
-    __atomic_store_n(&s->req->streaming, 1, __ATOMIC_RELEASE);
+    if (!s->req->streaming) __atomic_store_n(&s->req->streaming, 1, __ATOMIC_RELEASE);
     if (mw_put_block(s, PyBytes_AS_STRING(data), (size_t)PyBytes_GET_SIZE(data), 0) < 0) {
         PyErr_SetString(PyExc_OSError, "client closed the connection");
         return NULL;

@@ -294,7 +294,7 @@ static int send_result(mw_state *st, mw_response *s, mw_req *r, PyObject *res) {
         if (n) {
             if (!s->committed) {
                 if (mw_commit(s, -1) < 0) { Py_DECREF(b); break; }
-                __atomic_store_n(&r->streaming, 1, __ATOMIC_RELEASE);
+                if (s->length != (int64_t)n) __atomic_store_n(&r->streaming, 1, __ATOMIC_RELEASE); /* else this is all */
             }
             if (mw_put_block(s, PyBytes_AS_STRING(b), (size_t)n, 0) < 0) { Py_DECREF(b); break; }
         }
