@@ -50,6 +50,9 @@ func CheckReport(file, serverRoot, defines string) string {
 		return encode(reportJSON{Diagnostics: diagnosticsOf([]conf.Diagnostic{d}), Directives: []usageJSON{}, Files: []string{}})
 	}
 	tree, diags := conf.Parse(file, opt)
+	if len(tree.Files) == 0 { // unreadable: there is nothing to say about its content
+		return encode(reportJSON{Diagnostics: diagnosticsOf(diags), Directives: []usageJSON{}, Files: []string{}})
+	}
 	srv, more := httpd.Compile(tree, mod.All)
 	// What the parser could not accept the compiler cannot either: once is enough.
 	for _, d := range more {

@@ -254,3 +254,15 @@ class TestDebian:
         wait_for(
             lambda: log.exists() and '"GET /app/x HTTP/1.1" 200' in log.read_text(), 5, "the line in the access log"
         )
+
+
+def test_a_file_that_cannot_be_read_is_all_there_is_to_say(tmp_path):
+    answer = run("check", tmp_path / "none.conf")
+    assert answer.returncode == 1
+    assert "none.conf: 1 error, 0 warnings, 0 notices" in answer.stdout and "Listen" not in answer.stdout
+
+
+def test_problems_of_the_whole_carry_the_name_of_the_file(tmp_path):
+    (tmp_path / "empty.conf").write_text("")
+    answer = run("check", tmp_path / "empty.conf")
+    assert f"{tmp_path}/empty.conf: error: no Listen directive" in answer.stdout

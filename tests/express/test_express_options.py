@@ -1,6 +1,7 @@
 """Options: both parsers agree, errors, exit codes, notices, refusals, and the banner."""
 
 import os
+import re
 
 import pytest
 
@@ -88,13 +89,28 @@ def test_a_line_break_cannot_smuggle_in_a_directive(run):
     assert "--setenv" in result.err
 
 
-@pytest.mark.parametrize("words", [[], ["serve"], ["--help"], ["--version"]])
+@pytest.mark.parametrize("words", [[], ["serve"], ["--port", "80"]])
 def test_without_a_command_there_is_usage_and_exit_2(words, capsys):
     assert main.main(words) == 2
     out, err = capsys.readouterr()
     assert out == ""
     assert err.startswith("Usage: mod_wsgi-express command [params]")
     assert "mod_wsgi-express: error: " in err.splitlines()[-1]
+
+
+def test_help_and_version_of_the_command_itself(capsys):
+    assert main.main(["--help"]) == 0
+    out = capsys.readouterr().out
+    assert out.startswith("Usage: mod_wsgi-express command [params]") and "    run-config " in out
+    assert main.main(["--version"]) == 0
+    assert capsys.readouterr().out.startswith("mod_wsgi-express (modwsgi-go) ")
+
+
+def test_a_script_that_does_not_exist_is_noticed(run):
+    result = run("setup-server", "missing.wsgi")
+    assert result.code == 0
+    assert re.search(r"notice: /.*/missing\.wsgi does not exist: requests fail until it does\n", result.err)
+    assert "does not exist" not in run("setup-server", "app.wsgi").err
 
 
 def test_help_of_a_command_names_every_option_that_is_not_hidden(capsys):

@@ -3,6 +3,7 @@
 package process
 
 import (
+	"errors"
 	"fmt"
 	"os"
 	"os/exec"
@@ -32,6 +33,10 @@ func startProcess(path string, argv, env []string, files []int, sys *syscall.Sys
 	}
 	pid, err := syscall.ForkExec(path, argv, attr)
 	if err != nil {
+		if sys.Credential != nil && errors.Is(err, syscall.EACCES) {
+			return nil, fmt.Errorf("exec %s: %w: user id %d may not run it, or may not enter a directory on the way to it",
+				path, err, sys.Credential.Uid)
+		}
 		return nil, fmt.Errorf("exec %s: %w", path, err)
 	}
 	// The child cannot have been reaped yet, so the handle is certainly its.

@@ -62,7 +62,7 @@ def render(file: str, found: dict[str, Any]) -> str:
     counts = {"error": 0, "warning": 0, "notice": 0}
     for problem in found["diagnostics"]:
         counts[problem["severity"]] += 1
-        where = problem["file"] + (f":{problem['line']}" if problem["line"] else "")
+        where = (problem["file"] or file) + (f":{problem['line']}" if problem["line"] else "")
         subject = f"{problem['directive']}: " if problem["directive"] else ""
         lines.append(f"{where}: {problem['severity']}: {subject}{problem['message']} [{problem['code']}]")
         if problem["suggestion"]:

@@ -25,7 +25,15 @@ if TYPE_CHECKING:
     from .settings import Settings
 
 PROG = "mod_wsgi-express"
-COMMANDS = ("check", "install-module", "module-config", "module-location", "run-config", "setup-server", "start-server")
+COMMANDS = {
+    "check": "says what the server makes of configuration files",
+    "install-module": "nothing to install: the server needs no Apache",
+    "module-config": "the lines that a configuration made by hand begins with",
+    "module-location": "the path of the shared library",
+    "run-config": "serves with a configuration file written for Apache",
+    "setup-server": "sets up a server root with an apachectl of its own",
+    "start-server": "sets up a server root and serves",
+}
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -58,6 +66,14 @@ def main(argv: Sequence[str] | None = None) -> int:
         return module_location(words[1:])
     if command == "install-module":
         return install_module()
+    if command in ("-h", "--help"):
+        print(usage())
+        return 0
+    if command == "--version":
+        from .. import __version__
+
+        print(f"{PROG} (modwsgi-go) {__version__}")
+        return 0
     print(usage(), file=sys.stderr)
     reason = f"invalid command {command!r}" if command else "no command given"
     print(f"{PROG}: error: {reason}", file=sys.stderr)
@@ -70,8 +86,10 @@ def start(*args: str) -> int:
 
 
 def usage() -> str:
-    """What is said when the command is missing or unknown."""
-    return "\n".join([f"Usage: {PROG} command [params]", "", "Commands:", *("    " + c for c in COMMANDS), ""])
+    """The commands; said on --help, and when the command is missing or unknown."""
+    rows = [f"    {name:<16} {text}" for name, text in COMMANDS.items()]
+    more = "start-server, setup-server, run-config and check explain their options with --help."
+    return "\n".join([f"Usage: {PROG} command [params]", "", "Commands:", *rows, "", more])
 
 
 def setup(command: str, argv: Sequence[str]) -> Settings | None:
@@ -103,7 +121,10 @@ def prepare(command: str, argv: Sequence[str], given: dict[str, Any], positional
         s = settings.complete(command, argv, given, positionals)
     except OSError as error:  # an unreadable rewrite.conf, a working directory that is gone
         raise settings.Unavailable(f"{error.filename or os.curdir}: {error.strerror}") from error
-    for line in settings.notices(given):
+    lines = settings.notices(given)
+    if s.application_type == "script" and not s.uses_default_app and not os.path.exists(s.entry_point):
+        lines.append(f"{s.entry_point} does not exist: requests fail until it does")
+    for line in lines:
         print(f"{PROG}: notice: {line}", file=sys.stderr)
     try:
         layout.write(s)

@@ -1,0 +1,60 @@
+"""Documents that have to agree with the program: the generated tables, links, and the examples' configuration."""
+
+import importlib.util
+import os
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from modwsgi_go.express import table
+
+TOP = Path(__file__).parent.parent
+DOCS = TOP / "docs"
+
+
+def load_tables():
+    spec = importlib.util.spec_from_file_location("tables", DOCS / "tables.py")
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+TABLES = load_tables()
+
+
+@pytest.mark.parametrize("name", sorted(TABLES.PAGES))
+def test_generated_pages_are_current(name):
+    page = (DOCS / name).read_text(encoding="utf-8")
+    assert page == TABLES.PAGES[name](), f"docs/{name} is not current: run `python docs/tables.py`"
+
+
+def test_remarks_are_about_options_that_work():
+    working = {row.name for row in table.ROWS if row.effect == table.WORKS}
+    assert set(TABLES.DIFFERENT) <= working and working >= TABLES.NEW
+
+
+PAGES = ["README.md", "CONTRIBUTING.md", "CHANGELOG.md", *(f"docs/{p.name}" for p in sorted(DOCS.glob("*.md")))]
+
+
+@pytest.mark.parametrize("page", PAGES)
+def test_links_lead_somewhere(page):
+    """Files that a page links to exist, and so do the headings that it links to within itself."""
+    text = (TOP / page).read_text(encoding="utf-8")
+    headings = {re.sub(r"[^\w\- ]", "", line.lstrip("# ").lower()).strip().replace(" ", "-")
+                for line in text.splitlines() if line.startswith("#")}
+    for target in re.findall(r"\]\(([^)\s]+)\)", text):
+        if target.startswith("#"):
+            assert target[1:] in headings, target
+        elif "://" not in target:
+            assert (TOP / page).parent.joinpath(target.partition("#")[0]).exists(), target
+
+
+def test_the_configuration_among_the_examples_has_its_full_effect():
+    folder = TOP / "examples" / "two-sites"
+    command = [sys.executable, "-m", "modwsgi_go", "check", "httpd.conf"]
+    environ = {**os.environ, "PWD": str(folder)}
+    check = subprocess.run(command, cwd=folder, env=environ, capture_output=True, text=True, timeout=60)
+    assert check.returncode == 0 and "0 errors, 0 warnings, 0 notices" in check.stdout, check.stdout
