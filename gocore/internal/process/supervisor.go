@@ -128,14 +128,14 @@ func (s *supervisor) start() error {
 	if err := s.open(g, nil); err != nil {
 		return err
 	}
-	s.gen = g
-	if err := s.startAll(g); err != nil {
-		return err
-	}
-	if s.pid != nil {
+	if s.pid != nil { // before anybody is served: who sees the server's answer finds the file
 		if err := s.pid.write(); err != nil {
 			return err
 		}
+	}
+	s.gen = g
+	if err := s.startAll(g); err != nil {
+		return err
 	}
 	s.useLogs(g)
 	s.logWarnings()
