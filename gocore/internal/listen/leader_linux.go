@@ -358,7 +358,11 @@ func (l *leadership) monitor() {
 			}
 		}
 		b := l.busySince.Load()
-		if b == 0 || now-b < int64(quantum) {
+		if b == 0 { // requests run elsewhere, so they are long: the next leader may be held up at once
+			tick, calm = min(tick, 2*quantum), 0
+			continue
+		}
+		if now-b < int64(quantum) {
 			continue
 		}
 		th := l.current.Load()
