@@ -87,9 +87,9 @@ var catalogue = []catalogueRow{
 	// TLS
 	{module: "ssl", names: "SSLEngine", refuse: true, harmless: argIs(0, "off"), why: "connections would not be encrypted"},
 	{module: "ssl", names: "SSLRequireSSL SSLRequire", refuse: true, why: "access would not be restricted"},
-	{module: "ssl", names: "SSLVerifyClient SSLProxyVerify SSLCARevocationCheck", refuse: true, harmless: argIs(0, "none"), why: "certificates would not be checked"},
-	{module: "ssl", names: "SSLOCSPEnable SSLFIPS SSLProxyEngine SSLStrictSNIVHostCheck", refuse: true, harmless: argIs(0, "off"), why: "connections would be less protected"},
-	{module: "ssl", names: "SSLProxyCheckPeerName SSLProxyCheckPeerCN SSLProxyCheckPeerExpire SSLCARevocationFile SSLCARevocationPath SSLProxyCARevocationFile SSLProxyCARevocationPath",
+	{module: "ssl", names: "SSLVerifyClient SSLCARevocationCheck SSLProxyCARevocationCheck", refuse: true, harmless: argIs(0, "none"), why: "certificates would not be checked"},
+	{module: "ssl", names: "SSLOCSPEnable SSLFIPS SSLStrictSNIVHostCheck", refuse: true, harmless: argIs(0, "off"), why: "connections would be less protected"},
+	{module: "ssl", names: "SSLCARevocationFile SSLCARevocationPath SSLProxyCARevocationFile SSLProxyCARevocationPath",
 		refuse: true, harmless: argIs(0, "off"), why: "certificates would not be checked"},
 	{module: "ssl", names: "SSLCertificateFile SSLCertificateKeyFile SSLCertificateChainFile SSLCACertificateFile SSLCACertificatePath SSLCADNRequestFile SSLCADNRequestPath " +
 		"SSLVerifyDepth SSLOptions SSLProtocol SSLCipherSuite SSLHonorCipherOrder SSLUserName SSLSessionTickets SSLSessionTicketKeyFile SSLSessionCache SSLSessionCacheTimeout " +
@@ -98,8 +98,9 @@ var catalogue = []catalogueRow{
 		"SSLInsecureRenegotiation SSLCryptoDevice SSLOCSPDefaultResponder SSLOCSPOverrideResponder SSLOCSPNoverify SSLOCSPProxyURL SSLOCSPResponderCertificateFile " +
 		"SSLOCSPResponderTimeout SSLOCSPResponseMaxAge SSLOCSPResponseTimeSkew SSLOCSPUseRequestNonce SSLRenegBufferSize SSLSRPUnknownUserSeed SSLSRPVerifierFile " +
 		"SSLVHostSNIPolicy SSLClientHelloVars SSLMutex", why: "it has no effect without SSLEngine"},
-	{module: "ssl", names: "SSLProxyCACertificateFile SSLProxyCACertificatePath SSLProxyProtocol SSLProxyCipherSuite SSLProxyMachineCertificateFile SSLProxyMachineCertificatePath " +
-		"SSLProxyMachineCertificateChainFile SSLProxyVerifyDepth", why: "it has no effect without SSLProxyEngine"},
+	{module: "ssl", names: "SSLProxyMachineCertificateFile SSLProxyMachineCertificatePath SSLProxyMachineCertificateChainFile", refuse: true,
+		why: "other servers would not know this one"},
+	{module: "ssl", names: "SSLProxyCipherSuite", why: "the ciphers are those of Go"},
 	{module: "md", names: "MDomain MDCertificateAgreement MDCertificateAuthority MDContactEmail MDPrivateKeys MDRenewMode MDRequireHttps MDMembers MDStoreDir", refuse: true,
 		why: "there would be no certificate"},
 

@@ -99,7 +99,7 @@ func setMember(k *httpd.Cmd, c *Config) error {
 	}
 	reg := registryOf(k, c)
 	bal := reg.balancer(k.HostIndex, b)
-	bal.members = append(bal.members, reg.add(k.HostIndex, t, p))
+	bal.members = append(bal.members, reg.add(k, t, p))
 	return nil
 }
 

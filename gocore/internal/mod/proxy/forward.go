@@ -27,6 +27,9 @@ import (
 
 const copyBlock = 32 << 10
 
+// errEngine is a server with TLS where the directive is missing.
+var errEngine = errors.New("https:// needs SSLProxyEngine On")
+
 // errSilent ends what waits for a server that says nothing.
 var errSilent = errors.New("the server was silent for too long")
 
@@ -69,6 +72,9 @@ func newForward(r *httpd.Request, c *Config, to string) (f *forward, status int,
 				return nil, http.StatusForbidden, errors.New("the URL has control characters or blanks")
 			}
 		}
+	}
+	if t.secure() && !c.tls.engine.V {
+		return nil, http.StatusInternalServerError, errEngine
 	}
 	reg := c.reg
 	if reg == nil { // a rule's URL, and nothing of ours in the configuration
@@ -133,6 +139,10 @@ func (f *forward) run(w httpd.StreamWriter) error {
 			return err
 		}
 		f.t = m.t
+		if f.t.secure() && !f.c.tls.engine.V {
+			m.end(0)
+			return &httpd.StatusError{Status: http.StatusInternalServerError, Err: errEngine}
+		}
 		f.setEnv(f.bal.key.name, m)
 		again, err := f.attempt(w, m)
 		if !again || len(tried) >= attempts {
@@ -250,6 +260,15 @@ func (f *forward) request(ctx context.Context, m *worker) *http.Request {
 	path := f.path
 	if f.bal != nil {
 		path = strings.TrimSuffix(m.t.path, "/") + path
+	}
+	if f.t.secure() {
+		name, _ := httpd.SplitHost(f.t.host)
+		if f.c.preserveHost.V && r.HostName != "" {
+			name, _ = httpd.SplitHost(r.HostName)
+		}
+		name = strings.Trim(name, "[]")
+		d.tls = f.c.tls.config(name, m.cache)
+		key = fmt.Sprintf("%x.tls", name+"|"+key+"|"+f.c.tls.id()) // a connection is for one name and one set of demands
 	}
 	u := &url.URL{Scheme: "http", Host: key, RawQuery: f.query}
 	if strings.HasPrefix(path, "//") { // Opaque would take it for a host

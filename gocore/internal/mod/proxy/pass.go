@@ -29,7 +29,7 @@ type entry struct {
 // target is a URL that requests can be passed on to.
 type target struct {
 	unix     string // path of a socket; "" = TCP
-	scheme   string // http, ws or balancer, lower case
+	scheme   string // http, https, ws, wss or balancer, lower case
 	host     string // host[:port] as written
 	path     string // with what follows it, a query too; "" or with a slash first
 	original string
@@ -37,10 +37,8 @@ type target struct {
 
 // errScheme explains the schemes that cannot be served.
 func errScheme(scheme string) error {
-	c := &httpd.Coded{Code: httpd.CodeUnavailable, Suggestion: "the schemes are http, ws, balancer, and unix:/path|http"}
+	c := &httpd.Coded{Code: httpd.CodeUnavailable, Suggestion: "the schemes are http, https, ws, wss, balancer, and unix:/path|http"}
 	switch scheme {
-	case "https", "wss":
-		c.Message = scheme + ":// is not available: the connection to the other server would not be encrypted"
 	case "ajp", "fcgi", "scgi", "uwsgi", "h2", "h2c", "ftp", "fdpass":
 		c.Message = fmt.Sprintf("the protocol %s is not available", scheme)
 	default:
@@ -68,7 +66,9 @@ func parseTarget(s string) (*target, error) {
 		return nil, fmt.Errorf("%q is not a URL", t.original)
 	}
 	t.scheme = strings.ToLower(scheme)
-	if t.scheme != "http" && t.scheme != "ws" && t.scheme != "balancer" {
+	switch t.scheme {
+	case "http", "https", "ws", "wss", "balancer":
+	default:
 		return nil, errScheme(t.scheme)
 	}
 	if i := strings.IndexAny(rest, "/?#"); i >= 0 {
@@ -105,9 +105,15 @@ func (t *target) address() string {
 	name, port := httpd.SplitHost(t.host)
 	if port == "" {
 		port = "80"
+		if t.secure() {
+			port = "443"
+		}
 	}
 	return net.JoinHostPort(strings.Trim(name, "[]"), port)
 }
+
+// secure reports whether the connection has TLS.
+func (t *target) secure() bool { return t.scheme == "https" || t.scheme == "wss" }
 
 // name identifies the server: the URL without what follows the host.
 func (t *target) name() string {
@@ -199,7 +205,7 @@ func setPass(match bool) func(*httpd.Cmd, *Config) error {
 		if err := readParams(args[1:], workerKeys(k, &p), map[string]*bool{"nocanon": &e.nocanon}); err != nil {
 			return err
 		}
-		e.worker = reg.add(k.HostIndex, t, p)
+		e.worker = reg.add(k, t, p)
 		add()
 		return nil
 	}

@@ -6,7 +6,8 @@
 // parameters; pass.go decides which requests go where; worker.go keeps the
 // connections to one server; balancer.go chooses among several; forward.go
 // makes the request and hands the answer back; upgrade.go is what follows
-// 101 (Switching Protocols); reverse.go edits fields of answers.
+// 101 (Switching Protocols); reverse.go edits fields of answers; tls.go is for
+// https:// servers.
 //
 // The decision is made in the translate phase, so that access control of
 // <Location> and <Proxy> comes before anything is sent.
@@ -54,6 +55,7 @@ type Config struct {
 	errorOverride httpd.Opt[override]
 	expect        httpd.Opt[bool] // Proxy100Continue
 	source        httpd.Opt[netip.Addr]
+	tls           tlsSettings
 
 	reg *registry // of the whole configuration; nil: nothing is passed on
 }
@@ -88,7 +90,7 @@ var Module = &httpd.Module[Config]{
 	Also: []string{"proxy_http_module", "mod_proxy_http.c", "proxy_wstunnel_module", "mod_proxy_wstunnel.c", "proxy_balancer_module", "mod_proxy_balancer.c",
 		"lbmethod_byrequests_module", "mod_lbmethod_byrequests.c", "lbmethod_bytraffic_module", "mod_lbmethod_bytraffic.c",
 		"lbmethod_bybusyness_module", "mod_lbmethod_bybusyness.c", "slotmem_shm_module", "mod_slotmem_shm.c"},
-	Directives: []httpd.Directive[Config]{
+	Directives: append([]httpd.Directive[Config]{
 		{Name: "ProxyPass", Args: "[path] !|url [key=value ...] [nocanon]", Min: 1, Max: -1, In: svl, Set: setPass(false),
 			Doc: "Passes requests below a URL path on to another server."},
 		{Name: "ProxyPassMatch", Args: "[regex] !|url [key=value ...] [nocanon]", Min: 1, Max: -1, In: svl, Set: setPass(true),
@@ -131,14 +133,14 @@ var Module = &httpd.Module[Config]{
 		noEffect("ProxyIOBufferSize", "bytes", sv), noEffect("ProxyReceiveBufferSize", "bytes", sv), noEffect("ProxyDomain", "domain", sv),
 		noEffect("ProxyMaxForwards", "number", sv), noEffect("ProxyStatus", "On|Off|Full", sv), noEffect("ProxyWebsocketFallbackToProxyHttp", "On|Off", sv),
 		noEffect("BalancerGrowth", "number", sv), noEffect("BalancerInherit", "On|Off", sv), noEffect("BalancerPersist", "On|Off", sv),
-	},
-	Merge:      merge,
-	Routes:     routes,
-	Translate:  translate,
-	Fixup:      fixup,
-	Handler:    handle,
-	PerRequest: func(*Config) bool { return false },
-	Finish:     finish,
+	}, tlsDirectives...),
+	Merge:     merge,
+	Routes:    routes,
+	Translate: translate,
+	Fixup:     fixup,
+	Handler:   handle,
+	Check:     check,
+	Finish:    finish,
 }
 
 func noEffect(name, args string, in httpd.Context) httpd.Directive[Config] {
@@ -154,7 +156,7 @@ func merge(p, k *Config) *Config {
 		reverse: append(slices.Clip(k.reverse), p.reverse...), domains: append(slices.Clip(k.domains), p.domains...), paths: append(slices.Clip(k.paths), p.paths...),
 		inherit: p.inherit.Over(k.inherit), preserveHost: p.preserveHost.Over(k.preserveHost), addHeaders: p.addHeaders.Over(k.addHeaders),
 		via: p.via.Over(k.via), timeout: p.timeout.Over(k.timeout), errorOverride: p.errorOverride.Over(k.errorOverride),
-		expect: p.expect.Over(k.expect), source: p.source.Over(k.source)}
+		expect: p.expect.Over(k.expect), source: p.source.Over(k.source), tls: p.tls.over(k.tls)}
 	if c.own == nil {
 		c.own = p.own
 	}
@@ -253,6 +255,21 @@ func setInterpolate(k *httpd.Cmd, _ *Config) error {
 func finish(_ *httpd.Server, c *Config, report func(conf.Diagnostic)) {
 	if c.reg != nil {
 		c.reg.finish(report)
+	}
+}
+
+// check warns of https:// servers of a host that anybody can pretend to be.
+func check(k *httpd.Checker, c *Config) {
+	if c.reg == nil || c.tls.require.Set || !c.tls.engine.V {
+		return
+	}
+	for _, w := range c.reg.workers {
+		if w.host == k.Host.Index() && w.t.secure() {
+			k.Report(conf.Diagnostic{Severity: conf.Warning, Code: "PROXY-TLS", Pos: w.pos, Directive: "SSLProxyVerify",
+				Message:    fmt.Sprintf("%s is not asked who signed its certificate", w.t.name()),
+				Suggestion: "SSLProxyVerify require; or none, to keep it so"})
+			return
+		}
 	}
 }
 

@@ -477,7 +477,7 @@ func TestMaxForwards(t *testing.T) {
 
 func TestDiagnostics(t *testing.T) {
 	for text, want := range map[string]string{
-		"ProxyPass / https://h/":                                   "https:// is not available",
+		"ProxyPass / https://h/":                                   "https:// needs SSLProxyEngine",
 		"ProxyPass / ajp://h/":                                     "the protocol ajp is not available",
 		"ProxyPass / fcgi://h/":                                    "the protocol fcgi is not available",
 		"ProxyPass / gopher://h/":                                  "no known scheme",

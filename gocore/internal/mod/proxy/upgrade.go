@@ -19,7 +19,7 @@ import (
 // lets through, "" if there is none.
 func (f *forward) wants(m *worker) string {
 	allowed := m.p.upgrade.V
-	if allowed == "" && f.t.scheme == "ws" {
+	if allowed == "" && (f.t.scheme == "ws" || f.t.scheme == "wss") {
 		allowed = "websocket"
 	}
 	v, ok := f.r.Get("Upgrade")

@@ -6,6 +6,7 @@ package proxy
 
 import (
 	"context"
+	"crypto/tls"
 	"errors"
 	"fmt"
 	"net"
@@ -31,10 +32,12 @@ const (
 type worker struct {
 	index int
 	host  int // virtual host of its definition
+	pos   conf.Pos
 	t     *target
 	p     params
 	pool  *http.Transport
 	slots chan struct{} // max=; nil: any number
+	cache tls.ClientSessionCache
 
 	mu      sync.Mutex
 	failed  time.Time // when it went out of service; zero: it is in service
@@ -48,6 +51,7 @@ type registry struct {
 	workers   []*worker
 	balancers map[balancerKey]*balancer
 	sets      []setting
+	engine    bool    // some scope has SSLProxyEngine On
 	dynamic   *worker // for URLs of rules that no ProxyPass has
 }
 
@@ -65,8 +69,8 @@ func newRegistry() *registry {
 	return reg
 }
 
-func (reg *registry) add(host int, t *target, p params) *worker {
-	w := &worker{index: len(reg.workers), host: host, t: t, p: p}
+func (reg *registry) add(k *httpd.Cmd, t *target, p params) *worker {
+	w := &worker{index: len(reg.workers), host: k.HostIndex, pos: k.Pos, t: t, p: p}
 	reg.workers = append(reg.workers, w)
 	return w
 }
@@ -84,6 +88,12 @@ func (reg *registry) finish(report func(conf.Diagnostic)) {
 		if !found {
 			report(conf.Diagnostic{Severity: conf.Error, Code: "PROXY-SET", Pos: s.pos, Directive: "ProxySet",
 				Message: fmt.Sprintf("no ProxyPass or BalancerMember has the URL %q", s.name)})
+		}
+	}
+	for _, w := range reg.workers {
+		if w.t.secure() && !reg.engine {
+			report(conf.Diagnostic{Severity: conf.Error, Code: httpd.CodeArguments, Pos: w.pos, Directive: "ProxyPass",
+				Message: w.t.scheme + ":// needs SSLProxyEngine", Suggestion: "SSLProxyEngine On, with SSLProxyVerify require"})
 		}
 	}
 	for _, w := range append(reg.workers, reg.dynamic) {
@@ -126,6 +136,7 @@ type dialing struct {
 	unix, address string
 	timeout       time.Duration
 	source        netip.Addr
+	tls           *tls.Config // nil: none
 }
 
 // errConnect is a connection that could not be made: nothing was sent.
@@ -142,6 +153,7 @@ func (w *worker) open() {
 		MaxResponseHeaderBytes: maxHead, ExpectContinueTimeout: expectTime,
 		DialContext: w.dial,
 	}
+	w.cache = tls.NewLRUClientSessionCache(0)
 	if w.p.max.Set {
 		w.slots = make(chan struct{}, w.p.max.V)
 	}
@@ -169,7 +181,20 @@ func (w *worker) dial(ctx context.Context, _, _ string) (net.Conn, error) {
 	if err != nil {
 		return nil, errConnect{err}
 	}
-	return conn, nil
+	if d.tls == nil {
+		return conn, nil
+	}
+	if d.timeout > 0 {
+		var cancel context.CancelFunc
+		ctx, cancel = context.WithTimeout(ctx, d.timeout)
+		defer cancel()
+	}
+	secure := tls.Client(conn, d.tls)
+	if err := secure.HandshakeContext(ctx); err != nil {
+		conn.Close()
+		return nil, err
+	}
+	return secure, nil
 }
 
 // acquire takes a place among max= connections; release gives it back.

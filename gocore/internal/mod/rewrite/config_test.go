@@ -50,7 +50,7 @@ func TestDiagnostics(t *testing.T) {
 	file("map.txt", "a b\n")
 	file("bdb", strings.Repeat("\x00", 12)+"\x61\x15\x06\x00")
 	for _, c := range []struct{ text, want string }{
-		{`RewriteRule ^x$ https://y.test/ [P]`, "error: RewriteRule: the flag P cannot use https://"},
+		{`RewriteRule ^x$ fcgi://y.test/ [P]`, "error: RewriteRule: the flag P cannot use fcgi://"},
 		{`RewriteRule ^(x$ /y`, `error: RewriteRule: "^(x$" is not a valid regular expression`},
 		{`RewriteRule ^x$`, "error: RewriteRule: too few arguments"},
 		{`RewriteCond %{X} y [XY]`, `unknown flag "XY"`},

@@ -157,8 +157,8 @@ func setRule(k *httpd.Cmd, c *Config) error {
 	if p.flags&flagProxy != 0 {
 		scheme, _, _ := strings.Cut(strings.ToLower(p.output), "://")
 		switch scheme {
-		case "https", "wss", "ajp", "fcgi", "scgi", "uwsgi", "h2", "h2c", "ftp":
-			return &httpd.Coded{Code: httpd.CodeUnavailable, Message: "the flag P cannot use " + scheme + "://", Suggestion: "the schemes are http, ws, balancer, and unix:/path|http"}
+		case "ajp", "fcgi", "scgi", "uwsgi", "h2", "h2c", "ftp":
+			return &httpd.Coded{Code: httpd.CodeUnavailable, Message: "the flag P cannot use " + scheme + "://", Suggestion: "the schemes are http, https, ws, wss, balancer, and unix:/path|http"}
 		}
 	}
 	p.pos = k.Pos
