@@ -155,13 +155,17 @@ func testQueue(t *testing.T, open opener) {
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			limit = tt.limit
-			r, f, addr := limited.start(t, 1, func(f *fakeApp) { f.handed = make(chan string, 2) })
+			r, f, addr := limited.start(t, 1, func(f *fakeApp) { f.handed, f.proxy = make(chan string, 2), tt.drain })
+			before := ""
+			if tt.drain { // the successor has to read it too
+				before = "PROXY TCP4 192.0.2.1 192.0.2.2 1 2\r\n"
+			}
 			first := make(chan string, 1)
 			go func() {
-				first <- exchange(t, addr, "GET /wait HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n")
+				first <- exchange(t, addr, before+"GET /wait HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n")
 			}()
 			require.Eventually(t, func() bool { return f.running.Load() == 1 }, 5*time.Second, time.Millisecond)
-			const in = "GET /b HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n"
+			in := before + "GET /b HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n"
 			second := make(chan string, 1)
 			go func() { second <- exchange(t, addr, in) }()
 			if tt.limit != 50*time.Millisecond {

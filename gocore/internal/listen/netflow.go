@@ -195,7 +195,7 @@ func (n *netConn) queue(fd int) outcome {
 		case <-late:
 			return ranLate
 		case <-leave:
-			if s.h.Handoff(fd, q.Input()) {
+			if s.h.Handoff(fd, n.handover(q.Input())) {
 				return ranGone
 			}
 			leave = nil // it is served here

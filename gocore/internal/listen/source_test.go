@@ -78,6 +78,7 @@ type fakeApp struct {
 	handed   chan string
 	kept     chan [2]int // gets each descriptor handed over and a copy, as the supervisor has one
 	done     atomic.Int32
+	proxy    bool         // connections begin with a PROXY header
 	badOpens atomic.Int32 // so many connections panic in Open
 	mu       sync.Mutex
 	panics   []string // what was reported
@@ -88,7 +89,7 @@ func (f *fakeApp) Open(c *Conn) {
 	if f.badOpens.Add(-1) >= 0 {
 		panic("open")
 	}
-	c.Settings = &f.settings
+	c.Settings, c.ProxyHeader = &f.settings, f.proxy
 }
 
 func (f *fakeApp) answer(q *Req, status int, body string) {

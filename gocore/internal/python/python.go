@@ -89,8 +89,12 @@ func AddSink(s *Sink) (int, error) {
 }
 
 // AppendSet appends an assignment for Route.Environ or a request's extra
-// environ. NUL bytes cannot be in an environment variable and are dropped.
+// environ. NUL bytes cannot be in an environment variable: they are dropped, a
+// name that has one with its value.
 func AppendSet(b []byte, name, value string) []byte {
+	if strings.IndexByte(name, 0) >= 0 {
+		return b
+	}
 	b = append(b, '+')
 	b = append(b, name...)
 	b = append(b, 0)
@@ -103,6 +107,9 @@ func AppendSet(b []byte, name, value string) []byte {
 
 // AppendDelete appends the removal of a key.
 func AppendDelete(b []byte, name string) []byte {
+	if strings.IndexByte(name, 0) >= 0 {
+		return b
+	}
 	b = append(b, '-')
 	b = append(b, name...)
 	return append(b, 0, 0)
