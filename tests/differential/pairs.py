@@ -21,6 +21,7 @@ nothing differs there any more, so that no excuse outlives its difference.
 
 from __future__ import annotations
 
+import contextlib
 import http.client
 import os
 import re
@@ -28,7 +29,9 @@ import shutil
 import signal
 import socket
 import subprocess
+import tempfile
 import time
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -168,54 +171,67 @@ class Answer:
 
 
 class Pair:
-    """Both servers, started with one case's configuration in folders of the same content."""
+    """Both servers, started with one case's configuration and one folder of files.
+
+    root is new, empty and reachable for the user that apache2 changes to (see public_folder).
+    """
 
     def __init__(self, case: Case, root: Path, ours: list[str], environ: dict[str, str], port) -> None:
         self.case, self.root = case, root
-        self.sides: list[tuple[str, int, subprocess.Popen, Path]] = []
+        self.sides: dict[str, tuple[int, subprocess.Popen, Path]] = {}
+        self.write(root / "site")  # the same path for both: two copies would differ in mtimes
         try:
-            for name in ("apache", "ours"):
-                self.start(name, ours, environ, port())
+            for attempt in (1, 2, 3):  # a port that was free may be taken until the server wants it
+                for name in ("apache", "ours"):
+                    if name not in self.sides:
+                        self.start(name, ours, environ, port(), attempt)
+                late = [name for name in list(self.sides) if not self.listens(name)]
+                if not late:
+                    return
+                for name in late:
+                    text = self.report()
+                    _, process, _ = self.sides[name]
+                    if process.poll() is None or attempt == 3 or "ddress already in use" not in text:
+                        raise RuntimeError(f"{name} did not start:\n{text}")
+                    del self.sides[name]
         except BaseException:
             self.stop()
             raise
 
-    def start(self, name: str, ours: list[str], environ: dict[str, str], port: int) -> None:
-        root = self.root / "site"  # the same path for both, one after the other would differ in mtimes
-        if not root.exists():
-            self.write(root)
-        run = self.root / name
+    def start(self, name: str, ours: list[str], environ: dict[str, str], port: int, attempt: int) -> None:
+        """Starts one server without waiting for it."""
+        root, run = self.root / "site", self.root / f"{name}{attempt}"
         run.mkdir()
         text = BASE + f"Listen 127.0.0.1:{port}\nPidFile {run}/pid\nErrorLog {run}/error.log\n"
-        text = text.replace("${ROOT}", str(root))
         if name == "apache":
             text += f"Mutex file:{run}\nScriptSock {run}/cgisock\nDefaultRuntimeDir {run}\n"
             text = "".join(f"LoadModule {m}_module {MODULES}/mod_{m}.so\n" for m in LOADED
                            if (MODULES / f"mod_{m}.so").exists()) + text
             if os.geteuid() == 0:  # which apache2 refuses to stay
                 text += "User www-data\nGroup www-data\n"
-        text += self.case.config.replace("${ROOT}", str(root)).replace("${PORT}", str(port))
+        text += self.case.config
         config = run / "httpd.conf"
-        config.write_text(text)
+        config.write_text(text.replace("${ROOT}", str(root)).replace("${PORT}", str(port)))
         command = [APACHE, "-f", str(config), "-DFOREGROUND"] if name == "apache" else [*ours, str(config)]
         with (run / "output").open("wb") as output:
-            process = subprocess.Popen(command, stdout=output, stderr=subprocess.STDOUT, env=environ, cwd="/")
-        self.sides.append((name, port, process, run))
-        end = time.monotonic() + 30
-        while time.monotonic() < end:
-            if process.poll() is not None:
-                raise RuntimeError(f"{name} did not start:\n{self.report()}")
+            process = subprocess.Popen(command, stdout=output, stderr=subprocess.STDOUT, stdin=subprocess.DEVNULL,
+                                       env=environ, cwd="/", start_new_session=True)
+        self.sides[name] = port, process, run
+
+    def listens(self, name: str) -> bool:
+        """Waits until the server takes connections; False if it ends instead or takes a minute."""
+        port, process, _ = self.sides[name]
+        end = time.monotonic() + 60
+        while time.monotonic() < end and process.poll() is None:
             try:
                 socket.create_connection(("127.0.0.1", port), 1).close()
-                return
+                return process.poll() is None
             except OSError:
                 time.sleep(0.02)
-        raise RuntimeError(f"{name} does not listen:\n{self.report()}")
+        return False
 
     def write(self, root: Path) -> None:
         (root / "htdocs").mkdir(parents=True)
-        for folder in (self.root, root):
-            folder.chmod(0o755)
         past = time.time() - 100_000  # no file is younger than the requests: weak validators would come and go
         for name, (text, mode) in self.case.files.items():
             path = root / name
@@ -223,10 +239,13 @@ class Pair:
             path.write_text(text.replace("${ROOT}", str(root)))
             path.chmod(mode)
             os.utime(path, (past, past))
+        for folder, _, _ in os.walk(root):
+            os.chmod(folder, 0o755)  # whatever the umask
+            os.utime(folder, (past, past))
 
     def ask(self, ask: Ask) -> tuple[Answer, Answer]:
         """The answers of apache2 and ours."""
-        first, second = (self.answer(ask, port) for _, port, _, _ in self.sides)
+        first, second = (self.answer(ask, self.sides[name][0]) for name in ("apache", "ours"))
         return first, second
 
     def answer(self, ask: Ask, port: int) -> Answer:
@@ -250,18 +269,21 @@ class Pair:
             if name in headers:
                 headers[name] = headers[name].replace(f":{port}", ":PORT")
         if "www-authenticate" in headers:
-            headers["www-authenticate"] = re.sub(r'nonce="[^"]*"', 'nonce="N"', headers["www-authenticate"])
+            value = re.sub(r'nonce="[^"]*"', 'nonce="N"', headers["www-authenticate"])
+            headers["www-authenticate"] = re.sub(r'opaque="[^"]*", ', "", value)  # optional, any text will do
         for name in ("expires",):
             if name in headers:
                 headers[name] = re.sub(r":\d\d GMT", ":SS GMT", headers[name])
         status = response.status
         generated = status >= 300 and b"<html" in body[:300].lower() and b"mine" not in body[:300]
+        generated |= status >= 300 and ask.method == "HEAD"
         body = body.replace(f":{port}".encode(), b":PORT").replace(f'"{port}"'.encode(), b'"PORT"')
         return Answer(status, headers, body, generated)
 
     def report(self) -> str:
+        """The end of what both servers have said and logged."""
         out = []
-        for name, _, _, run in self.sides:
+        for name, (_, _, run) in self.sides.items():
             for file in ("output", "error.log"):
                 path = run / file
                 if path.exists():
@@ -269,14 +291,36 @@ class Pair:
         return "\n".join(out)
 
     def stop(self) -> None:
-        for _, _, process, _ in self.sides:
+        """Ends both servers with all their processes."""
+        for _, process, _ in self.sides.values():
             if process.poll() is None:
                 process.send_signal(signal.SIGTERM)
-        for _, _, process, _ in self.sides:
-            try:
-                process.wait(15)
+        for name, (_, process, _) in self.sides.items():
+            try:  # a child of apache2 with mod_wsgi takes ten seconds to end
+                process.wait(1 if name == "apache" else 15)
             except subprocess.TimeoutExpired:
-                process.kill()
+                pass
+            with contextlib.suppress(ProcessLookupError):  # its own group, see start
+                os.killpg(process.pid, signal.SIGKILL)
+            process.wait()
+
+
+@contextlib.contextmanager
+def public_folder() -> Iterator[Path]:
+    """A new folder that every user may enter, removed afterwards.
+
+    Not pytest's: its parents are closed to others and get cleaned up by other runs.
+    """
+    root = Path(tempfile.mkdtemp(prefix="modwsgi-pairs-")).resolve()
+    try:
+        root.chmod(0o755)
+        if os.geteuid() == 0:
+            closed = [str(folder) for folder in root.parents if not folder.stat().st_mode & 0o001]
+            if closed:
+                raise RuntimeError(f"apache2 runs as www-data, which cannot enter {closed}; set TMPDIR")
+        yield root
+    finally:
+        shutil.rmtree(root, ignore_errors=True)
 
 
 def compare(ask: Ask, apache: Answer, ours: Answer) -> list[str]:
@@ -286,6 +330,9 @@ def compare(ask: Ask, apache: Answer, ours: Answer) -> list[str]:
     for name in names:
         a, b = apache.get(name), ours.get(name)
         if a != b and name not in ask.differs:
+            if isinstance(a, bytes) and isinstance(b, bytes):  # only the lines that differ
+                one, two = a.splitlines(), b.splitlines()
+                a, b = [x for x in one if x not in two] or a, [x for x in two if x not in one] or b
             out.append(f"{name}: apache2 {a!r}, ours {b!r}")
         if a == b and name in ask.differs:
             out.append(f"{name}: no difference any more, but one is excused: {ask.differs[name]}")

@@ -180,3 +180,9 @@ func (c *CoreConfig) OptionsValue() Options {
 	}
 	return (OptFollowSymLinks | c.OptAdd) &^ c.OptRemove
 }
+
+// OwnName reports whether the settings want another SERVER_NAME or SERVER_PORT
+// for applications than those that the client used.
+func (c *CoreConfig) OwnName() bool {
+	return c.UseCanonicalName.Or("off") != "off" || c.UseCanonicalPhysicalPort.V
+}

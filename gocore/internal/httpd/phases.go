@@ -343,9 +343,7 @@ func (r *Request) Redirect(url string, status int) *Outcome {
 	}
 	if status != 0 {
 		n.SetEnv("REDIRECT_STATUS", fmt.Sprint(status))
-		if r.Method != "GET" {
-			n.SetEnv("REDIRECT_REQUEST_METHOD", r.Method)
-		}
+		n.SetEnv("REDIRECT_REQUEST_METHOD", r.Method)
 	}
 	out = n.run()
 	out.Method, out.Query, out.NoBody = "GET", query, true
@@ -390,7 +388,11 @@ func (r *Request) follow(uri, query string) (*Request, *Outcome) {
 	for _, e := range r.env {
 		n.env = append(n.env, EnvVar{"REDIRECT_" + e.Name, e.Value})
 	}
-	n.SetEnv("REDIRECT_URL", r.URI)
+	from := r.URI
+	if from == "" { // refused before it was decoded
+		from = r.RawPath
+	}
+	n.SetEnv("REDIRECT_URL", from)
 	if r.Query != "" {
 		n.SetEnv("REDIRECT_QUERY_STRING", r.Query)
 	}

@@ -5,6 +5,7 @@ package httpd
 
 import (
 	"fmt"
+	"strconv"
 	"strings"
 )
 
@@ -129,6 +130,15 @@ func (r *Request) Call(p *Plan) *Outcome {
 			continue
 		}
 		out.Env = append(out.Env, e)
+	}
+	if r.m.core.OwnName() {
+		name, port := r.SelfName()
+		if port == 0 && r.Scheme() == "https" {
+			port = 443
+		} else if port == 0 {
+			port = 80
+		}
+		out.Env = append(out.Env, EnvVar{"SERVER_NAME", name}, EnvVar{"SERVER_PORT", strconv.Itoa(port)})
 	}
 	if r.User != "" {
 		out.Env = append(out.Env, EnvVar{"REMOTE_USER", r.User}, EnvVar{"AUTH_TYPE", r.AuthType})

@@ -166,6 +166,13 @@ func (r *Request) SelfName() (name string, port int) {
 		}
 		return name, r.Host.ServerPort
 	}
+	if canonical {
+		port = r.Host.base.core.ServerName.V.Port
+		if port == 0 && c.UseCanonicalPhysicalPort.Or(false) && r.Local.IsValid() {
+			port = int(r.Local.Port())
+		}
+		return r.Host.ServerName, port
+	}
 	return r.Host.ServerName, r.Host.ServerPort
 }
 

@@ -174,6 +174,9 @@ func (d *dispatcher) fastTarget(p *httpd.Plan) *target {
 func (d *dispatcher) register(p *httpd.Plan, scriptName string, environ []httpd.EnvVar) *route {
 	var env []byte
 	https := false
+	if p.Host != nil { // for requests without a Host field (HTTP/1.0); PEP 3333 wants some name
+		env = python.AppendSet(env, "SERVER_NAME", p.Host.ServerName)
+	}
 	for _, e := range environ {
 		env = python.AppendSet(env, e.Name, e.Value)
 		https = https || e.Name == "HTTPS" && (e.Value == "on" || e.Value == "1")

@@ -29,6 +29,9 @@ const (
 type Config struct {
 	root      *node // nil: no Require in force
 	merging   merging
+	kind      httpd.Context     // InLocation, InFiles, InIf; 0 for directories: sections of one kind are merged by themselves first
+	own       *node             // what the sections of that kind say together
+	outer     *node             // what was in force before them
 	forbidden httpd.Opt[bool]   // AuthzSendForbiddenOnFailure
 	aliases   map[string]*alias // main server
 }
@@ -61,6 +64,7 @@ func NewWith(authType func(r *httpd.Request) string, providers ...Provider) *htt
 		return func(k *httpd.Cmd, c *Config) error {
 			n, err := m.group(k, op, negate)
 			if err == nil {
+				c.place(k)
 				c.add(n)
 			}
 			return err
@@ -105,25 +109,49 @@ func (c *Config) add(n *node) {
 		c.root = &node{}
 	}
 	c.root.children = append(c.root.children, n)
+	c.own = c.root
 }
 
 // merge: a section's Require lines replace the enclosing ones, unless its own
-// AuthMerging says otherwise. AuthMerging itself is not inherited.
+// AuthMerging says otherwise. httpd merges the sections of a kind (Files,
+// Location, If) with each other before their result meets that of the
+// directories, and the last AuthMerging among them decides about that step,
+// too: it brings back what an earlier section of the kind had replaced.
+// Source: ap_location_walk, ap_file_walk, ap_if_walk.
 func merge(parent, child *Config) *Config {
-	c := &Config{root: child.root, merging: child.merging, forbidden: parent.forbidden.Over(child.forbidden), aliases: parent.aliases}
-	switch {
-	case child.root == nil:
-		c.root = parent.root
-	case parent.root == nil:
-	case child.merging == mergeAnd:
-		c.root = &node{op: allOf, children: []*node{parent.root, child.root}}
-	case child.merging == mergeOr:
-		c.root = &node{op: anyOf, children: []*node{parent.root, child.root}}
+	c := *parent
+	c.forbidden = parent.forbidden.Over(child.forbidden)
+	if child.own == nil && (child.merging == mergeUnset || child.merging == mergeOff) {
+		return &c
 	}
-	return c
+	c.kind, c.merging = child.kind, child.merging
+	if parent.kind == child.kind {
+		c.own = combine(parent.own, child.own, child.merging)
+	} else {
+		c.own, c.outer = child.own, parent.root
+	}
+	c.root = combine(c.outer, c.own, c.merging)
+	return &c
 }
 
+func combine(before, after *node, how merging) *node {
+	switch {
+	case after == nil:
+		return before
+	case before == nil:
+	case how == mergeAnd:
+		return &node{op: allOf, children: []*node{before, after}}
+	case how == mergeOr:
+		return &node{op: anyOf, children: []*node{before, after}}
+	}
+	return after
+}
+
+// place notes in what kind of section a directive stands.
+func (c *Config) place(k *httpd.Cmd) { c.kind = k.In & (httpd.InLocation | httpd.InFiles | httpd.InIf) }
+
 func setMerging(k *httpd.Cmd, c *Config) error {
+	c.place(k)
 	switch strings.ToLower(k.Arg(0)) {
 	case "off":
 		c.merging = mergeOff
@@ -151,6 +179,7 @@ func (m *module) require(k *httpd.Cmd, c *Config) error {
 	if n.negate {
 		return errors.New(`"Require not" can only refuse, so it has no effect outside of <RequireAll>`)
 	}
+	c.place(k)
 	c.add(n)
 	return nil
 }

@@ -211,6 +211,32 @@ func TestRefused(t *testing.T) {
 	}
 }
 
+// The Location sections are merged with each other first: AuthMerging And of
+// the last one brings back what the Directory says.
+func TestMergingOfKinds(t *testing.T) {
+	section := func(text string, kind httpd.Context) *Config {
+		c, err := read(t, text, nil)
+		require.NoError(t, err)
+		c.kind = kind
+		return c
+	}
+	directory := section("Require all denied", 0)
+	outer := section("Require all granted", httpd.InLocation)
+	for text, want := range map[string]bool{
+		"Require env a":                 true,
+		"AuthMerging And;Require env a": false,
+		"AuthMerging And":               false,
+		"AuthMerging Or;Require env a":  true,
+		"AuthMerging Or;Require env b":  true,
+		"Require env b":                 false,
+	} {
+		r := &httpd.Request{Method: "GET"}
+		r.SetEnv("a", "1")
+		got := merge(merge(directory, outer), section(text, httpd.InLocation))
+		assert.Equal(t, want, first(r, got) == httpd.OK, text)
+	}
+}
+
 func TestPerRequest(t *testing.T) {
 	m := New()
 	for _, c := range []struct {

@@ -4,7 +4,11 @@
 // (set.go, setmain.go) and how they merge.
 package core
 
-import "modwsgi/gocore/internal/httpd"
+import (
+	"strings"
+
+	"modwsgi/gocore/internal/httpd"
+)
 
 type config = httpd.CoreConfig
 
@@ -18,6 +22,23 @@ var Module = &httpd.Module[config]{
 	Check:      check,
 	Insert:     func(_ *httpd.Request, c *config, _ *httpd.ResponseHead) []string { return c.SetOutputFilter.V },
 	HasFilter:  func(c *config) bool { return len(c.SetOutputFilter.V) > 0 },
+
+	PerRequest: (*config).OwnName, // the precomputed route has the client's names
+
+	HasResponse: func(c *config) bool { return c.AddDefaultCharset.V != "" },
+	Steady:      func(*config) httpd.Steadiness { return httpd.SteadyAlways },
+	Response:    addCharset,
+}
+
+// addCharset applies AddDefaultCharset to what is not a file: responses of
+// applications and programs. Source: ap_make_content_type.
+func addCharset(_ *httpd.Request, c *config, h *httpd.ResponseHead) {
+	t, ok := h.Header.Get("Content-Type")
+	if main, _, _ := strings.Cut(t, ";"); ok && !strings.Contains(strings.ToLower(t), "charset=") {
+		if main = strings.TrimSpace(main); main == "text/plain" || main == "text/html" {
+			h.Header.Set("Content-Type", t+"; charset="+c.AddDefaultCharset.V)
+		}
+	}
 }
 
 const (
