@@ -186,7 +186,7 @@ func (r *Reactor) Drain(handoff bool) {
 			if c.phase == phIdle {
 				r.leave(c)
 			} else {
-				r.release(c) // mid-request: it is finished here
+				r.putBack(c) // mid-request: it is finished here
 			}
 		}
 	}
@@ -194,6 +194,22 @@ func (r *Reactor) Drain(handoff bool) {
 		r.lead.handQueue()
 	}
 	r.checkDone()
+}
+
+// putBack gives up a connection that was only looked at. An event that came
+// meanwhile was left to us, and no other follows it.
+func (r *Reactor) putBack(c *Conn) {
+	if !r.release(c) {
+		go r.aside(c)
+	}
+}
+
+// aside goes on with an owned connection on a goroutine of its own; requests
+// for the application go to the Python threads.
+func (r *Reactor) aside(c *Conn) {
+	th := &thread{r: r, scratch: make([]byte, 16<<10), serving: c}
+	defer th.guard(nil)
+	r.serve(th, c)
 }
 
 // leave hands an owned connection without a request in progress to the successor, or closes it.

@@ -14,6 +14,41 @@ import (
 
 func init() { sources["reactor"] = func(c Config) (Source, error) { return New(c) } }
 
+// TestEventWhileDrainLooks: an event that comes while Drain owns a connection in
+// the middle of a request is not lost.
+func TestEventWhileDrainLooks(t *testing.T) {
+	s, _, addr := opener(sources["reactor"]).start(t, 1, nil)
+	r := s.(*Reactor)
+	client, err := net.Dial("tcp", addr)
+	require.NoError(t, err)
+	defer client.Close()
+	client.SetDeadline(time.Now().Add(10 * time.Second))
+	_, err = io.WriteString(client, "GET /late HTTP/1.1\r\n")
+	require.NoError(t, err)
+	var c *Conn
+	require.Eventually(t, func() bool {
+		for i := range r.conns {
+			x := r.conns[i].Load()
+			if x == nil || !x.state.CompareAndSwap(stIdle, stBusy) {
+				continue
+			}
+			if x.phase == phHead {
+				c = x
+				return true
+			}
+			r.putBack(x)
+		}
+		return false
+	}, 5*time.Second, time.Millisecond)
+	_, err = io.WriteString(client, "Host: x\r\n\r\n")
+	require.NoError(t, err)
+	require.Eventually(t, func() bool { return c.state.Load() == stBusyEvent }, 5*time.Second, time.Millisecond)
+	r.putBack(c)
+	line, err := bufio.NewReader(client).ReadString('\n')
+	require.NoError(t, err)
+	assert.Contains(t, line, "200")
+}
+
 // TestHandedOverComesBack gives a connection away, which stays open elsewhere,
 // and takes it back under the same number: the epoll set must have forgotten it.
 func TestHandedOverComesBack(t *testing.T) {
