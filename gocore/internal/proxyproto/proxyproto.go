@@ -34,7 +34,8 @@ var (
 // Parse reads the header that b begins with. n is its length; 0 without an
 // error: more bytes are needed. client is not valid when the header says that
 // the connection is the proxy's own (LOCAL, UNKNOWN) or of a kind without
-// addresses: then the addresses of the connection count. b is only read.
+// addresses: then the addresses of the connection count. An IPv4 address in
+// IPv6 form becomes IPv4, as the rules of access control know it. b is only read.
 func Parse(b []byte) (client netip.AddrPort, n int, err error) {
 	if k := min(len(b), len(signature)); k > 0 && bytes.Equal(b[:k], signature[:k]) {
 		return parse2(b)
@@ -75,7 +76,7 @@ func parse1(b []byte) (client netip.AddrPort, n int, err error) {
 			return client, 0, ErrFormat
 		}
 	}
-	return netip.AddrPortFrom(addrs[0], uint16(ports[0])), n, nil
+	return netip.AddrPortFrom(addrs[0].Unmap(), uint16(ports[0])), n, nil
 }
 
 func parse2(b []byte) (client netip.AddrPort, n int, err error) {
@@ -106,7 +107,7 @@ func parse2(b []byte) (client netip.AddrPort, n int, err error) {
 		if size < 36 {
 			return client, 0, ErrFormat
 		}
-		return netip.AddrPortFrom(netip.AddrFrom16([16]byte(body)), binary.BigEndian.Uint16(body[32:])), n, nil
+		return netip.AddrPortFrom(netip.AddrFrom16([16]byte(body)).Unmap(), binary.BigEndian.Uint16(body[32:])), n, nil
 	case 0, 3: // AF_UNSPEC, AF_UNIX
 		return client, n, nil
 	}

@@ -17,10 +17,12 @@ var headers = []struct {
 }{
 	{"v1 TCP4", "PROXY TCP4 192.0.2.1 198.51.100.1 56324 443\r\n", "192.0.2.1:56324", nil},
 	{"v1 TCP6", "PROXY TCP6 2001:db8::1 2001:db8::2 1 65535\r\n", "[2001:db8::1]:1", nil},
+	{"v1 IPv4 as IPv6", "PROXY TCP6 ::ffff:192.0.2.1 2001:db8::2 1 65535\r\n", "192.0.2.1:1", nil},
 	{"v1 unknown", "PROXY UNKNOWN\r\n", "", nil},
 	{"v1 unknown with addresses", "PROXY UNKNOWN ffff:f...f:ffff ffff:f...f:ffff 65535 65535\r\n", "", nil},
 	{"v2 TCP4", sig + "\x21\x11\x00\x0c\xc0\x00\x02\x01\xc6\x33\x64\x01\x00\x50\x01\xbb", "192.0.2.1:80", nil},
 	{"v2 TCP6", sig + "\x21\x21\x00\x24" + "\x20\x01\x0d\xb8" + strings.Repeat("\x00", 11) + "\x01" + strings.Repeat("\x00", 16) + "\x00\x50\x01\xbb", "[2001:db8::1]:80", nil},
+	{"v2 IPv4 as IPv6", sig + "\x21\x21\x00\x24" + strings.Repeat("\x00", 10) + "\xff\xff\xc0\x00\x02\x01" + strings.Repeat("\x00", 16) + "\x00\x50\x01\xbb", "192.0.2.1:80", nil},
 	{"v2 with more fields", sig + "\x21\x11\x00\x10\xc0\x00\x02\x01\xc6\x33\x64\x01\x00\x50\x01\xbb\x04\x00\x01x", "192.0.2.1:80", nil},
 	{"v2 local", sig + "\x20\x00\x00\x00", "", nil},
 	{"v2 unix", sig + "\x21\x31\x00\x02ab", "", nil},
