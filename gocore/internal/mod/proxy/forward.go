@@ -15,6 +15,7 @@ import (
 	"maps"
 	"net"
 	"net/http"
+	"net/http/httptrace"
 	"net/url"
 	"slices"
 	"strconv"
@@ -48,6 +49,7 @@ type forward struct {
 	watch   watchdog
 	body    *bodyReader
 	ss      session
+	conn    *conn // of the answer
 }
 
 // newForward finds out where the request goes. status is for the error.
@@ -61,7 +63,11 @@ func newForward(r *httpd.Request, c *Config, to string) (f *forward, status int,
 	if raw {
 		f.path, f.query, _ = strings.Cut(t.path, "?")
 	} else {
-		f.path = escape(t.path, r.Core().AllowEncodedSlashes.V == "nodecode")
+		keep := r.Core().AllowEncodedSlashes.V == "nodecode"
+		if keep && strings.Contains(strings.ToLower(r.RawPath), "%252f") { // would become %2f, which means something else
+			return nil, http.StatusBadRequest, errors.New("the URL has an encoded slash that was encoded once more")
+		}
+		f.path = escape(t.path, keep)
 	}
 	if f.path == "" {
 		f.path = "/"
@@ -196,6 +202,11 @@ func (f *forward) attempt(w httpd.StreamWriter, m *worker) (again bool, err erro
 	f.watch.reset(f.timeout, func() { cancel(errSilent) })
 	defer f.watch.end()
 	req := f.request(ctx, m)
+	req = req.WithContext(httptrace.WithClientTrace(req.Context(), &httptrace.ClientTrace{GotConn: func(info httptrace.GotConnInfo) {
+		if f.conn, _ = info.Conn.(*conn); f.conn != nil {
+			f.conn.expect()
+		}
+	}}))
 	f.watch.start()
 	resp, err := m.pool.RoundTrip(req)
 	f.watch.stop()
@@ -271,6 +282,7 @@ func (f *forward) request(ctx context.Context, m *worker) *http.Request {
 		key = fmt.Sprintf("%x.tls", name+"|"+key+"|"+f.c.tls.id()) // a connection is for one name and one set of demands
 	}
 	u := &url.URL{Scheme: "http", Host: key, RawQuery: f.query}
+	u.ForceQuery = f.query == "" && r.Prev == nil && strings.HasSuffix(r.RawTarget, "?") && r.Query == ""
 	if strings.HasPrefix(path, "//") { // Opaque would take it for a host
 		u.Path, _ = url.PathUnescape(path)
 		u.RawPath = path
@@ -424,6 +436,11 @@ func (f *forward) answer(w httpd.StreamWriter, m *worker, resp *http.Response) (
 		return 0, &httpd.StatusError{Status: resp.StatusCode, Err: fmt.Errorf("%s answered with %d (ProxyErrorOverride)", f.t.name(), resp.StatusCode)}
 	}
 	f.via(resp.Header)
+	if f.conn != nil {
+		for _, name := range f.conn.listed() {
+			resp.Header.Del(name)
+		}
+	}
 	if err := w.WriteHead(resp.StatusCode, f.fields(resp.Header)); err != nil {
 		return 0, err
 	}

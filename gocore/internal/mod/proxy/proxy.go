@@ -6,8 +6,8 @@
 // parameters; pass.go decides which requests go where; worker.go keeps the
 // connections to one server; balancer.go chooses among several; forward.go
 // makes the request and hands the answer back; upgrade.go is what follows
-// 101 (Switching Protocols); reverse.go edits fields of answers; tls.go is for
-// https:// servers.
+// 101 (Switching Protocols); reverse.go edits fields of answers; hops.go finds
+// fields of one connection; tls.go is for https:// servers.
 //
 // The decision is made in the translate phase, so that access control of
 // <Location> and <Proxy> comes before anything is sent.

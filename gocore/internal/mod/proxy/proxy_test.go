@@ -126,6 +126,8 @@ func TestMapping(t *testing.T) {
 		{"ProxyPass /a/ $B/ nocanon", "/a/b%41%7e", "/b%41%7e"},
 		{"AllowEncodedSlashes NoDecode\nProxyPass /a/ $B/", "/a/b%2fc", "/b%2fc"},
 		{"AllowEncodedSlashes NoDecode\nProxyPass /a/ $B/ nocanon", "/a/b%2fc?x", "/b%2fc?x"},
+		{"AllowEncodedSlashes NoDecode\nProxyPass /a/ $B/", "/a/b%252Fc", "400"},
+		{"ProxyPass /a/ $B/", "/a/b%252Fc", "/b%252Fc"},
 		{"ProxyPass /a/no !\nProxyPass /a/ $B/", "/a/no/x", ""},
 		{"ProxyPass /a/no !\nProxyPass /a/ $B/", "/a/yes", "/yes"},
 		{"ProxyPassMatch ^/m/(.*)\\.gif$ $B/g/$1", "/m/x/y.gif", "/g/x/y"},
@@ -139,11 +141,16 @@ func TestMapping(t *testing.T) {
 		{"SetEnvIf Host . no-proxy=1\nProxyPass / $B/", "/x", ""},
 		{"ProxyPass / $B/\n<Location /status>\nSetHandler default-handler\n</Location>", "/status", ""},
 		{"ProxyPass / $B/", "//x", "/x"},
+		{"ProxyPass / $B/", "/x?", "/x?"},
 	} {
 		srv := server(t, strings.ReplaceAll(c.config, "$B", b.URL))
 		w := &writer{}
 		out, err := do(srv.Main, request("GET", c.target, ""), w)
 		require.NoError(t, err, c.config)
+		if c.want == "400" {
+			assert.Equal(t, 400, out.Status)
+			continue
+		}
 		assert.Equal(t, c.want, w.field("X-Uri"), "%s %s", c.config, c.target)
 		if c.want == "" {
 			assert.Nil(t, out.Stream, c.config)
@@ -256,6 +263,22 @@ func raw(t *testing.T, text string) string {
 		}
 	}()
 	return "http://" + l.Addr().String()
+}
+
+// Fields that Connection lists do not go further, whatever else it says.
+func TestHopByHop(t *testing.T) {
+	for _, head := range []string{"HTTP/1.1 200 OK\r\nconnection: close, X-Gone\r\nX-Gone: 1\r\nX-Stays: 1\r\nContent-Length: 0\r\n\r\n",
+		"HTTP/1.1 103 Early Hints\r\nConnection: X-Stays\r\n\r\nHTTP/1.1 200 OK\r\nX-Gone: 1\r\nX-Stays: 1\r\nConnection: x-gone\r\nConnection: close\r\nContent-Length: 0\r\n\r\n",
+		"HTTP/1.0 200 OK\nConnection: close,X-Gone\nX-Gone: 1\nX-Stays: 1\n\n"} {
+		w := &writer{}
+		_, err := do(server(t, "ProxyPass / "+raw(t, head)+"/").Main, request("GET", "/?", ""), w)
+		require.NoError(t, err)
+		assert.Equal(t, 200, w.status)
+		assert.Equal(t, "", w.field("X-Gone"), head)
+		if !strings.Contains(head, "103") {
+			assert.Equal(t, "1", w.field("X-Stays"), head)
+		}
+	}
 }
 
 func closedPort(t *testing.T) string {

@@ -177,24 +177,24 @@ func (w *worker) dial(ctx context.Context, _, _ string) (net.Conn, error) {
 	} else if d.source.IsValid() {
 		dialer.LocalAddr = net.TCPAddrFromAddrPort(netip.AddrPortFrom(d.source, 0))
 	}
-	conn, err := dialer.DialContext(ctx, network, address)
+	plain, err := dialer.DialContext(ctx, network, address)
 	if err != nil {
 		return nil, errConnect{err}
 	}
 	if d.tls == nil {
-		return conn, nil
+		return &conn{Conn: plain}, nil
 	}
 	if d.timeout > 0 {
 		var cancel context.CancelFunc
 		ctx, cancel = context.WithTimeout(ctx, d.timeout)
 		defer cancel()
 	}
-	secure := tls.Client(conn, d.tls)
+	secure := tls.Client(plain, d.tls)
 	if err := secure.HandshakeContext(ctx); err != nil {
-		conn.Close()
+		plain.Close()
 		return nil, err
 	}
-	return secure, nil
+	return &conn{Conn: secure}, nil
 }
 
 // acquire takes a place among max= connections; release gives it back.
