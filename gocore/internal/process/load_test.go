@@ -44,3 +44,42 @@ func TestReadConfig(t *testing.T) {
 	assert.Nil(t, snap)
 	assert.Contains(t, (&configError{diags}).Error(), "missing.conf")
 }
+
+func TestScriptsThatShareTheInterpreter(t *testing.T) {
+	dir := t.TempDir()
+	file := filepath.Join(dir, "httpd.conf")
+	site := func(name, group string) string {
+		return "<VirtualHost *:8099>\nServerName " + name + ".test\n" + group + "WSGIScriptAlias / " + dir + "/" + name + ".wsgi\n" +
+			"<Directory " + dir + ">\nRequire all granted\n</Directory>\n</VirtualHost>\n"
+	}
+	for _, name := range []string{"a", "b"} { // a script that is not there has no route
+		require.NoError(t, os.WriteFile(filepath.Join(dir, name+".wsgi"), nil, 0o644))
+	}
+	const global = "WSGIApplicationGroup %{GLOBAL}\n"
+	for _, c := range []struct {
+		name, text, warning string
+	}{
+		{"one site", site("a", ""), ""},
+		{"one script under two names", site("a", "") + "<VirtualHost *:8099>\nServerName b.test\nWSGIScriptAlias / " + dir + "/a.wsgi\n</VirtualHost>\n", ""},
+		{"two sites that share on purpose", site("a", global) + site("b", global), ""},
+		{"two sites by default", site("a", "") + site("b", ""), "(a.test:8099|, b.test:8099|)"},
+		{"two sites, one of them global", site("a", global) + site("b", "WSGIApplicationGroup own\n"), "(%{GLOBAL}, own)"},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			require.NoError(t, os.WriteFile(file, []byte("Listen 8099\n"+c.text), 0o644))
+			snap, diags := readConfig(SuperviseOptions{ConfigFile: file, ServerRoot: dir})
+			require.NotNil(t, snap, "%v", diags)
+			var found string
+			for _, d := range diags {
+				if d.Code == "WSGI-ONE-INTERPRETER" {
+					found = d.Message
+				}
+			}
+			if c.warning == "" {
+				assert.Empty(t, found)
+				return
+			}
+			assert.Contains(t, found, c.warning)
+		})
+	}
+}
