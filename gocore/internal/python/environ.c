@@ -12,7 +12,7 @@
  * the second time; a lookup compares every byte, never only a hash.
  *
  * On a keep-alive connection even more stays the same: addresses, ports, the
- * connection's id, often the request line. mw_route.conns keeps the environ of
+ * connection's id, often the request line. The table conns keeps the environ of
  * a connection's last request, without what is new in each, when two requests
  * in a row had the same field lines.
  */
@@ -269,28 +269,28 @@ static PyObject *cached_port(uint32_t port) {
 }
 
 /* ---- the environ of a connection's last request ---- */
-enum { CONNS = 128 }; /* per route; more connections than that share the slots */
-struct mw_conn_env {
+enum { CONNS = 256 }; /* of all routes, which bounds the memory; more connections than that share the slots */
+static struct mw_conn_env {
     uint64_t conn;
+    const mw_route *route;
     char *key;             /* head of the last request from its method on */
     size_t len, cap, line; /* line: bytes of the request line, with its CRLF */
     PyObject *dict;        /* NULL: seen once */
-};
+} conns[CONNS];
 
-static struct mw_conn_env *conn_slot(mw_route *rt, uint64_t id) {
-    if (!rt->conns) rt->conns = PyMem_Calloc(CONNS, sizeof *rt->conns);
-    return rt->conns ? &rt->conns[(id * 0x9E3779B97F4A7C15ull) >> 57] : NULL;
+static struct mw_conn_env *conn_slot(const mw_route *rt, uint64_t id) {
+    return &conns[((id + ((uint64_t)rt->id << 32)) * 0x9E3779B97F4A7C15ull) >> 56];
 }
 
 /* Is the head in r the one of the slot? 2: to the byte; 1: but for the request line; 0: no. */
-static int conn_match(const struct mw_conn_env *e, const mw_req *r, size_t line) {
+static int conn_match(const struct mw_conn_env *e, const mw_route *rt, const mw_req *r, size_t line) {
     const char *p = r->in + r->head.method.off;
     size_t rest = r->head.head_len - r->head.method.off - line;
-    if (e->conn != r->conn_id || e->len - e->line != rest || memcmp(e->key + e->line, p + line, rest)) return 0;
+    if (e->conn != r->conn_id || e->route != rt || e->len - e->line != rest || memcmp(e->key + e->line, p + line, rest)) return 0;
     return e->line == line && !memcmp(e->key, p, line) ? 2 : 1;
 }
 
-static void conn_remember(struct mw_conn_env *e, const mw_req *r, size_t line, PyObject *env) {
+static void conn_remember(struct mw_conn_env *e, const mw_route *rt, const mw_req *r, size_t line, PyObject *env) {
     size_t len = r->head.head_len - r->head.method.off;
     PyObject *d = env ? PyDict_Copy(env) : NULL;
     if (env && !d) PyErr_Clear();
@@ -303,6 +303,7 @@ static void conn_remember(struct mw_conn_env *e, const mw_req *r, size_t line, P
     }
     memcpy(e->key, r->in + r->head.method.off, len);
     e->conn = r->conn_id;
+    e->route = rt;
     e->len = len;
     e->line = line;
 }
@@ -405,23 +406,22 @@ static PyObject *environ_base(mw_route *rt, mw_req *r) {
     int same = 0, again = 0;
     if (usable) {
         CACHE_LOCK();
-        if ((e = conn_slot(rt, r->conn_id))) {
-            same = conn_match(e, r, line);
-            if (same && e->dict) {
-                env = copy_kept(e->dict);
-                CACHE_UNLOCK();
-                if (env && same == 1 && fill_line(env, rt, r) < 0) Py_CLEAR(env);
-                return env;
-            }
-            again = same;
+        e = conn_slot(rt, r->conn_id);
+        same = conn_match(e, rt, r, line);
+        if (same && e->dict) {
+            env = copy_kept(e->dict);
+            CACHE_UNLOCK();
+            if (env && same == 1 && fill_line(env, rt, r) < 0) Py_CLEAR(env);
+            return env;
         }
+        again = same;
         CACHE_UNLOCK();
     }
     env = with_fields(rt, r);
     if (env && (fill_line(env, rt, r) < 0 || fill_connection(env, r) < 0)) Py_CLEAR(env);
     if (env && e) {
         CACHE_LOCK();
-        conn_remember(e, r, line, again ? env : NULL);
+        conn_remember(e, rt, r, line, again ? env : NULL);
         CACHE_UNLOCK();
     }
     return env;

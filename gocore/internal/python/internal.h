@@ -112,7 +112,6 @@ typedef struct mw_route {
     uint32_t id, sink;
     /* template plus the header fields of the last requests, keyed by their bytes */
     struct { char *key; size_t len, cap; PyObject *dict; uint64_t hash; } heads[8];
-    struct mw_conn_env *conns; /* see environ.c; NULL until used */
 } mw_route;
 int mw_environ_init(mw_state *st);
 PyObject *mw_environ(mw_state *st, mw_route *rt, mw_req *r, mw_thread *th);
