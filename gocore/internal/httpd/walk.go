@@ -70,6 +70,9 @@ func (r *Request) walk() Status {
 // to another server; the URL follows. Translate sets it.
 const ProxyPrefix = "proxy:"
 
+// NoteHtaccessProxy is the note of a request that a .htaccess file passes on.
+const NoteHtaccessProxy = "proxy-htaccess"
+
 // walkProxy merges the settings for a request that goes to a URL.
 func (r *Request) walkProxy(url string) Status {
 	var list []*section

@@ -84,6 +84,9 @@ func newForward(r *httpd.Request, c *Config, to string) (f *forward, status int,
 	}
 	reg := c.reg
 	if reg == nil { // a rule's URL, and nothing of ours in the configuration
+		if r.Notes[httpd.NoteHtaccessProxy] != "" { // whoever may write such files need not be allowed to reach other servers
+			return nil, http.StatusForbidden, errors.New("a .htaccess file can use the flag P only where the configuration has ProxyPass or LoadModule proxy_module")
+		}
 		reg = rulesOnly
 	}
 	if t.scheme == "balancer" {

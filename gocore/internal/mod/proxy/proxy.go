@@ -134,6 +134,7 @@ var Module = &httpd.Module[Config]{
 		noEffect("ProxyMaxForwards", "number", sv), noEffect("ProxyStatus", "On|Off|Full", sv), noEffect("ProxyWebsocketFallbackToProxyHttp", "On|Off", sv),
 		noEffect("BalancerGrowth", "number", sv), noEffect("BalancerInherit", "On|Off", sv), noEffect("BalancerPersist", "On|Off", sv),
 	}, tlsDirectives...),
+	Begin:     begin,
 	Merge:     merge,
 	Routes:    routes,
 	Translate: translate,
@@ -249,6 +250,19 @@ func setInterpolate(k *httpd.Cmd, _ *Config) error {
 		return &httpd.Coded{Code: httpd.CodeUnavailable, Message: "variables in ProxyPass lines are not replaced", Suggestion: "use RewriteRule with the flag P"}
 	}
 	return nil
+}
+
+// begin notes whether LoadModule names the module.
+func begin(tree *conf.Tree, c *Config) {
+	if loaded(tree.Root) {
+		c.reg = newRegistry()
+	}
+}
+
+func loaded(list []*conf.Directive) bool {
+	return slices.ContainsFunc(list, func(d *conf.Directive) bool {
+		return strings.EqualFold(d.Name, "LoadModule") && len(d.Args) > 0 && strings.EqualFold(d.Args[0], "proxy_module") || loaded(d.Children)
+	})
 }
 
 // finish completes what the whole file says about servers and balancers.

@@ -13,6 +13,7 @@ import (
 	"net/http"
 	"net/http/httptest"
 	"net/netip"
+	"os"
 	"path/filepath"
 	"strings"
 	"sync"
@@ -563,4 +564,20 @@ func TestHostIsFixed(t *testing.T) {
 	_, err = do(srv.Main, request("GET", "/a/.evil.test/", ""), w)
 	require.NoError(t, err)
 	assert.Equal(t, "/.evil.test/", w.field("X-Uri"))
+}
+
+// A .htaccess file reaches other servers only where the administrator uses the module.
+func TestHtaccess(t *testing.T) {
+	b, dir := backend(t, "b"), t.TempDir()
+	require.NoError(t, os.WriteFile(filepath.Join(dir, ".htaccess"), []byte("RewriteEngine On\nRewriteRule (.*) "+b.URL+"/$1 [P]\n"), 0o644))
+	config := "DocumentRoot " + dir + "\n<Directory " + dir + ">\nAllowOverride FileInfo\nOptions FollowSymLinks\n</Directory>\n"
+	for more, want := range map[string]int{"": 403, "LoadModule proxy_module modules/mod_proxy.so\n": 0, "ProxyPass /x/ " + b.URL + "/\n": 0} {
+		w := &writer{}
+		out, err := do(server(t, config+more).Main, request("GET", "/y", ""), w)
+		require.NoError(t, err)
+		assert.Equal(t, want, out.Status, more)
+		if want == 0 {
+			assert.Equal(t, "/y", w.field("X-Uri"))
+		}
+	}
 }

@@ -195,6 +195,9 @@ func (x *run) substitute(p *rule, to string, proxied bool) matched {
 		if p.flags&flagProxy != 0 {
 			x.trace(2, "forcing proxy-throughput with %s", r.Filename)
 			r.Filename = "proxy:" + r.Filename
+			if p.htaccess {
+				r.Note(httpd.NoteHtaccessProxy, "1")
+			}
 			return didSub
 		}
 		x.trace(2, "explicitly forcing redirect with %s", r.Filename)

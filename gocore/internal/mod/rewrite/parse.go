@@ -62,6 +62,7 @@ type rule struct {
 	escapes, noEscapes string // B=, BNE=
 	conds              []*cond
 	pos                conf.Pos
+	htaccess           bool // stands in a .htaccess file
 }
 
 // condFlags of a condition.
@@ -161,7 +162,7 @@ func setRule(k *httpd.Cmd, c *Config) error {
 			return &httpd.Coded{Code: httpd.CodeUnavailable, Message: "the flag P cannot use " + scheme + "://", Suggestion: "the schemes are http, https, ws, wss, balancer, and unix:/path|http"}
 		}
 	}
-	p.pos = k.Pos
+	p.pos, p.htaccess = k.Pos, k.Htaccess
 	s := scope(k, c)
 	p.conds, s.pending = s.pending, nil
 	if n := len(p.conds); n > 0 && p.conds[n-1].flags&condOr != 0 {
