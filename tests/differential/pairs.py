@@ -22,6 +22,7 @@ nothing differs there any more, so that no excuse outlives its difference.
 from __future__ import annotations
 
 import contextlib
+import gzip
 import http.client
 import os
 import re
@@ -165,6 +166,8 @@ class Answer:
         value = self.headers.get(name)
         if value and name == "allow":  # apache2 sorts it differently from start to start
             return ",".join(sorted(value.replace(" ", "").split(",")))
+        if value and name == "vary":
+            return value.replace(" ", "")
         if self.generated and name == "content-type" and value and value.startswith("text/html"):
             return "text/html"
         return value
@@ -275,6 +278,9 @@ class Pair:
             if name in headers:
                 headers[name] = re.sub(r":\d\d GMT", ":SS GMT", headers[name])
         status = response.status
+        if headers.get("content-encoding") == "gzip" and "content-range" not in headers:
+            with contextlib.suppress(OSError, EOFError):  # else it is a file that is only called so
+                body = gzip.decompress(body)
         generated = status >= 300 and b"<html" in body[:300].lower() and b"mine" not in body[:300]
         generated |= status >= 300 and ask.method == "HEAD"
         body = body.replace(f":{port}".encode(), b":PORT").replace(f'"{port}"'.encode(), b'"PORT"')

@@ -188,6 +188,9 @@ func (m *meaning) finish(h *Head) Status {
 		if m.lengths > 0 || !v11 {
 			return BadRequest
 		}
+		if !m.chunked { // no way to find the body's end (RFC 9112 section 6.3)
+			return BadRequest
+		}
 		if m.otherTE {
 			return NotImplemented
 		}

@@ -26,6 +26,17 @@ const (
 	anyTime way = true  // a goroutine may write it
 )
 
+// overLimit reports whether the body that a request announces is larger than
+// LimitRequestBody allows where the outcome comes from: files, too, although
+// nobody reads it there.
+func overLimit(q *listen.Req, out *httpd.Outcome) bool {
+	if out.Request == nil || out.NoBody {
+		return false
+	}
+	limit := out.Request.BodyLimit()
+	return limit > 0 && q.Head.ContentLength > limit
+}
+
 // status answers with a status of the server's own. What it returns is for
 // Route: an error document may be an application or a stream.
 func (d *dispatcher) status(c *listen.Conn, q *listen.Req, host *httpd.VirtualHost, r *httpd.Request, code int, w way) listen.Action {
@@ -57,11 +68,15 @@ func (d *dispatcher) respond(c *listen.Conn, q *listen.Req, host *httpd.VirtualH
 			return d.respond(c, q, host, r, host.Error(nil, status), w)
 		}
 		q.BodyLimit = out.Request.BodyLimit()
-		if q.Head.Flags&http1.FlagContentLength != 0 && q.BodyLimit > 0 && q.Head.ContentLength > q.BodyLimit && !out.NoBody {
+		if q.Head.Flags&http1.FlagContentLength != 0 && overLimit(q, out) {
 			return d.status(c, q, host, r, 413, w)
 		}
 		c.Stream = func(s *listen.Stream) { d.stream(c, q, s, host, r, out) }
 		return listen.Streamed
+	}
+	if out.Status < 300 && q.Head.Flags&http1.FlagContentLength != 0 && q.Head.ContentLength > 0 && overLimit(q, out) {
+		closeFile(out)
+		return d.status(c, q, host, r, 413, w)
 	}
 	h := httpd.ResponseHead{Status: out.Status, Header: out.Header, ErrHeader: out.ErrHeader, Length: out.BodyLen()}
 	q.Status = int32(out.Status)

@@ -252,7 +252,7 @@ func translate(r *httpd.Request, c *config) httpd.Status {
 				continue
 			}
 			r.Filename = httpd.Expand(e.target, r.URI, g)
-			r.Base = ""
+			r.Base, r.ContextPrefix, r.ContextRoot = "", "", "" // a pattern has no folder of its own
 		case e.whole:
 			n := httpd.MatchPrefix(r.URI, e.prefix)
 			if n == 0 {
@@ -273,7 +273,10 @@ func translate(r *httpd.Request, c *config) httpd.Status {
 			}
 			r.Filename, r.Base, r.ContextPrefix = e.target+rest, e.target, e.prefix
 		}
-		r.ContextRoot, r.Aliased = e.target, true
+		if e.re == nil {
+			r.ContextRoot = e.target
+		}
+		r.Aliased = true
 		if e.handler != "" {
 			r.Handler = e.handler
 			r.Note(NoteHandler, e.handler)

@@ -63,10 +63,14 @@ func ParseAlterETag(s string) (AlterETag, error) {
 // Apply decides whether the coding takes the response, and if so changes the
 // head. It may be asked by several modules in turn: the answer fits all.
 func (c Coding) Apply(r *httpd.Request, h *httpd.ResponseHead, alter AlterETag) bool {
-	if !r.HasOutputFilter(c.Filter) || h.Status == http.StatusPartialContent {
+	if !r.HasOutputFilter(c.Filter) {
 		return false
 	}
 	if _, off := r.Env(c.Env); off {
+		return false
+	}
+	if h.Status == http.StatusPartialContent { // of the file as it is, but the whole would vary (RFC 9110 section 15.3.7)
+		h.AddVary("Accept-Encoding")
 		return false
 	}
 	if _, part := h.Get("Content-Range"); part {
