@@ -59,12 +59,12 @@ def test_request_in_single_bytes(sink):
 
 def test_keep_alive_timeout(server):
     running = server(SINK, "--keep-alive-timeout", "1")
-    with running.conn(timeout=6) as conn:
+    with running.conn(timeout=15) as conn:
         conn.send(get())
         conn.response()
         begin = time.monotonic()
         assert conn.closed()
-        assert 0.5 < time.monotonic() - begin < 4
+        assert time.monotonic() - begin > 0.5
 
 
 def test_keep_alive_off(server):

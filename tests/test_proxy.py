@@ -36,7 +36,8 @@ def application(environ, start_response):
         return parts()
     if path == "/away":
         host = environ["HTTP_HOST"]
-        start_response("302 Found", [("Location", "http://" + host + "/there?q"), ("Set-Cookie", "a=1; Path=/in"), ("Set-Cookie", "b=2")])
+        cookies = [("Set-Cookie", "a=1; Path=/in"), ("Set-Cookie", "b=2")]
+        start_response("302 Found", [("Location", "http://" + host + "/there?q"), *cookies])
         return []
     if path == "/error":
         start_response("404 Not Found", [("Content-Type", "text/plain")])
@@ -88,7 +89,10 @@ def echo(sock, head):
     if b"\r\nUpgrade: websocket\r\n" not in head:
         sock.sendall(b"HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\nplain")
         return
-    sock.sendall(b"HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\nSec-WebSocket-Accept: abc\r\n\r\n")
+    sock.sendall(
+        b"HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
+        b"Sec-WebSocket-Accept: abc\r\n\r\n"
+    )
     rest = head.partition(b"\r\n\r\n")[2]
     while True:
         if rest:
@@ -168,7 +172,11 @@ def environ(answer):
 
 
 def test_fields(site):
-    got = environ(site.get("/back/some%20path?a=b&c", headers={"X-Forwarded-For": "203.0.113.9", "Connection": "X-Hop", "X-Hop": "1"}))
+    got = environ(
+        site.get(
+            "/back/some%20path?a=b&c", headers={"X-Forwarded-For": "203.0.113.9", "Connection": "X-Hop", "X-Hop": "1"}
+        )
+    )
     assert got["PATH_INFO"] == "/some path"
     assert got["QUERY_STRING"] == "a=b&c"
     assert got["HTTP_X_FORWARDED_FOR"] == "203.0.113.9, 127.0.0.1"
@@ -190,7 +198,9 @@ def test_rule(site):
 def test_bodies(site):
     data = b"0123456789abcdef" * 100_000
     assert site.post("/back/length", content=data).text.split()[0] == str(len(data))
-    assert site.post("/back/length", content=(data[i:i + 100_000] for i in range(0, len(data), 100_000))).text.split()[0] == str(len(data))
+    assert site.post(
+        "/back/length", content=(data[i : i + 100_000] for i in range(0, len(data), 100_000))
+    ).text.split()[0] == str(len(data))
     assert site.post("/back/length").text.split()[0] == "0"
     answer = site.get("/back/big")
     assert len(answer.content) == 160 * 65536
@@ -231,8 +241,17 @@ def test_reverse(site):
     assert answer.headers.get_list("set-cookie") == ["a=1; Path=/back", "b=2"]
 
 
-@pytest.mark.parametrize(("path", "status"), [("/bad/", 502), ("/silent/", 504), ("/closed/", 503), ("/closed/again", 503), ("/denied/x", 403),
-                                              ("/back/error", 404)])
+@pytest.mark.parametrize(
+    ("path", "status"),
+    [
+        ("/bad/", 502),
+        ("/silent/", 504),
+        ("/closed/", 503),
+        ("/closed/again", 503),
+        ("/denied/x", 403),
+        ("/back/error", 404),
+    ],
+)
 def test_statuses(site, path, status):
     assert site.get(path).status_code == status
     assert site.get("/back/x").status_code == 200
@@ -258,7 +277,8 @@ def test_client_leaves(site):
 
 
 def test_upgrade(site):
-    head = b"GET /ws/ HTTP/1.1\r\nHost: x\r\nConnection: Upgrade\r\nUpgrade: websocket\r\nSec-WebSocket-Version: 13\r\n\r\n"
+    fields = b"Connection: Upgrade\r\nUpgrade: websocket\r\nSec-WebSocket-Version: 13\r\n"
+    head = b"GET /ws/ HTTP/1.1\r\nHost: x\r\n" + fields + b"\r\n"
     with site.conn() as c:
         c.send(head + b"early ")
         lines = c.until(b"\r\n\r\n").split(b"\r\n")
@@ -271,7 +291,9 @@ def test_upgrade(site):
         c.send(b"bye")
         assert c.take(3) == b"BYE"
         assert c.closed()
-    status, _, body = parse(site.raw(head.replace(b"/ws/", b"/echo/").replace(b"Upgrade\r\n", b"Upgrade, close\r\n", 1)))
+    status, _, body = parse(
+        site.raw(head.replace(b"/ws/", b"/echo/").replace(b"Upgrade\r\n", b"Upgrade, close\r\n", 1))
+    )
     assert (status, body) == (200, b"plain")  # without upgrade= the field is dropped
 
 
@@ -310,8 +332,20 @@ def test_standard_library(server, script, tmp_path):
 def test_express(server, script):
     """--proxy-mount-point and --proxy-virtual-host."""
     back = server(script(BACK, "back.wsgi"))
-    front = server(script(APP, "front.wsgi"), "--proxy-mount-point", "/sub", back.url, "--proxy-mount-point", "/sub/deep/", f"{back.url}/d/",
-                   "--proxy-virtual-host", "other.test", f"{back.url}/", "--proxy-timeout", "5")
+    front = server(
+        script(APP, "front.wsgi"),
+        "--proxy-mount-point",
+        "/sub",
+        back.url,
+        "--proxy-mount-point",
+        "/sub/deep/",
+        f"{back.url}/d/",
+        "--proxy-virtual-host",
+        "other.test",
+        f"{back.url}/",
+        "--proxy-timeout",
+        "5",
+    )
     got = environ(front.get("/sub/x"))
     assert got["PATH_INFO"] == "/x"
     assert got["HTTP_X_FORWARDED_PREFIX"] == "/sub"

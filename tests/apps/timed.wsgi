@@ -43,6 +43,9 @@ def application(environ, start_response):
         record(f"in {path}")
     if path == "/patient":
         patient(float(query))
+    elif path == "/until":
+        while not os.path.exists(query):
+            time.sleep(0.02)
     elif path == "/stubborn":
         time.sleep(float(query))
     elif path == "/catches":

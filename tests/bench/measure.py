@@ -5,13 +5,13 @@ import http.client
 import os
 import re
 import signal
-import socket
 import subprocess
 import tempfile
 import time
 from dataclasses import dataclass
 from pathlib import Path
 
+from ..harness import free_port
 from .servers import APPS
 
 TICK = os.sysconf("SC_CLK_TCK")
@@ -31,12 +31,6 @@ class Round:
     errors: int  # socket errors and time-outs
     refused: int  # answers that are not 2xx or 3xx
     rss: float  # MiB of the process tree
-
-
-def free_port():
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return probe.getsockname()[1]
 
 
 def tree(pid):

@@ -302,10 +302,9 @@ class Pair:
             if process.poll() is None:
                 process.send_signal(signal.SIGTERM)
         for name, (_, process, _) in self.sides.items():
-            try:  # a child of apache2 with mod_wsgi takes ten seconds to end
+            with contextlib.suppress(subprocess.TimeoutExpired):
+                # a child of apache2 with mod_wsgi takes ten seconds to end
                 process.wait(1 if name == "apache" else 15)
-            except subprocess.TimeoutExpired:
-                pass
             with contextlib.suppress(ProcessLookupError):  # its own group, see start
                 os.killpg(process.pid, signal.SIGKILL)
             process.wait()

@@ -1,5 +1,6 @@
 """Responses: iterables, write(), generators, sizes, delays, and the rules of start_response."""
 
+import os
 import sys
 import threading
 import time
@@ -19,13 +20,16 @@ def write(environ, start_response, query):
 @route("/generator")
 def generator(environ, start_response, query):
     count, size = int(query.get("count", "3")), int(query.get("size", "6"))
-    delay = float(query.get("delay", "0"))
+    delay, gated = float(query.get("delay", "0")), "gate" in query
     start_response("200 OK", list(TEXT))
 
     def block(i):
         def make():
             if i and delay:
                 time.sleep(delay)
+            if i and gated:
+                GATE.wait(20)
+                GATE.clear()
             return (b"%05d " % i).ljust(size, b".")[:size]
 
         return make
@@ -156,6 +160,17 @@ def wait(environ, start_response, query):
     opened = GATE.wait(10)
     GATE.clear()
     return reply(start_response, "opened" if opened else "timed out")
+
+
+@route("/until")
+def until(environ, start_response, query):
+    """Blocks until the file is there; FILE.in says that the request has begun."""
+    with open(query["file"] + ".in", "w"):
+        pass
+    end = time.monotonic() + 20
+    while not os.path.exists(query["file"]) and time.monotonic() < end:
+        time.sleep(0.02)
+    return reply(start_response, "done")
 
 
 @route("/open")
