@@ -28,7 +28,7 @@ func (r *Request) Entry(dir, name string) (*Request, Status) {
 	sub.Base, sub.ContextPrefix, sub.ContextRoot, sub.Aliased = r.Base, r.ContextPrefix, r.ContextRoot, r.Aliased
 	sub.Filename = strings.TrimSuffix(dir, "/") + "/" + name
 	for _, x := range r.Host.sections.locs {
-		if matchLocation(x, sub.URI) {
+		if x.matchURI(sub.URI, CollapseSlashes(sub.URI)) {
 			sub.locs = append(sub.locs, x)
 		}
 	}

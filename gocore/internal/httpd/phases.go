@@ -145,8 +145,9 @@ func (r *Request) matchLocations() {
 		return
 	}
 	r.locs = r.locs[:0]
+	merged := CollapseSlashes(r.URI)
 	for _, x := range r.Host.sections.locs {
-		if matchLocation(x, r.URI) {
+		if x.matchURI(r.URI, merged) {
 			r.locs = append(r.locs, x)
 		}
 	}

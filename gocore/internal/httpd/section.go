@@ -119,6 +119,16 @@ func matchLocation[S string | []byte](x *section, uri S) bool {
 	return n == 0 || x.arg[n-1] == '/' || len(uri) == n || uri[n] == '/'
 }
 
+// matchURI is matchLocation for a path that may have runs of slashes, with
+// "MergeSlashes Off": patterns see the path as it is, others merged, so that
+// more slashes are no way around a section. Source: ap_location_walk.
+func (x *section) matchURI(uri, merged string) bool {
+	if x.re == nil {
+		uri = merged
+	}
+	return matchLocation(x, uri)
+}
+
 // matchProxy reports whether a Proxy section covers the URL that a request goes
 // to. The URL behind a socket's path ("unix:/path|") counts too.
 func (x *section) matchProxy(url string) bool {
