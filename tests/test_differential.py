@@ -19,6 +19,8 @@ pytestmark = [
 @pytest.mark.parametrize("case", CASES, ids=[case.name for case in CASES])
 def test_same_answers(case):
     """Every request of a case: status, significant header fields and body are alike, or the case says why not."""
+    if "WSGI" in case.config and not (pairs.MODULES / "mod_wsgi.so").exists():
+        pytest.skip("needs libapache2-mod-wsgi-py3")
     with pairs.public_folder() as root:
         pair = pairs.Pair(case, root, [*COMMAND, "run-config"], ENVIRON, free_port)
         try:
