@@ -28,14 +28,11 @@ func (v *VirtualHost) Handle(r *Request) (out *Outcome) {
 		case nil:
 		case needs:
 			out = &Outcome{Needs: Place(e), Request: r}
-		case abort:
-			out = r.builtin(http.StatusInternalServerError)
-		case errRegexTimeout:
-			r.Logf(LevelError, "core", "%v", e)
-			out = r.builtin(http.StatusInternalServerError)
 		default:
-			r.leave(false)
-			panic(e)
+			if out = r.caught(e); out == nil {
+				r.leave(false)
+				panic(e)
+			}
 		}
 		r.leave(out != nil && out.Needs != OnLeader)
 	}()
@@ -45,6 +42,19 @@ func (v *VirtualHost) Handle(r *Request) (out *Outcome) {
 		out.CloseConn = true
 	}
 	return out
+}
+
+// caught is the outcome of a request that ended with a panic of the core's own
+// making; nil: it is somebody else's, to be passed on.
+func (r *Request) caught(e any) *Outcome {
+	switch e := e.(type) {
+	case abort:
+	case errRegexTimeout:
+		r.Logf(LevelError, "core", "%v", e)
+	default:
+		return nil
+	}
+	return r.builtin(http.StatusInternalServerError)
 }
 
 // abort is thrown by Request.Abort and caught by Handle.

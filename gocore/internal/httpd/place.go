@@ -214,14 +214,11 @@ func (r *Request) RedirectOnWorker(url string) (out *Outcome) {
 		case nil:
 		case needs:
 			out = nil
-		case abort:
-			out = r.builtin(http.StatusInternalServerError)
-		case errRegexTimeout:
-			r.Logf(LevelError, "core", "%v", e)
-			out = r.builtin(http.StatusInternalServerError)
 		default:
-			o.leave(false)
-			panic(e)
+			if out = r.caught(e); out == nil {
+				o.leave(false)
+				panic(e)
+			}
 		}
 		o.leave(false)
 	}()

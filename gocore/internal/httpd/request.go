@@ -111,3 +111,20 @@ func (r *Request) Root() string {
 	}
 	return r.m.core.DocumentRoot.V
 }
+
+// ConnectionFields are the names, in lower case, of the fields that belong to
+// one connection (RFC 9110 section 7.6.1): the known ones and those that a
+// Connection field lists. What one side says about its connection does not
+// hold for the other's.
+func ConnectionFields(header []Field) map[string]bool {
+	drop := map[string]bool{"connection": true, "keep-alive": true, "proxy-connection": true, "te": true, "trailer": true,
+		"transfer-encoding": true, "upgrade": true}
+	for _, f := range header {
+		if strings.EqualFold(f.Name, "Connection") {
+			for word := range strings.SplitSeq(f.Value, ",") {
+				drop[strings.ToLower(strings.TrimSpace(word))] = true
+			}
+		}
+	}
+	return drop
+}

@@ -5,6 +5,7 @@ package listen
 
 import (
 	"net/netip"
+	"sync"
 	"syscall"
 	"time"
 	"unsafe"
@@ -19,6 +20,18 @@ func (m *Memory) newReq() *Req {
 	q.Out, q.OutCap = m.Alloc(outStart), outStart
 	q.FileFD = -1
 	return q
+}
+
+// take gives a request structure of the pool, which mu guards, or a new one.
+func (m *Memory) take(mu *sync.Mutex, pool *[]*Req) *Req {
+	mu.Lock()
+	defer mu.Unlock()
+	if n := len(*pool); n > 0 {
+		q := (*pool)[n-1]
+		*pool = (*pool)[:n-1]
+		return q
+	}
+	return m.newReq()
 }
 
 // clear makes q ready for another connection; keep false gives memory back.

@@ -397,18 +397,7 @@ func (n *netConn) need() {
 	if n.req != nil {
 		return
 	}
-	s := n.s
-	s.mu.Lock()
-	var q *Req
-	if k := len(s.pool); k > 0 {
-		q = s.pool[k-1]
-		s.pool = s.pool[:k-1]
-	}
-	s.mu.Unlock()
-	if q == nil {
-		q = s.mem.newReq()
-	}
-	n.bind(q)
+	n.bind(n.s.mem.take(&n.s.mu, &n.s.pool))
 }
 
 // lend gives the request structure back; mu held.

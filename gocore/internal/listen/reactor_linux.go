@@ -373,17 +373,7 @@ func (r *Reactor) need(c *Conn) {
 	if c.req != nil {
 		return
 	}
-	r.mu.Lock()
-	var q *Req
-	if n := len(r.pool); n > 0 {
-		q = r.pool[n-1]
-		r.pool = r.pool[:n-1]
-	}
-	r.mu.Unlock()
-	if q == nil {
-		q = r.mem.newReq()
-	}
-	c.bind(q)
+	c.bind(r.mem.take(&r.mu, &r.pool))
 }
 
 // janitor ends connections whose time is over by shutting their socket down:

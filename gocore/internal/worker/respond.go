@@ -245,7 +245,7 @@ func (w *streamWriter) WriteHead(status int, header []httpd.Field) error {
 		status = w.out.StatusOverride
 	}
 	h := httpd.ResponseHead{Status: status, Length: -1}
-	drop := connectionFields(header)
+	drop := httpd.ConnectionFields(header)
 	for _, f := range header {
 		if !drop[strings.ToLower(f.Name)] {
 			h.Header = append(h.Header, f)
@@ -262,22 +262,6 @@ func (w *streamWriter) WriteHead(status int, header []httpd.Field) error {
 	o.put = putStream(w.s)
 	w.o = o
 	return nil
-}
-
-// connectionFields are the fields of one connection (RFC 9110 section 7.6.1):
-// the known ones and those that a Connection field lists. What a server behind
-// us says about its connection does not hold for ours.
-func connectionFields(header []httpd.Field) map[string]bool {
-	drop := map[string]bool{"connection": true, "keep-alive": true, "proxy-connection": true, "te": true, "trailer": true,
-		"transfer-encoding": true, "upgrade": true}
-	for _, f := range header {
-		if strings.EqualFold(f.Name, "Connection") {
-			for word := range strings.SplitSeq(f.Value, ",") {
-				drop[strings.ToLower(strings.TrimSpace(word))] = true
-			}
-		}
-	}
-	return drop
 }
 
 // switchProtocols sends a 101 as it is; Hijack follows.

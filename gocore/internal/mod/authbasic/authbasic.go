@@ -200,22 +200,9 @@ func check(r *httpd.Request, p *authncore.Provider, digest bool, user, realm, pa
 // credentials reads the Authorization field. Nothing sent: two empty strings.
 // Anything that two readers could understand in two ways is refused.
 func credentials(r *httpd.Request) (user, password, problem string) {
-	value, n := "", 0
-	for i := range r.Header {
-		if strings.EqualFold(r.Header[i].Name, "Authorization") {
-			value = r.Header[i].Value
-			n++
-		}
-	}
-	switch {
-	case n == 0:
-		return "", "", ""
-	case n > 1:
-		return "", "", "client sent more than one Authorization field"
-	}
-	scheme, rest, _ := strings.Cut(value, " ")
-	if !strings.EqualFold(scheme, "Basic") {
-		return "", "", "client used wrong authentication scheme"
+	rest, sent, problem := authncore.Authorization(r, "Basic")
+	if !sent || problem != "" {
+		return "", "", problem
 	}
 	text, err := base64.RawStdEncoding.DecodeString(strings.TrimRight(strings.Trim(rest, " \t"), "="))
 	if err != nil {

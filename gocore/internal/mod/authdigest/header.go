@@ -7,6 +7,7 @@ import (
 	"strings"
 
 	"modwsgi/gocore/internal/httpd"
+	"modwsgi/gocore/internal/mod/authncore"
 )
 
 // header is what a client sent; quoted values are unescaped.
@@ -18,22 +19,9 @@ type header struct {
 
 // credentials gives the field, nil if there is none, or says what is wrong.
 func credentials(r *httpd.Request) (*header, string) {
-	value, n := "", 0
-	for i := range r.Header {
-		if strings.EqualFold(r.Header[i].Name, "Authorization") {
-			value = r.Header[i].Value
-			n++
-		}
-	}
-	switch {
-	case n == 0:
-		return nil, ""
-	case n > 1:
-		return nil, "client sent more than one Authorization field"
-	}
-	scheme, rest, _ := strings.Cut(value, " ")
-	if !strings.EqualFold(scheme, "Digest") {
-		return nil, "client used wrong authentication scheme"
+	rest, sent, problem := authncore.Authorization(r, "Digest")
+	if !sent || problem != "" {
+		return nil, problem
 	}
 	h, ok := parse(rest)
 	switch {

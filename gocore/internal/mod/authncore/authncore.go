@@ -224,3 +224,27 @@ func nobody(r *httpd.Request, c *Config) httpd.Status {
 	}
 	return httpd.Declined
 }
+
+// Authorization gives what follows the scheme in the Authorization field
+// (RFC 9110 section 11.6.2). sent is false if there is no such field; problem
+// says what is wrong with one that cannot be used.
+func Authorization(r *httpd.Request, scheme string) (rest string, sent bool, problem string) {
+	value, n := "", 0
+	for i := range r.Header {
+		if strings.EqualFold(r.Header[i].Name, "Authorization") {
+			value = r.Header[i].Value
+			n++
+		}
+	}
+	switch {
+	case n == 0:
+		return "", false, ""
+	case n > 1: // two readers could choose differently
+		return "", true, "client sent more than one Authorization field"
+	}
+	given, rest, _ := strings.Cut(value, " ")
+	if !strings.EqualFold(given, scheme) {
+		return "", true, "client used wrong authentication scheme"
+	}
+	return rest, true, ""
+}

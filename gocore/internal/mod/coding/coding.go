@@ -334,3 +334,52 @@ func (n Notes) Write(r *httpd.Request, in, out int64) {
 }
 
 var _ httpd.BodyFilter = (*Filter)(nil)
+
+// Settings are what the directives of every compressing module say.
+type Settings struct {
+	ETag  httpd.Opt[AlterETag]
+	Notes Notes
+}
+
+// Over is the usual merge: what the child says wins.
+func (s Settings) Over(child Settings) Settings {
+	return Settings{s.ETag.Over(child.ETag), s.Notes.Over(child.Notes)}
+}
+
+// Filter makes the body filter that leaves the notes and gives the encoder
+// back at the end of a complete body.
+func (s Settings) Filter(r *httpd.Request, to *Buffer, enc Encoder, back func()) *Filter {
+	return NewFilter(to, enc, func(in, out int64) {
+		s.Notes.Write(r, in, out)
+		back()
+	})
+}
+
+// Row is a directive for servers and virtual hosts.
+func Row[C any](name, args string, min, max int, def string, set func(*httpd.Cmd, *C) error, doc string) httpd.Directive[C] {
+	return httpd.Directive[C]{Name: name, Args: args, Min: min, Max: max, In: httpd.InServerHost, Default: def, Set: set, Doc: doc}
+}
+
+// ETagRow and NoteRow are the directives PREFIXAlterETag and PREFIXFilterNote.
+func ETagRow[C any](prefix string, of func(*C) *Settings) httpd.Directive[C] {
+	return Row(prefix+"AlterETag", "AddSuffix|NoChange|Remove", 1, 1, "AddSuffix", func(k *httpd.Cmd, c *C) error {
+		a, err := ParseAlterETag(k.Arg(0))
+		of(c).ETag = httpd.Some(a)
+		return err
+	}, "What happens to the ETag of a compressed response.")
+}
+
+// NoteRow: see ETagRow.
+func NoteRow[C any](prefix string, of func(*C) *Settings) httpd.Directive[C] {
+	return Row(prefix+"FilterNote", "[Input|Output|Ratio] note", 1, 2, "", func(k *httpd.Cmd, c *C) error { return of(c).Notes.Set(k) },
+		"Leaves the size before, the size after, or their ratio in percent as a note for access logs.")
+}
+
+// Number sets a whole number between min and max.
+func Number[C any](min, max int64, field func(*C) *httpd.Opt[int]) func(*httpd.Cmd, *C) error {
+	return func(k *httpd.Cmd, c *C) error {
+		n, err := httpd.ParseInt(k.Arg(0), min, max)
+		*field(c) = httpd.Some(int(n))
+		return err
+	}
+}

@@ -15,18 +15,16 @@ import (
 
 type config struct {
 	level httpd.Opt[int]
-	etag  httpd.Opt[coding.AlterETag]
-	notes coding.Notes
+	coding.Settings
 }
 
 // Module is mod_deflate.
 var Module = &httpd.Module[config]{
 	Name: "deflate", ID: "deflate_module", File: "mod_deflate.c",
 	Directives: []httpd.Directive[config]{
-		row("DeflateCompressionLevel", "1-9", 1, 1, "zlib's default", setLevel, "How hard responses are compressed: 1 is fastest, 9 smallest."),
-		row("DeflateAlterETag", "AddSuffix|NoChange|Remove", 1, 1, "AddSuffix", setETag, "What happens to the ETag of a compressed response."),
-		row("DeflateFilterNote", "[Input|Output|Ratio] note", 1, 2, "", func(k *httpd.Cmd, c *config) error { return c.notes.Set(k) },
-			"Leaves the size before, the size after, or their ratio in percent as a note for access logs."),
+		coding.Row("DeflateCompressionLevel", "1-9", 1, 1, "zlib's default", coding.Number(1, 9, func(c *config) *httpd.Opt[int] { return &c.level }), "How hard responses are compressed: 1 is fastest, 9 smallest."),
+		coding.ETagRow("Deflate", settings),
+		coding.NoteRow("Deflate", settings),
 		tuning("DeflateMemLevel", "1-9", "9", 1, 9, "memory"),
 		tuning("DeflateWindowSize", "1-15", "15", 1, 15, "window size"),
 		tuning("DeflateBufferSize", "bytes", "8096", 1, 1<<30, "buffer size"),
@@ -35,20 +33,18 @@ var Module = &httpd.Module[config]{
 		inflate("DeflateInflateRatioBurst", "number", "3"),
 	},
 	Merge: func(p, k *config) *config {
-		return &config{level: p.level.Over(k.level), etag: p.etag.Over(k.etag), notes: p.notes.Over(k.notes)}
+		return &config{level: p.level.Over(k.level), Settings: p.Settings.Over(k.Settings)}
 	},
 	OutputFilters: []string{coding.Gzip.Filter},
 	Filter:        filter,
 }
 
-func row(name, args string, min, max int, def string, set func(*httpd.Cmd, *config) error, doc string) httpd.Directive[config] {
-	return httpd.Directive[config]{Name: name, Args: args, Min: min, Max: max, In: httpd.InServerHost, Default: def, Set: set, Doc: doc}
-}
+func settings(c *config) *coding.Settings { return &c.Settings }
 
 // tuning is a directive about zlib's memory, which the compressor here does
 // not have.
 func tuning(name, args, def string, min, max int64, what string) httpd.Directive[config] {
-	d := row(name, args, 1, 1, def, func(k *httpd.Cmd, _ *config) error {
+	d := coding.Row(name, args, 1, 1, def, func(k *httpd.Cmd, _ *config) error {
 		if _, err := httpd.ParseInt(k.Arg(0), min, max); err != nil {
 			return err
 		}
@@ -71,18 +67,6 @@ func inflate(name, args, def string) httpd.Directive[config] {
 		}}
 }
 
-func setLevel(k *httpd.Cmd, c *config) error {
-	n, err := httpd.ParseInt(k.Arg(0), 1, 9)
-	c.level = httpd.Some(int(n))
-	return err
-}
-
-func setETag(k *httpd.Cmd, c *config) error {
-	a, err := coding.ParseAlterETag(k.Arg(0))
-	c.etag = httpd.Some(a)
-	return err
-}
-
 // filter takes the body if the response is to be compressed with gzip.
 func filter(r *httpd.Request, c *config, h *httpd.ResponseHead) httpd.BodyFilter {
 	if v, ok := r.Env("gzip-only-text/html"); ok && v != "0" {
@@ -92,14 +76,11 @@ func filter(r *httpd.Request, c *config, h *httpd.ResponseHead) httpd.BodyFilter
 			return nil
 		}
 	}
-	if !coding.Gzip.Apply(r, h, c.etag.V) {
+	if !coding.Gzip.Apply(r, h, c.ETag.V) {
 		return nil
 	}
 	e := get(c.level.Or(gzip.DefaultCompression))
-	return coding.NewFilter(&e.to, e, func(in, out int64) {
-		c.notes.Write(r, in, out)
-		e.pool.Put(e)
-	})
+	return c.Filter(r, &e.to, e, func() { e.pool.Put(e) })
 }
 
 // encoder is a gzip.Writer with its buffer. Making one costs some hundred

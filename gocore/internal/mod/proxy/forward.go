@@ -315,7 +315,7 @@ func (f *forward) request(ctx context.Context, m *worker) *http.Request {
 // its connection, and what a gateway adds.
 func (f *forward) requestHeader(req *http.Request, m *worker) {
 	r, h := f.r, req.Header
-	drop := connectionFields(f.header)
+	drop := httpd.ConnectionFields(f.header)
 	for _, name := range []string{"host", "content-length", "expect", "proxy", "proxy-authorization", "user-agent"} {
 		drop[name] = true
 	}
@@ -372,21 +372,6 @@ func (f *forward) via(h http.Header) {
 		v += " (" + strings.NewReplacer("(", "", ")", "").Replace(f.r.Host.Server().Software) + ")"
 	}
 	appendTo(h, "Via", v)
-}
-
-// connectionFields are the fields that belong to one connection (RFC 9110
-// section 7.6.1), lower case.
-func connectionFields(header []httpd.Field) map[string]bool {
-	drop := map[string]bool{"connection": true, "keep-alive": true, "proxy-connection": true, "te": true, "trailer": true,
-		"transfer-encoding": true, "upgrade": true}
-	for _, f := range header {
-		if strings.EqualFold(f.Name, "Connection") {
-			for word := range strings.SplitSeq(f.Value, ",") {
-				drop[strings.ToLower(strings.TrimSpace(word))] = true
-			}
-		}
-	}
-	return drop
 }
 
 // written are names that net/http spells in a way of its own.
