@@ -69,9 +69,17 @@ type WorkerConfig struct {
 	Uid, Gid int   // -1: as the supervisor. Already in force when the worker starts
 	Groups   []int // supplementary groups, likewise
 
-	// Hops are the Unix sockets of the process groups that take requests from
-	// front processes, by group name. Empty when each worker accepts from clients itself.
-	Hops map[string]string
+	// Front: this is one of the server's own processes, and Hops are the Unix
+	// sockets of the groups that take requests from it, by group name and slot
+	// (the ProcessNum of who listens there). All other processes get no Hops.
+	Front bool
+	Hops  map[string][]string
+
+	// FrontUID is the user of the front processes, for those that take requests
+	// from them: SO_PEERCRED of a connection from anybody but this user or the
+	// supervisor's is no front. A socket of Hops was put up by SupervisorPID and
+	// SupervisorUID, which is what SO_PEERCRED shows the front.
+	FrontUID int
 
 	Secret [32]byte // the same for all processes and generations of a server (httpd.Server.SetSecret)
 
@@ -80,6 +88,7 @@ type WorkerConfig struct {
 	BoardPlace int // of this process, from 0; -1: all places are taken
 
 	SupervisorPID int
+	SupervisorUID int
 	ServerStarted int64 // milliseconds since the epoch
 	Foreground    bool
 }

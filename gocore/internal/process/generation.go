@@ -6,6 +6,7 @@ package process
 import (
 	"fmt"
 	"os"
+	"slices"
 	"strings"
 	"time"
 
@@ -40,7 +41,6 @@ type procGroup struct {
 	groupPlan
 	gen   *generation
 	slots []*slot
-	socks []*listener // of listen
 }
 
 // configError is a configuration with errors; its text is for people at a terminal.
@@ -127,17 +127,18 @@ func (s *supervisor) open(g, old *generation) error {
 	front := keepIdentity()
 	var direct *httpd.DaemonGroup // the group that accepts from clients itself
 	for _, pg := range g.groups {
-		specs = append(specs, pg.listen...)
+		specs = append(append(specs, pg.listen...), pg.sockets...)
 		if pg.name == "" {
 			front = pg.id
 		}
 		for i := range srv.Groups {
-			if srv.Groups[i].Name != pg.name || len(pg.listen) == 0 {
+			if srv.Groups[i].Name != pg.name {
 				continue
 			}
-			if pg.listen[0].Proto == ProtoHop {
-				groupOf[listenKey(pg.listen[0])] = &srv.Groups[i]
-			} else {
+			for _, s := range pg.sockets {
+				groupOf[listenKey(s)] = &srv.Groups[i]
+			}
+			if len(pg.listen) > 0 {
 				direct = &srv.Groups[i]
 			}
 		}
@@ -171,11 +172,16 @@ func (s *supervisor) open(g, old *generation) error {
 		by[listenKey(l.spec)] = l
 	}
 	for _, pg := range g.groups {
-		taken := map[*listener]bool{}
+		var shared []*listener
 		for _, spec := range pg.listen {
-			if l := by[listenKey(spec)]; !taken[l] {
-				taken[l] = true
-				pg.socks = append(pg.socks, l)
+			if l := by[listenKey(spec)]; !slices.Contains(shared, l) {
+				shared = append(shared, l)
+			}
+		}
+		for i, sl := range pg.slots {
+			sl.socks = shared
+			if len(pg.sockets) > 0 {
+				sl.socks = []*listener{by[listenKey(pg.sockets[i])]}
 			}
 		}
 	}
@@ -210,12 +216,23 @@ func (sl *slot) config(foreground bool) *WorkerConfig {
 		ProcessNum: sl.num, Generation: pg.gen.num,
 		LogNames: pg.gen.logs.names, LogStdio: pg.gen.logs.stdio,
 		Uid: pg.id.uid, Gid: pg.id.gid, Groups: pg.id.groups,
-		Hops: pg.hops, Secret: serverSecret(), SupervisorPID: os.Getpid(), ServerStarted: serverStarted.UnixMilli(), Foreground: foreground,
+		Front: len(pg.hops) > 0, Hops: pg.hops, FrontUID: pg.gen.frontUID(),
+		Secret: serverSecret(), SupervisorPID: os.Getpid(), SupervisorUID: os.Geteuid(), ServerStarted: serverStarted.UnixMilli(), Foreground: foreground,
 	}
-	for _, l := range pg.socks {
+	for _, l := range sl.socks {
 		c.Listeners = append(c.Listeners, l.spec)
 	}
 	return c
+}
+
+// frontUID is the user of the server's own processes; -1: there are none.
+func (g *generation) frontUID() int {
+	for _, pg := range g.groups {
+		if pg.name == "" {
+			return pg.id.number()
+		}
+	}
+	return -1
 }
 
 // ready says whether every slot of the generation has a process that accepts.

@@ -7,6 +7,7 @@ package process
 import (
 	"errors"
 	"fmt"
+	"os"
 	"os/user"
 	"strconv"
 	"strings"
@@ -23,6 +24,14 @@ func keepIdentity() identity { return identity{uid: -1, gid: -1} }
 
 // same says whether connections may pass between processes of a and b.
 func (a identity) same(b identity) bool { return a.uid == b.uid && a.gid == b.gid }
+
+// number is the user id that processes of a have.
+func (a identity) number() int {
+	if a.uid < 0 {
+		return os.Geteuid()
+	}
+	return a.uid
+}
 
 // errRootWorker refuses what Apache refuses, with the ways out.
 var errRootWorker = errors.New("refusing to run the application as root: give User and Group (--user and --group of mod_wsgi-express) " +

@@ -30,10 +30,11 @@ type groupPlan struct {
 	name               string // "" = the server's own processes
 	processes, threads int
 	id                 identity
-	listen             []httpd.ListenSpec // what its workers inherit
-	hops               map[string]string
-	stopGrace          time.Duration // from 'T' to SIGKILL
-	drainLimit         time.Duration // from 'G' to 'T'; 0 = none
+	listen             []httpd.ListenSpec  // what each of its workers inherits
+	sockets            []httpd.ListenSpec  // behind the hop: what the worker of each slot inherits besides
+	hops               map[string][]string // of the front: the sockets of the other groups
+	stopGrace          time.Duration       // from 'T' to SIGKILL
+	drainLimit         time.Duration       // from 'G' to 'T'; 0 = none
 	python             pythonOptions
 	stackSize          int // bytes of each thread's stack; 0 = the system's
 	priority           int // nice value; 0 = as the supervisor
@@ -109,7 +110,7 @@ func layout(snap *snapshot, generation int, root, allowRoot bool) ([]groupPlan, 
 		groups[direct].listen = srv.Listen
 		return groups, nil
 	}
-	own := groupPlan{id: server, listen: srv.Listen, stopGrace: defaultStopGrace + stopSlack, hops: map[string]string{}, python: embeddedPython(srv)}
+	own := groupPlan{id: server, listen: srv.Listen, stopGrace: defaultStopGrace + stopSlack, hops: map[string][]string{}, python: embeddedPython(srv)}
 	own.processes, own.threads = embeddedSize(snap.tree)
 	if srv.MaxRequestWorkers > 0 {
 		own.threads = min(own.threads, max(1, srv.MaxRequestWorkers/own.processes))
@@ -118,19 +119,21 @@ func layout(snap *snapshot, generation int, root, allowRoot bool) ([]groupPlan, 
 		if groups[i].threads == 0 {
 			continue
 		}
-		path := hopPath(srv, &srv.Groups[i], generation, server)
-		groups[i].listen = []httpd.ListenSpec{{Network: "unix", Addr: path, Proto: ProtoHop, Pos: srv.Groups[i].Pos}}
-		own.hops[groups[i].name] = path
-	}
-	for i := range groups {
-		groups[i].hops = own.hops
+		var paths []string
+		for slot := range groups[i].processes {
+			path := hopPath(srv, &srv.Groups[i], slot, generation, groups[i].id)
+			groups[i].sockets = append(groups[i].sockets, httpd.ListenSpec{Network: "unix", Addr: path, Proto: ProtoHop, Pos: srv.Groups[i].Pos})
+			paths = append(paths, path)
+		}
+		own.hops[groups[i].name] = paths
 	}
 	// The front comes last so that the groups behind it start first.
 	return append(groups, own), nil
 }
 
-// hopPath is where a group's request socket lies: named as mod_wsgi names it.
-func hopPath(srv *httpd.Server, g *httpd.DaemonGroup, generation int, server identity) string {
+// hopPath is where the request socket of a group's slot lies: that of slot 0 is
+// named as mod_wsgi names the one socket of a group.
+func hopPath(srv *httpd.Server, g *httpd.DaemonGroup, slot, generation int, id identity) string {
 	prefix := srv.Python.SocketPrefix
 	if prefix == "" {
 		prefix = "wsgi"
@@ -141,14 +144,15 @@ func hopPath(srv *httpd.Server, g *httpd.DaemonGroup, generation int, server ide
 	if !filepath.IsAbs(prefix) {
 		prefix = filepath.Join(srv.ServerRoot, prefix)
 	}
-	uid := server.uid
-	if uid < 0 {
-		uid = os.Getuid()
+	series := strconv.Itoa(generation)
+	if !srv.Python.SocketRotation {
+		series = "u" + strconv.Itoa(id.number())
 	}
-	if srv.Python.SocketRotation {
-		return fmt.Sprintf("%s.%d.%d.%d.sock", prefix, os.Getpid(), generation, g.ID)
+	name := fmt.Sprintf("%s.%d.%s.%d", prefix, os.Getpid(), series, g.ID)
+	if slot > 0 {
+		name += "." + strconv.Itoa(slot)
 	}
-	return fmt.Sprintf("%s.%d.u%d.%d.sock", prefix, os.Getpid(), uid, g.ID)
+	return name + ".sock"
 }
 
 // embeddedSize is the number of the server's own processes and of their

@@ -315,10 +315,21 @@ func TestLayout(t *testing.T) {
 				on := ""
 				for _, l := range p.listen {
 					on += l.Addr
-					if l.Proto == ProtoHop {
-						assert.Equal(t, p.hops[p.name], l.Addr)
+				}
+				var paths []string
+				for i, l := range p.sockets {
+					assert.Equal(t, ProtoHop, l.Proto)
+					paths = append(paths, l.Addr)
+					if i == 0 {
 						on = "sock" + strings.TrimSuffix(l.Addr[strings.LastIndexByte(strings.TrimSuffix(l.Addr, ".sock"), '.')+1:], ".sock")
+						continue
 					}
+					assert.Equal(t, strings.TrimSuffix(paths[0], "sock")+strconv.Itoa(i)+".sock", l.Addr)
+				}
+				if front := plans[len(plans)-1]; len(paths) > 0 {
+					assert.Equal(t, paths, front.hops[p.name])
+					assert.Len(t, paths, p.processes)
+					assert.Nil(t, p.hops)
 				}
 				got[p.name] = strconv.Itoa(p.processes) + "/" + strconv.Itoa(p.threads) + "/" + on
 			}
@@ -330,7 +341,7 @@ func TestLayout(t *testing.T) {
 }
 
 func TestWorkerConfigTravels(t *testing.T) {
-	c := &WorkerConfig{Group: "g", Threads: 5, Uid: -1, Gid: -1, LogNames: []string{"a"}, Hops: map[string]string{"g": "/s"},
+	c := &WorkerConfig{Group: "g", Threads: 5, Uid: -1, Gid: -1, LogNames: []string{"a"}, Front: true, FrontUID: 7, Hops: map[string][]string{"g": {"/s", "/s.1"}},
 		Listeners: []httpd.ListenSpec{{Network: "tcp", Addr: ":80", Pos: conf.Pos{File: "f", Line: 3}}},
 		Tree: &conf.Tree{Defines: map[string]string{"X": ""}, Root: []*conf.Directive{{Name: "VirtualHost", Section: true, Args: []string{"*:80"},
 			Children: []*conf.Directive{{Name: "ServerName", Args: []string{"x"}, Pos: conf.Pos{File: "f", Line: 9}}}}}}}

@@ -56,10 +56,11 @@ func (c *child) gen() *generation { return c.slot.group.gen }
 type slot struct {
 	num     int
 	group   *procGroup
-	cur     *child  // who serves
-	next    *child  // its successor, starting
-	fails   int     // deaths in a row without having been of use
-	pending []Frame // connections that wait for the next start
+	socks   []*listener // what its processes inherit
+	cur     *child      // who serves
+	next    *child      // its successor, starting
+	fails   int         // deaths in a row without having been of use
+	pending []Frame     // connections that wait for the next start
 	retry   *time.Timer
 }
 
@@ -165,7 +166,7 @@ func (s *supervisor) after(c *child, d time.Duration, f func()) {
 func (s *supervisor) launch(sl *slot) (*child, error) {
 	cfg := sl.config(s.opt.Foreground)
 	place := sl.group.gen.board.take(cfg)
-	proc, conn, err := s.launcher.launch(cfg, sl.group, s.log)
+	proc, conn, err := s.launcher.launch(cfg, sl, s.log)
 	if err != nil {
 		sl.group.gen.board.free(place)
 		return nil, err

@@ -106,7 +106,8 @@ func (l *launcher) close() {
 // launch starts one worker. Must be called on the OS thread that lives as long
 // as the supervisor (see deathSignal). The config is written by a goroutine:
 // a big one does not fit into the pipe before the worker reads.
-func (l *launcher) launch(cfg *WorkerConfig, pg *procGroup, log *errorLog) (*os.Process, *Conn, error) {
+func (l *launcher) launch(cfg *WorkerConfig, sl *slot, log *errorLog) (*os.Process, *Conn, error) {
+	pg := sl.group
 	id, logs := pg.id, pg.gen.logs
 	var data strings.Builder
 	if err := cfg.Write(&data); err != nil {
@@ -122,7 +123,7 @@ func (l *launcher) launch(cfg *WorkerConfig, pg *procGroup, log *errorLog) (*os.
 		return nil, nil, os.NewSyscallError("pipe", err)
 	}
 	files := []int{l.null, logs.stdout, logs.stderr, cr, l.lifeline, int(theirs.Fd())}
-	for _, ls := range pg.socks {
+	for _, ls := range sl.socks {
 		files = append(files, ls.fd)
 	}
 	for _, name := range logs.names {

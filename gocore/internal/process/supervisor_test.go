@@ -329,9 +329,11 @@ func TestSeveralGroups(t *testing.T) {
 		require.NoError(t, err)
 		return list
 	}
-	require.Len(t, sockets(), 2)
-	other := newServer(t, testConf{Listen: []httpd.ListenSpec{{Network: "unix", Addr: sockets()[1]}}})
-	assert.Equal(t, "other", other.up("v1")[3])
+	require.Len(t, sockets(), 3)
+	for i, want := range []string{"0 app", "1 other", "0 other"} { // each process has a socket of its own
+		one := newServer(t, testConf{Listen: []httpd.ListenSpec{{Network: "unix", Addr: sockets()[i]}}})
+		assert.Equal(t, want, strings.Join(one.up("v1")[2:4], " "))
+	}
 	st, err := os.Stat(sockets()[0])
 	require.NoError(t, err)
 	assert.Equal(t, os.FileMode(0o600), st.Mode().Perm())
