@@ -12,7 +12,7 @@ PORTABLE = ./gocore/internal/conf/... ./gocore/internal/expr/... \
 BUILD_REQUIRES = "setuptools>=77" "PyBindGen>=0.22.1"
 
 .DEFAULT_GOAL := help
-.PHONY: help dev ext run test test-go cross test-python bench lint wheel clean
+.PHONY: help dev ext run test test-go cross test-python proof bench lint wheel clean
 
 help: ## Shows this list
 	@awk -F':.*## ' '/^[a-z-]+:.*## /{printf "make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -58,6 +58,9 @@ cross: ## Vets what other systems compile: macOS, Windows (configuration only), 
 # Last, so that pytest's summary line ends the output.
 test-python: dev ## pytest against the installed package
 	@PATH="$(abspath $(BIN)):$$PATH" $(BIN)/python -m pytest tests
+
+proof: dev ## Restarts, edits, kills and reconfigurations under load, a hundred of each: no request is lost (10 minutes)
+	@MODWSGI_PROOF=1 $(BIN)/python -m pytest -s tests/test_proof.py
 
 bench: dev ## Side by side with other servers (needs wrk)
 	@.ci/packages
