@@ -18,6 +18,7 @@ before the client wanted it again. HTTP allows it; whoever sends at that moment 
 
 import asyncio
 import hashlib
+import select
 import threading
 import time
 from collections import Counter
@@ -57,6 +58,12 @@ class Client:
             self.writer.close()
         self.reader = self.writer = self.owner = None
 
+    def hung_up(self):
+        """What the kernel knows at this moment; the event loop may not have heard of it yet."""
+        poll = select.poll()
+        poll.register(self.writer.get_extra_info("socket").fileno(), select.POLLIN | getattr(select, "POLLRDHUP", 0))
+        return self.reader.at_eof() or self.reader.exception() or bool(poll.poll(0))
+
     async def run(self):
         while not self.load.done:
             await self.once()
@@ -83,7 +90,7 @@ class Client:
 
     async def once(self):
         method, path, body, expected = self.plan()
-        if self.writer is not None and (self.reader.at_eof() or self.reader.exception()):
+        if self.writer is not None and self.hung_up():
             self.load.closed.append((time.monotonic(), self.owner))
             self.drop()
         begun = time.monotonic()
