@@ -191,7 +191,7 @@ func (r *Reactor) advance(th *thread, c *Conn) step {
 		if !c.skipBody() {
 			q.KeepAlive = 0
 		}
-		return r.finish(c)
+		return r.finish(th, c)
 	}
 	switch c.body(&r.mem, th.scratch) {
 	case bodyMore:
@@ -235,19 +235,22 @@ func (r *Reactor) run(th *thread, c *Conn) step {
 	if c.Stream != nil { // an error document that a goroutine writes
 		return r.stream(c)
 	}
-	return r.finish(c)
+	return r.finish(th, c)
 }
 
 // reject answers a request that has waited too long for a thread.
-func (r *Reactor) reject(c *Conn) step {
+func (r *Reactor) reject(th *thread, c *Conn) step {
 	c.tooLate(r.h)
-	return r.finish(c)
+	return r.finish(th, c)
 }
 
 // finish writes a complete response and prepares for the next request.
-func (r *Reactor) finish(c *Conn) step {
+func (r *Reactor) finish(th *thread, c *Conn) step {
 	if c.req.KeepAlive == 0 {
 		c.closing = true
+	}
+	if r.hold(th, c) {
+		return gone
 	}
 	return r.flush(c)
 }

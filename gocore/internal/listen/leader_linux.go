@@ -156,7 +156,7 @@ func (th *thread) resume(c *Conn) {
 	defer th.guard(nil)
 	switch {
 	case th.r.late(c):
-		th.goOn(c, th.r.reject(c))
+		th.goOn(c, th.r.reject(th, c))
 	case c.phase == phDecide:
 		th.r.serve(th, c)
 	default:
@@ -250,7 +250,7 @@ func (l *leadership) pop(any bool) *Conn {
 func (l *leadership) expire(th *thread) {
 	for c := l.pop(false); c != nil; c = l.pop(false) {
 		th.serving = c
-		th.goOn(c, l.r.reject(c))
+		th.goOn(c, l.r.reject(th, c))
 		th.serving = nil
 	}
 }
@@ -427,12 +427,17 @@ func (th *thread) loop() {
 func (th *thread) lead() (again bool) {
 	defer th.guard(&again)
 	r := th.r
+	r.sendHeld(th) // of the leader before
 	for th.leading {
 		if r.stopped.Load() {
 			r.wake() // for whoever would lead next
 			return false
 		}
 		if len(r.ready) == 0 {
+			if len(r.held) > 0 {
+				r.sendHeld(th)
+				continue
+			}
 			r.poll()
 			continue
 		}

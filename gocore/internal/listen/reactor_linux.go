@@ -56,6 +56,9 @@ type Reactor struct {
 	track    func(fd int, open bool)
 	events   []syscall.EpollEvent
 	ready    []readyEvent
+	held     []*Conn // the leader's: responses that leave together, see held_linux.go
+	heldAt   int64   // when the first of them was put there
+	heldBuf  [holdCount]*Conn
 	conns    []atomic.Pointer[Conn]
 	top      int        // above every descriptor that was a connection; under mu
 	mu       sync.Mutex // accept, close, janitor, pool of requests

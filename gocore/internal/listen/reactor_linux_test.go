@@ -72,3 +72,72 @@ func TestHandedOverComesBack(t *testing.T) {
 	require.NoError(t, err)
 	assert.Contains(t, line, "200")
 }
+
+// TestHeldResponseLeaves: responses of a batch leave together, but do not wait
+// for a request of the batch that takes long.
+func TestHeldResponseLeaves(t *testing.T) {
+	s, f, addr := opener(sources["reactor"]).start(t, 1, func(f *fakeApp) {
+		f.gate = make(chan struct{})
+		f.gateAt.Store(4)
+	})
+	defer close(f.release)
+	var conns []net.Conn
+	for range 4 {
+		c, err := net.Dial("tcp", addr)
+		require.NoError(t, err)
+		defer c.Close()
+		c.SetDeadline(time.Now().Add(10 * time.Second))
+		conns = append(conns, c)
+		if len(conns) == 3 { // the leader has to have them before it is held up
+			require.Eventually(t, func() bool { return s.Connections() == 3 }, 5*time.Second, time.Millisecond)
+		}
+	}
+	for i, path := range []string{"/a", "/b", "/wait"} {
+		_, err := io.WriteString(conns[i], "GET "+path+" HTTP/1.1\r\nHost: x\r\n\r\n")
+		require.NoError(t, err)
+	}
+	close(f.gate)
+	for _, c := range conns[:2] {
+		line, err := bufio.NewReader(c).ReadString('\n')
+		require.NoError(t, err)
+		assert.Contains(t, line, "200")
+	}
+}
+
+func TestHold(t *testing.T) {
+	for _, k := range []struct {
+		name    string
+		follows bool // the thread leads
+		alone   bool // nothing else is ready
+		size    uint64
+		count   int
+		age     time.Duration
+		file    bool
+		want    bool
+	}{
+		{name: "more is ready", want: true},
+		{name: "a follower", follows: true},
+		{name: "the last of a batch", alone: true},
+		{name: "large", size: holdBytes + 1},
+		{name: "a file", file: true},
+		{name: "one more", count: 1, want: true},
+		{name: "the first waits long enough", count: 1, age: 2 * holdMax},
+		{name: "enough", count: holdCount},
+	} {
+		t.Run(k.name, func(t *testing.T) {
+			r := &Reactor{start: time.Now().Add(-time.Minute)}
+			if !k.alone {
+				r.ready = make([]readyEvent, 1)
+			}
+			r.held, r.heldAt = make([]*Conn, k.count), r.now()-int64(k.age)
+			c := &Conn{req: &Req{OutLen: max(k.size, 100), FileFD: -1}}
+			if k.file {
+				c.req.FileFD = 3
+			}
+			assert.Equal(t, k.want, r.hold(&thread{leading: !k.follows}, c))
+			if k.want {
+				assert.Equal(t, c, r.held[len(r.held)-1])
+			}
+		})
+	}
+}

@@ -78,8 +78,11 @@ type fakeApp struct {
 	handed   chan string
 	kept     chan [2]int // gets each descriptor handed over and a copy, as the supervisor has one
 	done     atomic.Int32
-	proxy    bool         // connections begin with a PROXY header
-	badOpens atomic.Int32 // so many connections panic in Open
+	proxy    bool          // connections begin with a PROXY header
+	badOpens atomic.Int32  // so many connections panic in Open
+	gate     chan struct{} // not nil: connection number gateAt waits here in Open, and with it the leader
+	gateAt   atomic.Int32
+	opens    atomic.Int32
 	mu       sync.Mutex
 	panics   []string // what was reported
 	file     *os.File // /file sends it from its second byte on
@@ -90,6 +93,9 @@ func (f *fakeApp) Open(c *Conn) {
 		panic("open")
 	}
 	c.Settings, c.ProxyHeader = &f.settings, f.proxy
+	if n := f.opens.Add(1); f.gate != nil && n == f.gateAt.Load() {
+		<-f.gate
+	}
 }
 
 func (f *fakeApp) answer(q *Req, status int, body string) {

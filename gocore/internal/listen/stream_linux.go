@@ -22,7 +22,7 @@ func (r *Reactor) runStream(c *Conn) {
 	th := &thread{r: r, scratch: make([]byte, 16<<10), serving: c} // stands for the spare: runs no Python
 	defer th.guard(nil)
 	r.writeStream(c)
-	switch r.finish(c) {
+	switch r.finish(th, c) {
 	case gone:
 	case needOutput:
 		if !r.release(c) {
