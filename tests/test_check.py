@@ -9,6 +9,7 @@ import subprocess
 import sys
 from pathlib import Path
 
+import modwsgi_go
 import pytest
 
 from harness import COMMAND, ENVIRON, Server, finish_all, free_port
@@ -208,6 +209,34 @@ class TestDebian:
         report = check_json(DEBIAN / "apache2.conf")
         assert report["usable"] is True, report["diagnostics"]
         assert not [problem for problem in report["diagnostics"] if problem["code"] == "CONF-UNDEFINED-VARIABLE"]
+
+    def test_every_module_and_conf_that_is_available(self, tmp_path):
+        """All that `a2enmod` and `a2enconf` could switch on, at once."""
+        text = (DEBIAN / "apache2.conf").read_text()
+        for word in ("mods", "conf"):
+            assert f"IncludeOptional {word}-enabled/" in text
+            text = text.replace(f"IncludeOptional {word}-enabled/", f"IncludeOptional {word}-available/")
+        file = write(tmp_path, f'ServerRoot "{DEBIAN}"\n{text}')
+        report = check_json(file, "--envvars", DEBIAN / "envvars")
+        assert not [problem for problem in report["diagnostics"] if problem["severity"] != "notice"]
+
+    @pytest.mark.skipif(not shutil.which("apache2"), reason="apache2 is not installed")
+    def test_every_directive_of_every_module_is_known(self, tmp_path):
+        """`apache2 -L` lists what the modules of this machine know."""
+        lines = [f"ServerRoot {tmp_path}", f"DefaultRuntimeDir {tmp_path}", "ServerName x", "Listen 9", "ErrorLog log"]
+        for file in sorted((DEBIAN / "mods-available").glob("*.load")):
+            if file.stem not in ("mpm_prefork", "mpm_worker"):
+                for line in re.findall(r"^\s*(LoadModule .*)", file.read_text(), re.M):
+                    lines += [line] if Path(line.split()[2]).exists() else []
+        file = write(tmp_path, "\n".join(lines) + "\n")
+        answer = subprocess.run(["apache2", "-f", file, "-L"], capture_output=True, text=True, timeout=60)
+        listed = set(re.findall(r"^<?(\w+)>? \(\w+\.c\)?$", answer.stdout, re.M))
+        assert len(listed) > 500, answer.stderr
+        known = {directive.name.lower() for directive in modwsgi_go.directives()}
+        # obsolete, an error or of no effect in httpd as well; of its own debugging; of mod_wsgi for Python 2
+        gone = {"fancyindexing", "lua_____bytecodehack", "macroignoreemptyargs", "macroignorebadnesting", "mdomainset",
+                "ssllog", "sslloglevel", "wsgilazyinitialization", "wsginewrelicconfigfile", "wsginewrelicenvironment"}
+        assert {name.lower() for name in listed} - known - gone == set()
 
     def test_default_site_with_an_application(self, tmp_path, serve):
         """The tree as installed, on another port and with other folders for logs, and one line in the default site."""

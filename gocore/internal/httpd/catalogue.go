@@ -33,8 +33,11 @@ var catalogue = []catalogueRow{
 	// core and MPMs: the process model is different here
 	{module: "core", names: "HttpProtocolOptions LimitXMLRequestBody Mutex NameVirtualHost QualifyRedirectURL SeeRequestTail ServerPath EnableExceptionHook " +
 		"CoreDumpDirectory ScoreBoardFile ListenCoresBucketsRatio ContentDigest FlushMaxThreshold FlushMaxPipelined CGIMapExtension RegisterHttpMethod " +
-		"RegexDefaultOptions UnsafeAllow3F ReadBufferSize MaxRangeOverlaps MaxRangeReversals KeptBodySize", why: "there is nothing here that it could tune"},
-	{module: "mpm", names: "ThreadLimit MinSpareThreads MaxSpareThreads MinSpareServers MaxSpareServers " +
+		"RegexDefaultOptions UnsafeAllow3F ReadBufferSize KeptBodySize AcceptFilter DefaultType", why: "there is nothing here that it could tune"},
+	{module: "core", names: "MergeTrailers", harmless: argIs(0, "Off"), refuse: true, why: "fields behind a chunked body would not reach the application"},
+	{module: "core", names: "Protocol", harmless: argIs(0, "http"), refuse: true, why: "connections would be taken for HTTP"},
+	{module: "core", names: "Port", refuse: true, why: "Listen names the ports"},
+	{module: "mpm", names: "ListenTCPDeferAccept ThreadLimit MinSpareThreads MaxSpareThreads MinSpareServers MaxSpareServers " +
 		"AsyncRequestWorkerFactor MaxMemFree", why: "processes and threads are set with WSGIDaemonProcess"},
 	{module: "privileges", names: "PrivilegesMode VHostUser VHostGroup VHostSecure VHostPrivs DTracePrivileges VHostCGIMode VHostCGIPrivs", refuse: true,
 		harmless: argIs(0, "FAST"), why: "processes would run with other rights"},
@@ -43,12 +46,14 @@ var catalogue = []catalogueRow{
 	{module: "auth_form", names: "AuthFormProvider AuthFormAuthoritative AuthFormLoginRequiredLocation AuthFormLoginSuccessLocation AuthFormLogoutLocation " +
 		"AuthFormUsername AuthFormPassword AuthFormMimetype AuthFormSize AuthFormSitePassphrase AuthFormFakeBasicAuth AuthFormDisableNoStore AuthFormBody AuthFormMethod AuthFormLocation",
 		refuse: true, why: "no password would be asked for"},
-	{module: "authn_dbm", names: "AuthDBMUserFile AuthDBMType AuthDBMGroupFile", why: "there is no provider dbm"},
 	{module: "authn_dbd", names: "AuthDBDUserPWQuery AuthDBDUserRealmQuery AuthzDBDQuery AuthzDBDRedirectQuery AuthzDBDLoginToReferer", why: "there is no provider dbd"},
 	{module: "authnz_ldap", names: "AuthLDAPURL AuthLDAPBindDN AuthLDAPBindPassword AuthLDAPGroupAttribute AuthLDAPGroupAttributeIsDN AuthLDAPRemoteUserAttribute " +
 		"AuthLDAPRemoteUserIsDN AuthLDAPDereferenceAliases AuthLDAPCharsetConfig AuthLDAPCompareDNOnServer AuthLDAPInitialBindAsUser AuthLDAPInitialBindPattern " +
 		"AuthLDAPMaxSubGroupDepth AuthLDAPSearchAsUser AuthLDAPSubGroupAttribute AuthLDAPSubGroupClass AuthLDAPAuthorizePrefix AuthLDAPBindAuthoritative AuthLDAPCompareAsUser",
 		why: "there is no provider ldap"},
+	{module: "ldap", names: "LDAPSharedCacheSize LDAPSharedCacheFile LDAPCacheEntries LDAPCacheTTL LDAPOpCacheEntries LDAPOpCacheTTL LDAPTrustedGlobalCert LDAPTrustedClientCert " +
+		"LDAPTrustedMode LDAPVerifyServerCert LDAPConnectionTimeout LDAPReferrals LDAPReferralHopLimit LDAPLibraryDebug LDAPTimeout LDAPConnectionPoolTTL LDAPRetries LDAPRetryDelay",
+		why: "nobody asks an LDAP server"},
 	{module: "authnz_fcgi", names: "AuthnzFcgiDefineProvider AuthnzFcgiCheckAuthnProvider", refuse: true, why: "nobody would be asked for a password"},
 	{module: "allowmethods", names: "AllowMethods", refuse: true, why: "methods would not be restricted"},
 	{module: "security", names: "SecRuleEngine SecRule SecAction SecRequestBodyAccess SecResponseBodyAccess SecRuleRemoveById", refuse: true, harmless: argIs(0, "Off"),
@@ -58,6 +63,11 @@ var catalogue = []catalogueRow{
 
 	// headers and filters
 	{module: "substitute", names: "Substitute SubstituteInheritBefore SubstituteMaxLineLength", why: "responses are not edited"},
+	{module: "sed", names: "OutputSed InputSed", why: "bodies are not edited"},
+	{module: "ext_filter", names: "ExtFilterDefine ExtFilterOptions", why: "SetOutputFilter cannot name such a filter"},
+	{module: "buffer", names: "BufferSize", why: "there is no filter BUFFER"},
+	{module: "reflector", names: "ReflectorHeader", why: "there is no handler reflector"},
+	{module: "case_filter", names: "CaseFilter CaseFilterIn", why: "it is an example"},
 	{module: "include", names: "SSIEndTag SSIErrorMsg SSIETag SSILastModified SSILegacyExprParser SSIStartTag SSITimeFormat SSIUndefinedEcho XBitHack", why: "pages are not parsed"},
 
 	// variables and addresses
@@ -65,19 +75,14 @@ var catalogue = []catalogueRow{
 	{module: "usertrack", names: "CookieTracking CookieName CookieExpires CookieDomain CookieStyle CookieFormat CookieHTTPOnly CookieSameSite CookieSecure", why: "no cookie is set"},
 
 	// content
-	{module: "dir", names: "DirectoryIndex DirectorySlash DirectoryCheckHandler DirectoryIndexRedirect", why: "directories have no index page"},
-	{module: "dir", names: "FallbackResource", refuse: true, harmless: argIs(0, "disabled"), why: "requests would not reach the resource"},
-	{module: "mime", names: "TypesConfig AddType AddEncoding AddLanguage AddCharset DefaultLanguage RemoveType RemoveEncoding RemoveLanguage RemoveCharset " +
-		"ModMimeUsePathInfo", why: "files keep the built-in types"},
-	{module: "mime", names: "AddHandler RemoveHandler", refuse: true, why: "files would be served as they are instead of being run"},
-	{module: "mime", names: "MultiviewsMatch", why: "names are not completed"},
 	{module: "mime_magic", names: "MimeMagicFile", why: "types are not guessed"},
+	{module: "cern_meta", names: "MetaFiles MetaDir MetaSuffix", why: "fields are not read from files beside the pages"},
 	{module: "imagemap", names: "ImapBase ImapDefault ImapMenu", why: "there are no image maps"},
-	{module: "dav", names: "Dav DavDepthInfinity DavMinTimeout DavLockDB DavGenericLockDB", refuse: true, harmless: argIs(0, "Off"), why: "there is no WebDAV"},
+	{module: "dav", names: "Dav", refuse: true, harmless: argIs(0, "Off"), why: "there is no WebDAV"},
+	{module: "dav", names: "DavDepthInfinity DavMinTimeout DavLockDB DavGenericLockDB DAVBasePath DAVLockDiscovery", why: "it has no effect without Dav"},
 	{module: "speling", names: "CheckSpelling CheckCaseOnly CheckBasenameMatch", why: "addresses are not corrected"},
 
 	// logs and status
-	{module: "log_config", names: "LogFormat CustomLog TransferLog GlobalLog BufferedLogs", why: "there is no access log"},
 	{module: "logio", names: "LogIOTrackTTFB", why: "it is not measured"},
 	{module: "log_forensic", names: "ForensicLog", why: "there is no forensic log"},
 	{module: "log_debug", names: "LogMessage", why: "nothing is logged"},
@@ -101,27 +106,39 @@ var catalogue = []catalogueRow{
 	{module: "ssl", names: "SSLProxyMachineCertificateFile SSLProxyMachineCertificatePath SSLProxyMachineCertificateChainFile", refuse: true,
 		why: "other servers would not know this one"},
 	{module: "ssl", names: "SSLProxyCipherSuite", why: "the ciphers are those of Go"},
-	{module: "md", names: "MDomain MDCertificateAgreement MDCertificateAuthority MDContactEmail MDPrivateKeys MDRenewMode MDRequireHttps MDMembers MDStoreDir", refuse: true,
+	{module: "md", names: "MDomain MDCertificateAgreement MDCertificateAuthority MDContactEmail MDPrivateKeys MDRenewMode MDRequireHttps MDMembers MDStoreDir " +
+		"MDCAChallenges MDCertificateProtocol MDDriveMode MDMember MDMustStaple MDPortMap MDHttpProxy MDRenewWindow MDNotifyCmd MDBaseServer MDChallengeDns01 MDChallengeDns01Version " +
+		"MDCertificateFile MDCertificateKeyFile MDServerStatus MDCertificateStatus MDWarnWindow MDMessageCmd MDStapling MDStapleOthers MDStaplingKeepResponse MDStaplingRenewWindow " +
+		"MDCertificateCheck MDActivationDelay MDCACertificateFile MDHttpProxyCACertificateFile MDExternalAccountBinding MDRetryDelay MDRetryFailover MDStoreLocks MDMatchNames " +
+		"MDInitialDelay MDCheckInterval MDProfile MDProfileMandatory MDRenewViaARI", refuse: true,
 		why: "there would be no certificate"},
 
 	// proxy
 	{module: "proxy", names: "ProxyRemote ProxyRemoteMatch", refuse: true, why: "requests would take another way"},
 	{module: "proxy", names: "ProxyBlock NoProxy", refuse: true, why: "access would not be restricted"},
+	{module: "proxy_express", names: "ProxyExpressEnable", refuse: true, harmless: argIs(0, "Off"), why: "requests would not reach their servers"},
+	{module: "proxy_express", names: "ProxyExpressDBMFile ProxyExpressDBMType", why: "it has no effect without ProxyExpressEnable"},
+	{module: "proxy_connect", names: "AllowCONNECT", why: "there is no forward proxy"},
+	{module: "proxy_ftp", names: "ProxyFtpListOnWildcard ProxyFtpEscapeWildcards ProxyFtpDirCharset", why: "there is no proxy for FTP"},
+	{module: "proxy_hcheck", names: "ProxyHCTemplate ProxyHCExpr ProxyHCTPsize", why: "servers of a balancer are not asked for their health"},
+	{module: "proxy_scgi", names: "ProxySCGISendfile ProxySCGIInternalRedirect", why: "there is no SCGI"},
 	{module: "proxy_fcgi", names: "ProxyFCGIBackendType ProxyFCGISetEnvIf", why: "there is no FastCGI"},
 	{module: "proxy_html", names: "ProxyHTMLEnable ProxyHTMLURLMap ProxyHTMLLinks ProxyHTMLEvents ProxyHTMLDocType ProxyHTMLExtended ProxyHTMLInterp ProxyHTMLMeta ProxyHTMLBufSize " +
 		"ProxyHTMLCharsetOut ProxyHTMLFixups ProxyHTMLStripComments", why: "pages are not edited"},
 	{module: "http2", names: "H2Push H2PushPriority H2PushDiarySize H2PushResource H2Direct H2Upgrade H2MaxSessionStreams H2MaxWorkers H2MinWorkers H2MaxWorkerIdleSeconds H2WindowSize " +
 		"H2StreamMaxMemSize H2SerializeHeaders H2ModernTLSOnly H2TLSWarmUpSize H2TLSCoolDownSecs H2CopyFiles H2EarlyHints H2Padding H2OutputBuffering H2StreamTimeout " +
-		"H2MaxDataFrameLen H2MaxHeaderBlockLen H2ProxyRequests H2WebSockets H2EarlyHint", why: "it tunes Apache's HTTP/2"},
+		"H2MaxDataFrameLen H2MaxHeaderBlockLen H2SessionExtraFiles H2MaxStreamErrors H2ProxyRequests H2WebSockets H2EarlyHint", why: "it tunes Apache's HTTP/2"},
 
 	// others
 	{module: "cache", names: "CacheEnable CacheDisable CacheRoot CacheDirLevels CacheDirLength CacheMaxFileSize CacheMinFileSize CacheDefaultExpire CacheMaxExpire CacheMinExpire " +
 		"CacheIgnoreHeaders CacheIgnoreNoLastMod CacheIgnoreQueryString CacheIgnoreCacheControl CacheLock CacheLockMaxAge CacheLockPath CacheQuickHandler CacheHeader CacheDetailHeader " +
-		"CacheKeyBaseURL CacheStaleOnError CacheStoreExpired CacheStoreNoStore CacheStorePrivate CacheSocache CacheSocacheMaxSize CacheSocacheMaxTime CacheFile MMapFile", why: "nothing is cached"},
+		"CacheKeyBaseURL CacheStaleOnError CacheStoreExpired CacheStoreNoStore CacheStorePrivate CacheSocache CacheSocacheMaxSize CacheSocacheMaxTime CacheFile MMapFile " +
+		"CacheIgnoreURLSessionIdentifiers CacheLastModifiedFactor CacheReadSize CacheReadTime CacheSocacheMinTime CacheSocacheReadSize CacheSocacheReadTime MemcacheConnTTL RedisConnPoolTTL RedisTimeout", why: "nothing is cached"},
 	{module: "session", names: "Session SessionEnv SessionExclude SessionHeader SessionInclude SessionMaxAge SessionExpiryUpdateInterval SessionCookieName SessionCookieName2 " +
-		"SessionCookieRemove SessionCryptoCipher SessionCryptoDriver SessionCryptoPassphrase SessionCryptoPassphraseFile SessionDBDCookieName SessionDBDPerUser", why: "there are no sessions"},
+		"SessionCookieRemove SessionCryptoCipher SessionCryptoDriver SessionCryptoPassphrase SessionCryptoPassphraseFile SessionDBDCookieName SessionDBDPerUser " +
+		"SessionDBDSelectLabel SessionDBDInsertLabel SessionDBDUpdateLabel SessionDBDDeleteLabel SessionDBDCookieRemove SessionDBDCookieName2", why: "there are no sessions"},
 	{module: "lua", names: "LuaAuthzProvider LuaHookAccessChecker LuaHookAuthChecker LuaHookCheckUserID LuaQuickHandler LuaHookTranslateName LuaHookMapToStorage LuaHookFixups " +
-		"LuaHookTypeChecker LuaHookPreTranslate LuaMapHandler LuaInputFilter LuaOutputFilter", refuse: true, why: "the script would not run"},
+		"LuaHookTypeChecker LuaHookPreTranslate LuaHookPreTranslateName LuaMapHandler LuaInputFilter LuaOutputFilter", refuse: true, why: "the script would not run"},
 	{module: "lua", names: "LuaHookLog LuaHookInsertFilter LuaRoot LuaScope LuaPackagePath LuaPackageCPath LuaCodeCache LuaInherit", why: "there is no Lua"},
 	{module: "dbd", names: "DBDriver DBDParams DBDPersist DBDPrepareSQL DBDKeep DBDMax DBDMin DBDExptime DBDInitSQL", why: "there are no database connections"},
 	{module: "suexec", names: "SuexecUserGroup", refuse: true, why: "programs would run as another user"},
@@ -130,6 +147,8 @@ var catalogue = []catalogueRow{
 	{module: "php", names: "php_value php_flag php_admin_value php_admin_flag PHPIniDir", why: "there is no PHP"},
 	{module: "xml2enc", names: "xml2EncAlias xml2EncDefault xml2StartParse", why: "pages are not edited"},
 	{module: "charset_lite", names: "CharsetDefault CharsetOptions CharsetSourceEnc", why: "pages are not converted"},
+	{module: "dialup", names: "ModemStandard", why: "responses are not slowed down"},
+	{module: "echo", names: "ProtocolEcho", refuse: true, harmless: argIs(0, "Off"), why: "connections would be taken for HTTP"},
 	{module: "example_hooks", names: "Example", why: "it is an example"},
 	{module: "nw_ssl", names: "SecureListen NWSSLTrustedCerts NWSSLUpgradeable", refuse: true, why: "connections would not be encrypted"},
 	{module: "isapi", names: "ISAPIAppendLogToErrors ISAPIAppendLogToQuery ISAPICacheFile ISAPIFakeAsync ISAPILogNotSupported ISAPIReadAheadBuffer", why: "there is no ISAPI"},

@@ -106,8 +106,9 @@ func setAlias(handler string) func(*httpd.Cmd, *config) error {
 			return fmt.Errorf("%q is not a URL path", k.Arg(0))
 		}
 		e.target = keepSlash(k.File(e.target), e.target)
-		if !e.whole && strings.HasSuffix(e.prefix, "/") != strings.HasSuffix(e.target, "/") && e.prefix != "/" {
-			k.Warn("ALIAS-SLASH", "one of %q and %q ends with a slash and the other does not: paths will be joined wrongly", e.prefix, e.target)
+		// the other way round there are two slashes, which a file system takes for one
+		if !e.whole && strings.HasSuffix(e.prefix, "/") && !strings.HasSuffix(e.target, "/") && e.prefix != "/" {
+			k.Warn("ALIAS-SLASH", "%q ends with a slash and %q does not: paths will be joined wrongly", e.prefix, e.target)
 		}
 		c.aliases = append(c.aliases, e)
 		return nil

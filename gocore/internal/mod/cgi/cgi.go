@@ -53,8 +53,8 @@ var Module = &httpd.Module[Config]{
 			Doc: "Memory of programs, soft and hard limit."},
 		{Name: "RLimitNPROC", Args: "number|max [number|max]", Min: 1, Max: 2, In: limits, Override: httpd.OverrideAll, Set: setLimit(func(c *Config) *httpd.Opt[limit] { return &c.proc }),
 			Doc: "How many processes the user of the programs may have, soft and hard limit."},
-		noEffect("ScriptLog", "file", 1), noEffect("ScriptLogBuffer", "bytes", 1), noEffect("ScriptLogLength", "bytes", 1),
-		noEffect("ScriptSock", "path", 1),
+		noEffect("ScriptLog", "file", toErrorLog), noEffect("ScriptLogBuffer", "bytes", toErrorLog), noEffect("ScriptLogLength", "bytes", toErrorLog),
+		noEffect("ScriptSock", "path", "no daemon starts programs, so that there is no socket to it"),
 	},
 	Merge: func(p, k *Config) *Config {
 		return &Config{timeout: p.timeout.Over(k.timeout), cpu: p.cpu.Over(k.cpu), mem: p.mem.Over(k.mem), proc: p.proc.Over(k.proc),
@@ -63,11 +63,13 @@ var Module = &httpd.Module[Config]{
 	Handler: handle,
 }
 
-func noEffect(name, args string, n int) httpd.Directive[Config] {
-	return httpd.Directive[Config]{Name: name, Args: args, Min: n, Max: n, In: httpd.InServerHost, NoEffect: true,
-		Doc: "Accepted without effect: what goes wrong is in the error log, with what the program wrote to its standard error.",
+const toErrorLog = "what goes wrong with a program is in the error log, and what it writes to its standard error"
+
+func noEffect(name, args, why string) httpd.Directive[Config] {
+	return httpd.Directive[Config]{Name: name, Args: args, Min: 1, Max: 1, In: httpd.InServerHost, NoEffect: true,
+		Doc: "Accepted without effect: " + why + ".",
 		Set: func(k *httpd.Cmd, _ *Config) error {
-			k.Notice(httpd.CodeIgnored, "accepted without effect: what goes wrong with a program is in the error log")
+			k.Notice(httpd.CodeIgnored, "accepted without effect: %s", why)
 			return nil
 		}}
 }
