@@ -6,7 +6,9 @@ import hashlib
 import re
 import shutil
 import subprocess
+import sys
 import time
+from pathlib import Path
 
 import httpx
 import pytest
@@ -503,6 +505,7 @@ def test_many_clients_of_a_script(site):
     """Scripts and the application share few threads; nobody waits for ever, nobody gets another's user."""
     running = site(WSGI_BASIC + "Require valid-user", "--threads", "2", **{"auth.py": """
 import time
+from pathlib import Path
 
 def check_password(environ, user, password):
     time.sleep(0.005)
@@ -529,3 +532,76 @@ def test_made_up_credentials(site):
     token = fields(running.get("/in", auth=("joe", "secret")))["HTTP_AUTHORIZATION"]
     assert base64.b64decode(token.removeprefix("Basic ")) == b"joe@site:GET"
     assert running.get("/in", auth=("joe", "GET")).status_code == 401
+
+
+def sdbm(path, **pairs):
+    """A DBM file of one page, as APR's SDBM lays it out."""
+    page, end, offsets = bytearray(1024), 1024, []
+    for key, value in pairs.items():
+        for text in (key.encode(), value.encode()):
+            end -= len(text)
+            page[end:end + len(text)] = text
+            offsets.append(end)
+    for i, n in enumerate([len(offsets), *offsets]):
+        page[2 * i:2 * i + 2] = n.to_bytes(2, sys.byteorder)
+    Path(f"{path}.pag").write_bytes(page)
+    Path(f"{path}.dir").write_bytes(b"")
+
+
+DBM = """
+AuthType Basic
+AuthName Realm
+AuthBasicProvider dbm
+AuthDBMType SDBM
+AuthDBMUserFile "@DIR@/db"
+AuthDBMGroupFile "@DIR@/db"
+Require dbm-group staff
+"""
+SHA = "{SHA}5en6G6MezRroT3XKqkdPOmY/BfQ="  # secret
+
+
+def test_dbm(site, tmp_path):
+    users = {"joe": f"{SHA}:users,staff:a comment", "ann": f"{SHA}:users", "eve": SHA, "eve:Realm": "x:staff"}
+    sdbm(tmp_path / "db", **users)
+    running = site(DBM)
+    for user, password, status in [("joe", "secret", 200), ("joe", "wrong", 401), ("ann", "secret", 401),
+                                   ("eve", "secret", 200), ("nobody", "secret", 401)]:
+        assert running.get("/in", auth=(user, password)).status_code == status, (user, password)
+    sdbm(tmp_path / "db", ann=f"{SHA}:staff")  # seen at once
+    assert running.get("/in", auth=("ann", "secret")).status_code == 200
+    assert running.get("/in", auth=("joe", "secret")).status_code == 401
+    (tmp_path / "db.pag").unlink()
+    assert running.get("/in", auth=("ann", "secret")).status_code == 500
+
+
+@pytest.mark.skipif(not shutil.which("htdbm"), reason="htdbm is not installed")
+def test_dbm_of_the_real_program(site, tmp_path):
+    program = ["htdbm", "-TSDBM"]
+    subprocess.run([*program, "-cbm", tmp_path / "db", "joe", "secret"], check=True, capture_output=True)
+    for i in range(60):  # several pages
+        subprocess.run([*program, "-bp", tmp_path / "db", f"user{i}", "secret"], check=True, capture_output=True)
+    running = site(DBM.replace("Require dbm-group staff", "Require valid-user"))
+    assert running.get("/in", auth=("joe", "secret")).status_code == 200
+    assert running.get("/in", auth=("joe", "wrong")).status_code == 401
+    assert running.get("/in", auth=("user77", "secret")).status_code == 401
+
+
+def test_dbm_of_another_format_is_refused(site, tmp_path):
+    (tmp_path / "db").write_bytes(b"\xce\x9a\x57\x13" + bytes(100))
+    with pytest.raises(pytest.fail.Exception, match="is a GDBM file; only SDBM files can be read"):
+        site(DBM)
+
+
+@pytest.mark.parametrize(("setting", "name"), [("Off", None), ("On", "localhost"), ("Double", "localhost")])
+def test_hostname_lookups(site, tmp_path, setting, name):
+    app = """
+def application(environ, start_response):
+    start_response("200 OK", [("Content-Type", "text/plain")])
+    return [f"{environ.get('REMOTE_HOST')} {environ['REMOTE_ADDR']} {environ.get('LOCAL')}".encode()]
+"""
+    outside = f'HostnameLookups {setting}\nSetEnvIf Remote_Host ^localhost$ LOCAL=yes\n' \
+              f'CustomLog "{tmp_path}/hosts" "%h %a %s"'
+    running = site("Require all granted", outside=outside)
+    (tmp_path / "app.wsgi").write_text(app)
+    wait_for(lambda: running.get("/in").text == f"{name} 127.0.0.1 {'yes' if name else None}")
+    wait_for(lambda: f"{name or '127.0.0.1'} 127.0.0.1 200" in (tmp_path / "hosts").read_text())

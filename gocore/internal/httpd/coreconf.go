@@ -186,3 +186,23 @@ func (c *CoreConfig) OptionsValue() Options {
 func (c *CoreConfig) OwnName() bool {
 	return c.UseCanonicalName.Or("off") != "off" || c.UseCanonicalPhysicalPort.V
 }
+
+// Lookups is HostnameLookups as it holds for a request.
+type Lookups uint8
+
+const (
+	LookupsOff    Lookups = iota
+	LookupsOn             // the name that the reverse zone gives
+	LookupsDouble         // only if the name leads back to the address
+)
+
+// Lookups reads HostnameLookups.
+func (c *CoreConfig) Lookups() Lookups {
+	switch c.HostnameLookups.V {
+	case "on":
+		return LookupsOn
+	case "double":
+		return LookupsDouble
+	}
+	return LookupsOff
+}

@@ -140,6 +140,9 @@ func (r *Request) Call(p *Plan) *Outcome {
 		}
 		out.Env = append(out.Env, EnvVar{"SERVER_NAME", name}, EnvVar{"SERVER_PORT", strconv.Itoa(port)})
 	}
+	if name := r.ClientName(); name != "" {
+		out.Env = append(out.Env, EnvVar{"REMOTE_HOST", name})
+	}
 	if r.User != "" {
 		out.Env = append(out.Env, EnvVar{"REMOTE_USER", r.User}, EnvVar{"AUTH_TYPE", r.AuthType})
 	}

@@ -250,10 +250,11 @@ type LogEntry struct {
 	Remote                      netip.AddrPort // the client, as mod_remoteip says
 	Peer                        netip.AddrPort // the other end of the connection
 	RemoteUser                  string
-	Status                      int   // sent
-	FirstStatus                 int   // of the request before internal redirects
-	BytesSent                   int64 // body
-	BytesIn, BytesOut           int64 // head and body
+	RemoteName                  string // of the client, if it was looked up (HostnameLookups)
+	Status                      int    // sent
+	FirstStatus                 int    // of the request before internal redirects
+	BytesSent                   int64  // body
+	BytesIn, BytesOut           int64  // head and body
 	Start                       time.Time
 	Duration                    time.Duration
 	KeepAlives                  int             // earlier requests on the connection

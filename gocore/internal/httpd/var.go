@@ -38,7 +38,7 @@ func init() { // not a literal, because the functions reach vars again
 		"IS_SUBREQ":       func(r *Request) string { return strconv.FormatBool(r.SubRequest) },
 		"THE_REQUEST":     func(r *Request) string { return r.Original().Method + " " + r.RawTarget + " " + r.Proto },
 		"REMOTE_ADDR":     func(r *Request) string { return addrText(r.Remote) },
-		"REMOTE_HOST":     func(r *Request) string { return addrText(r.Remote) },
+		"REMOTE_HOST":     remoteHost,
 		"REMOTE_PORT":     func(r *Request) string { return portText(int(r.Remote.Port())) },
 		"REMOTE_USER":     func(r *Request) string { return r.User },
 		"REMOTE_IDENT":    func(*Request) string { return "" },

@@ -14,9 +14,11 @@ import (
 	"modwsgi/gocore/internal/mod/authdigest"
 	"modwsgi/gocore/internal/mod/authnanon"
 	"modwsgi/gocore/internal/mod/authncore"
+	"modwsgi/gocore/internal/mod/authndbm"
 	"modwsgi/gocore/internal/mod/authnfile"
 	"modwsgi/gocore/internal/mod/authnsocache"
 	"modwsgi/gocore/internal/mod/authzcore"
+	"modwsgi/gocore/internal/mod/authzdbm"
 	"modwsgi/gocore/internal/mod/authzgroupfile"
 	"modwsgi/gocore/internal/mod/authzhost"
 	"modwsgi/gocore/internal/mod/authzowner"
@@ -53,10 +55,10 @@ import (
 )
 
 // authn is mod_authn_core with everybody who knows passwords.
-var authn = authncore.New(authnfile.Provider, authnanon.Provider, authnsocache.Provider, wsgi.AuthnProvider)
+var authn = authncore.New(authnfile.Provider, authndbm.Provider, authnanon.Provider, authnsocache.Provider, wsgi.AuthnProvider)
 
 // authz are the kinds of Require lines.
-var authz = slices.Concat(authzhost.Providers, authzuser.Providers, authzgroupfile.Providers, authzowner.Providers, wsgi.AuthzProviders)
+var authz = slices.Concat(authzhost.Providers, authzuser.Providers, authzgroupfile.Providers, authzdbm.Providers(authn.Realm), authzowner.Providers, wsgi.AuthzProviders)
 
 // All is every module.
 var All = []httpd.AnyModule{
@@ -70,9 +72,11 @@ var All = []httpd.AnyModule{
 	authzhost.Module,
 	authzuser.Module,
 	authzgroupfile.Module,
+	authzdbm.Module,
 	authzowner.Module,
 	accesscompat.Module,
 	authnfile.Module,
+	authndbm.Module,
 	authnanon.Module,
 	authnsocache.Module,
 	authbasic.New(authn),

@@ -26,6 +26,56 @@ const (
 // ErrCorrupt is returned for a page that cannot be one.
 var ErrCorrupt = errors.New("not an SDBM page")
 
+// FormatError says that a database cannot be read because it is of another
+// format than SDBM. Its text says which; the program that made it can make an
+// SDBM one.
+type FormatError string
+
+func (e FormatError) Error() string { return string(e) }
+
+// formats are the beginnings of files of other DBM libraries.
+var formats = []struct {
+	at          int64
+	magic, name string
+}{
+	{12, "\x61\x15\x06\x00", "Berkeley DB"}, {12, "\x00\x06\x15\x61", "Berkeley DB"}, {12, "\x62\x31\x05\x00", "Berkeley DB"},
+	{0, "\xce\x9a\x57\x13", "GDBM"}, {0, "\xcf\x9a\x57\x13", "GDBM"}, {0, "\xcd\x9a\x57\x13", "GDBM"},
+}
+
+// CheckType tells whether databases of a type, as Apache's directives name it
+// ("" and "default" are SDBM here), can be read: nil, a FormatError, or another
+// error for a word that is none.
+func CheckType(kind string) error {
+	switch kind {
+	case "", "default", "sdbm":
+		return nil
+	case "gdbm", "ndbm", "db", "lmdb":
+		return FormatError("DBM files of type " + kind + " cannot be read, only SDBM ones")
+	}
+	return fmt.Errorf("unknown type of DBM file %q; sdbm can be read", kind)
+}
+
+// Check tells whether a database with this name is there and can be read: nil,
+// an error of package os where there is none, or a FormatError.
+func Check(name string) error {
+	_, err := os.Stat(name + PageSuffix)
+	if err == nil {
+		return nil
+	}
+	f, err2 := os.Open(name)
+	if err2 != nil {
+		return err
+	}
+	defer f.Close()
+	for _, m := range formats {
+		b := make([]byte, len(m.magic))
+		if _, err := f.ReadAt(b, m.at); err == nil && string(b) == m.magic {
+			return FormatError(name + " is a " + m.name + " file; only SDBM files can be read")
+		}
+	}
+	return FormatError(name + " is not an SDBM file, which would have the suffixes .pag and .dir")
+}
+
 // Lookup finds the value of a key in the database with this name (without
 // suffixes).
 func Lookup(name, key string) (value string, ok bool, err error) {

@@ -57,7 +57,7 @@ func (x *accessEntry) fill(c *listen.Conn, q *listen.Req, t *target) {
 	x.c, x.q, x.t, x.final = c, q, t, nil
 	e := &x.LogEntry
 	e.Method, e.Target, e.Proto, e.Host, e.Line = nil, nil, http10, nil, nil
-	e.RemoteUser, e.Script, e.Handler, e.LogID = "", "", "", nil
+	e.RemoteUser, e.RemoteName, e.Script, e.Handler, e.LogID = "", "", "", "", nil
 	e.Local, e.Remote, e.Peer = c.Local, c.Remote, c.Remote
 	e.Status, e.FirstStatus = int(q.Status), int(q.Status)
 	e.BytesSent, e.BytesIn, e.BytesOut = q.SentBody, c.BytesIn(), int64(q.Sent)
@@ -92,7 +92,7 @@ func (x *accessEntry) fill(c *listen.Conn, q *listen.Req, t *target) {
 	if t.out != nil && t.out.Request != nil {
 		x.final = t.out.Request
 	}
-	e.First, e.Final, e.Remote = t.req, x.final, t.req.Remote
+	e.First, e.Final, e.Remote, e.RemoteName = t.req, x.final, t.req.Remote, x.final.ClientName()
 	for r := x.final; r != nil && e.RemoteUser == ""; r = r.Prev {
 		e.RemoteUser = cmp.Or(r.User, r.Claimed)
 	}

@@ -94,11 +94,11 @@ func password(r *httpd.Request, user, pw string) (string, authncore.Result) {
 	hash, ok := u.hash[user]
 	if !ok {
 		if u.sample != "" { // take the same time as for a user who exists
-			_, _ = verify(r, u.sample, pw)
+			_, _ = Verify(r, u.sample, pw)
 		}
 		return user, authncore.NotFound
 	}
-	switch right, err := verify(r, hash, pw); {
+	switch right, err := Verify(r, hash, pw); {
 	case err != nil:
 		r.Logf(httpd.LevelError, "authn_file", "the password of user %s cannot be checked: %v", user, err)
 		return user, authncore.Denied

@@ -91,9 +91,9 @@ func (k *known) add(d [32]byte) {
 // can ask for any number of them, and the application needs processors, too.
 var hashing = make(chan struct{}, max(1, runtime.NumCPU()/2))
 
-// verify says whether the password belongs to the hash. r may be sent off the
-// leader's thread (Request.Need).
-func verify(r *httpd.Request, hash, password string) (bool, error) {
+// Verify says whether the password belongs to the hash, an entry of htpasswd's.
+// r may be sent off the leader's thread (Request.Need).
+func Verify(r *httpd.Request, hash, password string) (bool, error) {
 	if rest, ok := strings.CutPrefix(hash, "{SHA}"); ok {
 		sum := sha1.Sum([]byte(password))
 		return subtle.ConstantTimeCompare([]byte(base64.StdEncoding.EncodeToString(sum[:])), []byte(rest)) == 1, nil

@@ -1,7 +1,5 @@
 // Package authzhost is mod_authz_host: Require lines that look at where the
 // client connects from: ip, host, forward-dns and local.
-//
-// This file has the providers; resolve.go asks DNS.
 package authzhost
 
 import (
@@ -11,6 +9,7 @@ import (
 	"strconv"
 	"strings"
 
+	"modwsgi/gocore/internal/dns"
 	"modwsgi/gocore/internal/httpd"
 	"modwsgi/gocore/internal/mod/authzcore"
 )
@@ -166,7 +165,7 @@ func parseHost(_ *httpd.Cmd, args []string) (authzcore.Check, error) {
 // address and of the names found. It may wait, and sends the request to where
 // that is possible.
 func InDomain(r *httpd.Request, domain string) bool {
-	for _, name := range dns.verifiedNames(r, Client(r)) {
+	for _, name := range dns.System.VerifiedNames(Client(r), func() { r.Need(httpd.OnWorker) }) {
 		if inDomain(domain, name) {
 			return true
 		}
@@ -197,7 +196,7 @@ func parseForwardDNS(_ *httpd.Cmd, args []string) (authzcore.Check, error) {
 			return authzcore.Denied
 		}
 		for _, name := range args {
-			for _, a := range dns.addresses(r, name) {
+			for _, a := range dns.System.Addresses(name, func() { r.Need(httpd.OnWorker) }) {
 				if a == addr {
 					return authzcore.Granted
 				}

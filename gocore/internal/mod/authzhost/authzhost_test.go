@@ -12,6 +12,7 @@ import (
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
+	"modwsgi/gocore/internal/dns"
 	"modwsgi/gocore/internal/httpd"
 	"modwsgi/gocore/internal/mod/authzcore"
 )
@@ -96,18 +97,18 @@ func TestNames(t *testing.T) {
 		"dyn.example.net": {netip.MustParseAddr("198.51.100.7")},
 	}
 	now, asked := time.Unix(0, 0), 0
-	old := dns
-	defer func() { dns = old }()
-	dns = &resolver{
-		lookupAddr: func(_ context.Context, a string) ([]string, error) {
+	old := dns.System
+	defer func() { dns.System = old }()
+	dns.System = &dns.Resolver{
+		LookupAddr: func(_ context.Context, a string) ([]string, error) {
 			asked++
 			if n, ok := reverse[a]; ok {
 				return n, nil
 			}
 			return nil, errors.New("no such host")
 		},
-		lookupHost: func(_ context.Context, n string) ([]netip.Addr, error) { return forward[n], nil },
-		now:        func() time.Time { return now },
+		LookupHost: func(_ context.Context, n string) ([]netip.Addr, error) { return forward[n], nil },
+		Now:        func() time.Time { return now },
 	}
 	for _, c := range []struct {
 		remote, name string
@@ -120,7 +121,7 @@ func TestNames(t *testing.T) {
 		assert.Equal(t, c.want, decide(t, request(c.remote), "host", c.name), "%v", c)
 	}
 	assert.Equal(t, 4, asked, "answers are remembered")
-	now = now.Add(keepFor)
+	now = now.Add(dns.KeepFor)
 	assert.True(t, decide(t, request("127.0.0.1"), "host", "localhost"))
 	assert.Equal(t, 5, asked, "but not for ever")
 	assert.True(t, decide(t, request("198.51.100.7"), "forward-dns", "nix", "dyn.example.net"))

@@ -120,6 +120,9 @@ func environ(r *httpd.Request, c *Config) []string {
 		v.set("SERVER_ADMIN", r.Host.ServerAdmin)
 	}
 	v.set("SCRIPT_FILENAME", r.Filename)
+	if name := r.ClientName(); name != "" {
+		v.set("REMOTE_HOST", name)
+	}
 	if r.User != "" {
 		v.set("REMOTE_USER", r.User)
 		v.set("AUTH_TYPE", r.AuthType)

@@ -16,14 +16,16 @@ type config = httpd.CoreConfig
 // IfModule finds.
 var Module = &httpd.Module[config]{
 	Name: "core", ID: "core_module", File: "core.c",
-	Also:       []string{"http_core.c", "http_module", "mpm_event_module", "event.c", "mpm_event.c", "mod_version.c", "version_module", "logio_module", "mod_logio.c"},
+	Also:       []string{"http_core.c", "http_module", "mpm_event_module", "event.c", "mpm_event.c", "mod_version.c", "version_module", "mod_macro.c", "macro_module", "logio_module", "mod_logio.c"},
 	Directives: append(append(append([]httpd.Directive[config]{}, sections...), everywhere...), serverRows...),
 	Merge:      merge,
 	Check:      check,
 	Insert:     func(_ *httpd.Request, c *config, _ *httpd.ResponseHead) []string { return c.SetOutputFilter.V },
 	HasFilter:  func(c *config) bool { return len(c.SetOutputFilter.V) > 0 },
 
-	PerRequest: (*config).OwnName, // the precomputed route has the client's names
+	// the precomputed route has the client's names for the server, and knows no name of the client
+	PerRequest: func(c *config) bool { return c.OwnName() || c.Lookups() != httpd.LookupsOff },
+	Header:     func(r *httpd.Request, _ *config) httpd.Status { r.LookupClient(); return httpd.Declined },
 
 	HasResponse: func(c *config) bool { return c.AddDefaultCharset.V != "" },
 	Steady:      func(*config) httpd.Steadiness { return httpd.SteadyAlways },
@@ -75,7 +77,7 @@ var everywhere = []httpd.Directive[config]{
 	{Name: "ErrorDocument", Args: "status document", Min: 2, Max: 2, In: all, Override: httpd.OverrideFileInfo, Set: setErrorDocument, Doc: "What is shown for an error: a text, a path of this host, or a redirect to a URL."},
 	{Name: "FileETag", Args: "component ...", Min: 1, Max: -1, In: all, Override: httpd.OverrideFileInfo, Default: "MTime Size", Set: setFileETag, Doc: "What the ETag of a file is made of."},
 	{Name: "ForceType", Args: "type|None", Min: 1, Max: 1, In: dirs, Override: httpd.OverrideFileInfo, Set: setForceType, Doc: "The media type of all files."},
-	{Name: "HostnameLookups", Args: "On|Off|Double", Min: 1, Max: 1, In: sv | httpd.InSection, Default: "Off", Set: setLookups, Doc: "Whether the client's name is looked up."},
+	{Name: "HostnameLookups", Args: "On|Off|Double", Min: 1, Max: 1, In: sv | httpd.InSection, Default: "Off", Set: choice(func(c *config) *httpd.Opt[string] { return &c.HostnameLookups }, "On", "Off", "Double"), Doc: "Whether the client's name is looked up, for logs, REMOTE_HOST and SetEnvIf; Double: and must lead back to its address."},
 	{Name: "LimitRequestBody", Args: "bytes", Min: 1, Max: 1, In: all, Override: httpd.OverrideAll, Default: "1073741824", Set: setLimitBody, Doc: "The largest request body; 0 is no limit."},
 	{Name: "LogLevel", Args: "[module:]level ...", Min: 1, Max: -1, In: sv | httpd.InSection, Default: "warn", Set: setLogLevel, Doc: "Which messages the error log gets."},
 	{Name: "MaxRanges", Args: "default|unlimited|none|number", Min: 1, Max: 1, In: sv | httpd.InSection, Default: "200", Set: setMaxRanges, Doc: "How many ranges of a file one request may ask for."},

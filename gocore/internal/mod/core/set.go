@@ -176,16 +176,6 @@ func setForceType(k *httpd.Cmd, c *config) error {
 	return nil
 }
 
-func setLookups(k *httpd.Cmd, c *config) error {
-	if err := choice(func(c *config) *httpd.Opt[string] { return &c.HostnameLookups }, "On", "Off", "Double")(k, c); err != nil {
-		return err
-	}
-	if c.HostnameLookups.V != "off" {
-		k.Notice(httpd.CodeIgnored, "accepted without effect: names of clients are not looked up; Require host does its own lookups")
-	}
-	return nil
-}
-
 func setLimitBody(k *httpd.Cmd, c *config) error {
 	n, err := httpd.ParseInt(k.Arg(0), 0, 1<<62)
 	c.LimitRequestBody = httpd.Some(n)

@@ -69,6 +69,9 @@ func (it *item) append(dst []byte, server *Server, e *httpd.LogEntry, clock *sta
 	case opPeerIP:
 		return appendAddr(dst, e.Peer)
 	case opHost:
+		if e.RemoteName != "" {
+			return appendEscaped(dst, e.RemoteName)
+		}
 		return appendAddr(dst, e.Remote)
 	case opLocalIP:
 		return appendAddr(dst, e.Local)

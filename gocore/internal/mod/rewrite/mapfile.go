@@ -4,7 +4,7 @@
 package rewrite
 
 import (
-	"fmt"
+	"errors"
 	"os"
 	"strings"
 	"sync"
@@ -72,42 +72,20 @@ func parseText(text string) map[string]string {
 // dbmMap is a dbm: map in the SDBM format.
 type dbmMap struct{ name, file string }
 
-// dbmMagic are the beginnings of files in formats that cannot be read.
-var dbmFormats = []struct {
-	at    int64
-	magic string
-	name  string
-}{
-	{12, "\x61\x15\x06\x00", "Berkeley DB"}, {12, "\x00\x06\x15\x61", "Berkeley DB"}, {12, "\x62\x31\x05\x00", "Berkeley DB"},
-	{0, "\xce\x9a\x57\x13", "GDBM"}, {0, "\xcf\x9a\x57\x13", "GDBM"}, {0, "\xcd\x9a\x57\x13", "GDBM"},
-}
-
 // newDBM checks that the file is one that can be read.
 func newDBM(name, format, file string) (*dbmMap, error) {
-	d := &dbmMap{name, file}
-	convert := "httxt2dbm -f SDBM -i map.txt -o " + file
-	switch format {
-	case "", "default", "sdbm":
-	case "gdbm", "ndbm", "db", "lmdb":
-		return nil, &httpd.Coded{Code: httpd.CodeUnavailable, Message: "DBM files of type " + format + " cannot be read, only SDBM ones", Suggestion: convert + " and dbm=sdbm:" + file}
-	default:
-		return nil, fmt.Errorf("unknown type of DBM file %q; sdbm can be read", format)
-	}
-	_, err := os.Stat(file + sdbm.PageSuffix)
+	err := sdbm.CheckType(format)
 	if err == nil {
-		return d, nil
+		err = sdbm.Check(file)
 	}
-	if f, err2 := os.Open(file); err2 == nil {
-		defer f.Close()
-		for _, m := range dbmFormats {
-			b := make([]byte, len(m.magic))
-			if _, err := f.ReadAt(b, m.at); err == nil && string(b) == m.magic {
-				return nil, &httpd.Coded{Code: httpd.CodeUnavailable, Message: file + " is a " + m.name + " file; only SDBM files can be read", Suggestion: convert}
-			}
-		}
-		return nil, &httpd.Coded{Code: httpd.CodeUnavailable, Message: file + " is not an SDBM file, which would have the suffixes .pag and .dir", Suggestion: convert}
+	var other sdbm.FormatError
+	if errors.As(err, &other) {
+		return nil, &httpd.Coded{Code: httpd.CodeUnavailable, Message: other.Error(), Suggestion: "httxt2dbm -f SDBM -i map.txt -o " + file + " and dbm=sdbm:" + file}
 	}
-	return nil, err
+	if err != nil {
+		return nil, err
+	}
+	return &dbmMap{name, file}, nil
 }
 
 // find reads the value from the file: two reads, no cache is needed.

@@ -69,7 +69,7 @@ func (c *config) add(k *httpd.Cmd, x *rule) {
 }
 
 // special are the attributes that are no header fields, by lower-case name.
-// Remote_Host is the address: names are not looked up.
+// Remote_Host is the address unless HostnameLookups gives a name.
 var special = map[string]func(r *httpd.Request) string{
 	"remote_addr":      variable("REMOTE_ADDR"),
 	"remote_host":      variable("REMOTE_HOST"),

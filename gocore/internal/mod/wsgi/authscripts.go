@@ -73,6 +73,9 @@ func authEnviron(r *httpd.Request) []httpd.EnvVar {
 		v, _ := r.Var(n)
 		env = append(env, httpd.EnvVar{Name: n, Value: v})
 	}
+	if name := r.ClientName(); name != "" {
+		env = append(env, httpd.EnvVar{Name: "REMOTE_HOST", Value: name})
+	}
 	if a := r.Host.ServerAdmin; a != "" {
 		env = append(env, httpd.EnvVar{Name: "SERVER_ADMIN", Value: a})
 	}
