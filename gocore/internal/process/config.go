@@ -18,8 +18,9 @@ import (
 	"modwsgi/gocore/internal/httpd"
 )
 
-// The descriptors of a worker process. 0 is /dev/null; 1 and 2 are the main
-// error log, or the inherited terminal when logging goes there. From
+// The descriptors of a worker process. 0 is /dev/null; 1 and 2 are the error
+// log of the host that its group is defined in, or the inherited terminal when
+// logging goes there. From
 // FDFirstListener on come the listeners, then the log files, both in the order
 // of WorkerConfig.
 const (
@@ -52,8 +53,9 @@ type SuperviseOptions struct {
 }
 
 // WorkerConfig is all that a worker process has to know. It travels as a gob
-// over FDConfig; the worker compiles Tree again, which gives the same snapshot
-// as in the supervisor.
+// over FDConfig; the worker compiles Tree again. Who accepts from clients gets
+// the same snapshot as the supervisor, others only settings of processes and
+// logs (given.go): plans have other numbers there, or none.
 type WorkerConfig struct {
 	Tree       *conf.Tree
 	Group      string // process group served; "" = the server's own processes (embedded mode, front)
@@ -64,7 +66,6 @@ type WorkerConfig struct {
 
 	Listeners []httpd.ListenSpec // descriptor order, from FDFirstListener
 	LogNames  []string           // httpd.LogTarget.Key() in descriptor order, after the listeners
-	LogStdio  bool               // the main error log is a terminal or an inherited stream
 
 	Uid, Gid int   // -1: as the supervisor. Already in force when the worker starts
 	Groups   []int // supplementary groups, likewise
@@ -81,7 +82,7 @@ type WorkerConfig struct {
 	// SupervisorUID, which is what SO_PEERCRED shows the front.
 	FrontUID int
 
-	Secret [32]byte // the same for all processes and generations of a server (httpd.Server.SetSecret)
+	Secret [32]byte // the same for all who accept from clients, in all generations of a server (httpd.Server.SetSecret)
 
 	// The scoreboard follows the logs as a descriptor unless its size is 0.
 	BoardSize  int64

@@ -41,6 +41,7 @@ type procGroup struct {
 	groupPlan
 	gen   *generation
 	slots []*slot
+	given handout
 }
 
 // configError is a configuration with errors; its text is for people at a terminal.
@@ -186,6 +187,9 @@ func (s *supervisor) open(g, old *generation) error {
 		}
 	}
 	g.logs = logs
+	for _, pg := range g.groups {
+		pg.given = s.handOut(pg)
+	}
 	if g.board, err = newBoard(srv, g); err != nil {
 		s.log.printf("wsgi", levelError, "server metrics are not available: %s", err)
 	}
@@ -212,12 +216,12 @@ func (g *generation) dropListeners(keep *generation) {
 func (sl *slot) config(foreground bool) *WorkerConfig {
 	pg := sl.group
 	c := &WorkerConfig{
-		Tree: pg.gen.snap.tree, Group: pg.name, Processes: pg.processes, Threads: pg.threads,
+		Tree: pg.told(), Group: pg.name, Processes: pg.processes, Threads: pg.threads,
 		ProcessNum: sl.num, Generation: pg.gen.num,
-		LogNames: pg.gen.logs.names, LogStdio: pg.gen.logs.stdio,
-		Uid: pg.id.uid, Gid: pg.id.gid, Groups: pg.id.groups,
+		LogNames: pg.given.names,
+		Uid:      pg.id.uid, Gid: pg.id.gid, Groups: pg.id.groups,
 		Front: len(pg.hops) > 0, Hops: pg.hops, FrontUID: pg.gen.frontUID(),
-		Secret: serverSecret(), SupervisorPID: os.Getpid(), SupervisorUID: os.Geteuid(), ServerStarted: serverStarted.UnixMilli(), Foreground: foreground,
+		Secret: pg.secret(), SupervisorPID: os.Getpid(), SupervisorUID: os.Geteuid(), ServerStarted: serverStarted.UnixMilli(), Foreground: foreground,
 	}
 	for _, l := range sl.socks {
 		c.Listeners = append(c.Listeners, l.spec)

@@ -75,7 +75,7 @@ func loadTestConf(opt SuperviseOptions) (*snapshot, []conf.Diagnostic) {
 	if c.Error != "" {
 		return bad(7, c.Error)
 	}
-	tree := &conf.Tree{Root: []*conf.Directive{{Name: "Test", Args: []string{c.Mode, c.Version}}}}
+	tree := &conf.Tree{Root: []*conf.Directive{{Name: "ServerName", Args: []string{c.Mode, c.Version}}}}
 	srv := &httpd.Server{Listen: c.Listen, Groups: c.Groups, PidFile: c.PidFile, ErrorLog: c.ErrorLog, User: c.User, Group: c.Group,
 		GracefulShutdownTimeout: c.Graceful, Software: "Test/" + c.Version, ServerRoot: filepath.Dir(opt.ConfigFile), Tree: tree,
 		Main: &httpd.VirtualHost{LogLevel: httpd.LogLevels{Default: levelDebug}}}

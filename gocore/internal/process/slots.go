@@ -52,6 +52,9 @@ type child struct {
 
 func (c *child) gen() *generation { return c.slot.group.gen }
 
+// log is where the group's lines go: the error log of its host.
+func (c *child) log() *errorLog { return c.slot.group.given.log }
+
 // slot is a place for one process of a group.
 type slot struct {
 	num     int
@@ -175,7 +178,7 @@ func (s *supervisor) launch(sl *slot) (*child, error) {
 	sl.pending = nil
 	s.children[c] = true
 	c.gen().alive++
-	s.log.printf("wsgi", levelInfo, "%s (pid %d) started", sl.group.title(), proc.Pid)
+	sl.group.given.log.printf("wsgi", levelInfo, "%s (pid %d) started", sl.group.title(), proc.Pid)
 	writer, reader := make(chan struct{}), make(chan struct{})
 	go func() {
 		defer close(writer)
@@ -206,7 +209,7 @@ func (s *supervisor) receive(c *child) {
 		f, err := c.conn.Receive()
 		if errors.Is(err, ErrFrame) {
 			s.post(func() {
-				s.log.printf("mpm", levelError, "%s (pid %d): %s; killing it", c.slot.group.title(), c.proc.Pid, err)
+				c.log().printf("mpm", levelError, "%s (pid %d): %s; killing it", c.slot.group.title(), c.proc.Pid, err)
 				s.signal(c, syscall.SIGKILL)
 			})
 			return
@@ -214,7 +217,7 @@ func (s *supervisor) receive(c *child) {
 		if err != nil {
 			if !errors.Is(err, io.EOF) && !errors.Is(err, os.ErrDeadlineExceeded) {
 				s.post(func() {
-					s.log.printf("mpm", levelDebug, "%s (pid %d): control channel: %s", c.slot.group.title(), c.proc.Pid, err)
+					c.log().printf("mpm", levelDebug, "%s (pid %d): control channel: %s", c.slot.group.title(), c.proc.Pid, err)
 				})
 			}
 			return
@@ -244,7 +247,7 @@ func (s *supervisor) stop(c *child) {
 		s.after(c, min(termDelay, grace/2), func() { s.signal(c, syscall.SIGTERM) })
 	}
 	s.after(c, grace, func() {
-		s.log.printf("mpm", levelWarn, "AH00045: %s (pid %d) still did not exit %s after it was told to stop, sending SIGKILL",
+		c.log().printf("mpm", levelWarn, "AH00045: %s (pid %d) still did not exit %s after it was told to stop, sending SIGKILL",
 			c.slot.group.title(), c.proc.Pid, grace)
 		s.signal(c, syscall.SIGKILL)
 	})
@@ -266,7 +269,7 @@ func (s *supervisor) drain(c *child, frame FrameType, limit time.Duration) {
 	if limit > 0 {
 		s.after(c, limit, func() {
 			if c.state == childDraining {
-				s.log.printf("mpm", levelNotice, "%s (pid %d) was not done within %s, stopping it", c.slot.group.title(), c.proc.Pid, limit)
+				c.log().printf("mpm", levelNotice, "%s (pid %d) was not done within %s, stopping it", c.slot.group.title(), c.proc.Pid, limit)
 				s.stop(c)
 			}
 		})
@@ -360,7 +363,7 @@ func (s *supervisor) frame(c *child, f Frame) {
 			return
 		}
 		c.state = childReady
-		s.log.printf("wsgi", levelInfo, "%s (pid %d) is ready after %s", sl.group.title(), c.proc.Pid, time.Since(c.started).Round(time.Millisecond))
+		c.log().printf("wsgi", levelInfo, "%s (pid %d) is ready after %s", sl.group.title(), c.proc.Pid, time.Since(c.started).Round(time.Millisecond))
 		for _, h := range c.pending {
 			c.out.push(h)
 		}
@@ -380,7 +383,7 @@ func (s *supervisor) frame(c *child, f Frame) {
 		if c.state != childReady || c != sl.cur || sl.next != nil || sl.retry != nil {
 			return // somebody is coming already
 		}
-		s.log.printf("wsgi", levelInfo, "%s (pid %d) asks to be replaced: %s", sl.group.title(), c.proc.Pid, f.Payload)
+		c.log().printf("wsgi", levelInfo, "%s (pid %d) asks to be replaced: %s", sl.group.title(), c.proc.Pid, f.Payload)
 		s.succeed(sl)
 	case FrameHandoff:
 		s.route(c, f)
@@ -514,5 +517,5 @@ func (s *supervisor) logExit(c *child, was childState, state *os.ProcessState, e
 			then = "; restarting in " + d.String()
 		}
 	}
-	s.log.printf("mpm", level, "%s (pid %d) %s %s%s (%s)", c.slot.group.title(), c.proc.Pid, how, served, then, usageText(state, time.Since(c.started)))
+	c.log().printf("mpm", level, "%s (pid %d) %s %s%s (%s)", c.slot.group.title(), c.proc.Pid, how, served, then, usageText(state, time.Since(c.started)))
 }

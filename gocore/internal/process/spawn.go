@@ -108,7 +108,7 @@ func (l *launcher) close() {
 // a big one does not fit into the pipe before the worker reads.
 func (l *launcher) launch(cfg *WorkerConfig, sl *slot, log *errorLog) (*os.Process, *Conn, error) {
 	pg := sl.group
-	id, logs := pg.id, pg.gen.logs
+	id := pg.id
 	var data strings.Builder
 	if err := cfg.Write(&data); err != nil {
 		return nil, nil, err
@@ -122,13 +122,11 @@ func (l *launcher) launch(cfg *WorkerConfig, sl *slot, log *errorLog) (*os.Proce
 		_, _ = mine.Close(), theirs.Close()
 		return nil, nil, os.NewSyscallError("pipe", err)
 	}
-	files := []int{l.null, logs.stdout, logs.stderr, cr, l.lifeline, int(theirs.Fd())}
+	files := []int{l.null, pg.given.stdout, pg.given.stderr, cr, l.lifeline, int(theirs.Fd())}
 	for _, ls := range sl.socks {
 		files = append(files, ls.fd)
 	}
-	for _, name := range logs.names {
-		files = append(files, logs.fds[name])
-	}
+	files = append(files, pg.given.fds...)
 	if cfg.BoardSize > 0 {
 		files = append(files, pg.gen.board.fd)
 	}

@@ -420,6 +420,9 @@ func (s *supervisor) promote() {
 // the server) to end.
 func (s *supervisor) settle(g *generation) {
 	if g != nil && g != s.gen && g != s.next && g.alive == 0 && g.logs != nil {
+		for _, pg := range g.groups {
+			pg.given.log = s.log
+		}
 		g.logs.close()
 		g.logs = nil
 		g.board.close()

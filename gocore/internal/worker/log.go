@@ -39,14 +39,14 @@ type hostLog struct {
 var startLog = &hostLog{fd: 2, format: errorlog.Default("client")}
 
 // newHostLogs makes the logs of all hosts, the main server's first. fds are
-// the opened files by LogTarget.Key.
-func newHostLogs(srv *httpd.Server, fds map[string]*os.File) []*hostLog {
+// the opened files by LogTarget.Key, home the host whose log the process uses.
+func newHostLogs(srv *httpd.Server, home *httpd.VirtualHost, fds map[string]*os.File) []*hostLog {
 	var out []*hostLog
 	for _, v := range append([]*httpd.VirtualHost{srv.Main}, srv.VirtualHosts...) {
 		l := &hostLog{fd: 2, server: v.ServerName}
-		// The main server's log is descriptor 2, which stays open in a child that
-		// the application forks.
-		if f := fds[v.ErrorLog.Key()]; f != nil && v.ErrorLog.Key() != srv.ErrorLog.Key() {
+		// The log of the process's own host is descriptor 2, which stays open in a
+		// child that the application forks. So are logs that it was not given.
+		if f := fds[v.ErrorLog.Key()]; f != nil && v.ErrorLog.Key() != home.ErrorLog.Key() {
 			l.fd = int(f.Fd())
 		}
 		l.syslog = v.ErrorLog.Kind == httpd.LogToSyslog

@@ -114,7 +114,7 @@ func (w *worker) start() error {
 	if err := srv.OpenLogs(logs); err != nil {
 		return err
 	}
-	w.logs = newHostLogs(srv, logs)
+	w.logs = newHostLogs(srv, w.home(), logs)
 	if err := w.environment(); err != nil {
 		return err
 	}
