@@ -265,7 +265,7 @@ def test_application_time_and_replacement(app):
     assert 0.3 <= slow["application_time"] < 5
     assert replaced["status"] == 202
     running.wait_log("a broken subscriber")
-    running.wait_log("Exception occurred within a subscriber of event 'request_started'")
+    running.wait_log("WSGI0112: .*raised while a subscriber of event 'request_started' ran")
 
 
 @pytest.mark.parametrize(("path", "kind", "status"), [("/raise", "KeyError", 500), ("/close", "ValueError", 200)])
@@ -346,6 +346,8 @@ def test_names_of_the_module(app):
         "request_metrics",
         "process_metrics",
         "server_metrics",
+        "LogHandler",
+        "active_requests",
     }
     assert running.json("/module") == ["app", "", 2, 3, [6, 0, 5]]
 

@@ -306,7 +306,7 @@ def test_error_log_format(hosts):
             stamp = r"\[\d{4}-\d\d-\d\d \d\d:\d\d:\d\d\.\d{6}\]"
             assert re.search(
                 rf"^{stamp} \[wsgi:error\] main\.example Main\.example {request_id} {connection_id} {number} "
-                rf"\[client 127\.0\.0\.1:{port}\] errors fmt{number} \\x1b\[31m\\r$",
+                rf"\[client 127\.0\.0\.1:{port}\] \[script /.*\.wsgi\] errors fmt{number} \\x1b\[31m\\r$",
                 text, re.M,
             ), text
             assert len(re.findall(rf"^request {request_id}: me main$", text, re.M)) == 1, text
@@ -319,8 +319,9 @@ def test_error_log_of_a_host_has_the_messages_of_its_requests(hosts):
     host = {"Host": "own.example"}
     hosts.get("/x?at-host", headers=host)
     lines = records(hosts.own, "at-host")
-    assert re.match(r"\w{3} \w{3} \d\d \d\d:\d\d:\d\d\.\d{6} \d{4} \d+ error: errors at-host", lines[0]), lines
-    assert [line.split(": ")[1].split()[0] for line in lines] == ["errors", "critical", "error", "warning", "info"]
+    form = r"\w{3} \w{3} \d\d \d\d:\d\d:\d\d\.\d{6} \d{4} \d+ error: \[script /.*\.wsgi\] errors at-host"
+    assert re.match(form, lines[0]), lines
+    assert [line.split("] ")[1].split()[0] for line in lines] == ["errors", "critical", "error", "warning", "info"]
     hosts.get("/raise?in-host", headers=host)
     assert any("ValueError" in line for line in records(hosts.own, "in-host"))
     hosts.get("/fork?in-child", headers=host)
@@ -353,7 +354,7 @@ def test_default_error_log_format_has_client_and_referer(server, script):
         port = conn.sock.getsockname()[1]
     running.wait_log(
         r"^\[\w{3} \w{3} \d\d \d\d:\d\d:\d\d\.\d{6} \d{4}\] \[wsgi:error\] \[pid \d+:tid \d+\] "
-        rf"\[remote 127\.0\.0\.1:{port}\] error default, referer: http://from\.example/$"
+        rf"\[remote 127\.0\.0\.1:{port}\] \[script /.*\.wsgi\] error default, referer: http://from\.example/$"
     )
 
 

@@ -52,6 +52,7 @@ const (
 	ScriptHash                       // get_realm_hash: None, str or bytes
 	ScriptGroups                     // groups_for_user: iterable of str or bytes
 	ScriptAccess                     // allow_access: bool or None
+	ScriptDispatch                   // process_group and its like: None, str or bytes
 )
 
 // ScriptAnswer is what a function returned.
@@ -64,6 +65,7 @@ const (
 	ScriptTrue                        // True
 	ScriptText                        // Text: a name or a hash
 	ScriptStrings                     // Strings: names of groups
+	ScriptMissing                     // ScriptDispatch: there is no such function
 )
 
 // ScriptResult is an answer with its text.

@@ -112,6 +112,18 @@ func (r *Request) environ(script string) (env []EnvVar, scheme string) {
 	return env, scheme
 }
 
+// CGIVariables are the variables of the configuration and of the modules for a
+// request, with the computed ones that Plan.Environ has; a list of the caller's own.
+func (r *Request) CGIVariables(script string) []EnvVar {
+	env, _ := r.environ(script)
+	for _, e := range r.env {
+		if e.Name != "HTTPS" {
+			env = append(env, e)
+		}
+	}
+	return env
+}
+
 // schemeOf is wsgi.url_scheme for a value of the variable HTTPS.
 func schemeOf(https, def string) string {
 	if strings.EqualFold(https, "on") || https == "1" {

@@ -1,7 +1,9 @@
 /*
  * authscript.c: functions of Python scripts that take part in access control:
  * check_password and get_realm_hash (WSGIAuthUserScript), groups_for_user
- * (WSGIAuthGroupScript), allow_access (WSGIAccessScript).
+ * (WSGIAuthGroupScript), allow_access (WSGIAccessScript); and those that choose
+ * where a request runs: process_group, application_group and callable_object
+ * (WSGIDispatchScript).
  *
  * mw_script_call runs one of them on a Python thread, before the application
  * and without its objects. The environ is a dict of its own: what Go passes,
@@ -122,6 +124,7 @@ static int add_strings(mw_script_result *out, PyObject *res) {
 static int answer(const mw_script *s, PyObject *res, mw_script_result *out) {
     if (s->kind == MW_SCRIPT_GROUPS) return add_strings(out, res) < 0 ? MW_SCRIPT_FAILED : MW_SCRIPT_STRINGS;
     if (res == Py_None) return MW_SCRIPT_NONE;
+    if (s->kind == MW_SCRIPT_DISPATCH) return add_string(out, res, 0, 1) < 0 ? MW_SCRIPT_FAILED : MW_SCRIPT_TEXT;
     if (s->kind != MW_SCRIPT_HASH) { /* by identity: 1 is not True */
         if (res == Py_True) return MW_SCRIPT_TRUE;
         if (res == Py_False) return MW_SCRIPT_FALSE;
@@ -140,7 +143,7 @@ static int answer(const mw_script *s, PyObject *res, mw_script_result *out) {
 
 /* mod_wsgi's numbers by kind: no such function; a result of the wrong kind. */
 static const char *const missing_id[] = {"0043", "0046", "0052", "0056"};
-static const char *const result_id[] = {"0177", "0179", "0050", "0055"};
+static const char *const result_id[] = {"0177", "0179", "0050", "0055", "0306"};
 
 /* Any Python thread, without GIL. out->text is for the caller to free. */
 void mw_script_call(const mw_script *s, mw_req *r, mw_script_result *out) {
@@ -152,14 +155,16 @@ void mw_script_call(const mw_script *s, mw_req *r, mw_script_result *out) {
     t->req = r;
     PyObject *mod = mw_script_module(s->script), *errors = NULL, *env = NULL, *res = NULL;
     if (!mod) {
-        mw_log_exception(r, "Failed to load WSGI script file '%s'.", s->script);
+        mw_load_failed(r, s->script);
+    } else if (s->kind == MW_SCRIPT_DISPATCH && !PyObject_HasAttrString(mod, s->function)) {
+        out->answer = MW_SCRIPT_MISSING;
     } else if (!PyObject_HasAttrString(mod, s->function)) {
         mw_logf(MW_ERR, r, "[script %s] WSGI%s: the script does not contain the function '%s'.", s->script, missing_id[s->kind], s->function);
     } else {
         if ((errors = mw_log_stream(st, "<wsgi.errors>")) && (env = script_environ(s, errors))) res = call(s, mod, env);
         if (res) out->answer = answer(s, res, out);
-        if (res && out->answer == MW_SCRIPT_FAILED) mw_log_exception(r, "[script %s] WSGI%s: what '%s' returned cannot be used.", s->script, result_id[s->kind], s->function);
-        else if (!res) mw_log_exception(r, "Exception occurred processing WSGI script '%s', function '%s'.", s->script, s->function);
+        if (res && out->answer == MW_SCRIPT_FAILED) mw_log_exception(r, "WSGI%s: what '%s' of '%s' returned cannot be used", result_id[s->kind], s->function, s->script);
+        else if (!res) mw_log_exception(r, "while running '%s', function '%s'", s->script, s->function);
         PyObject *x = errors ? PyObject_CallMethod(errors, "close", NULL) : NULL;
         if (errors && !x) PyErr_Clear();
         Py_XDECREF(x);

@@ -555,7 +555,7 @@ int mw_route_add(const mw_route_conf *c) {
     PyGILState_Release(g);
     return id;
 fail:
-    if (PyErr_Occurred()) mw_log_exception(NULL, "cannot prepare the environ of '%s'", c->script);
+    if (PyErr_Occurred()) mw_log_exception(NULL, "while the environ for '%s' was prepared", c->script);
     Py_XDECREF(d);
     free(rt);
     PyGILState_Release(g);

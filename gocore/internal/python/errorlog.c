@@ -165,8 +165,28 @@ typedef struct {
     int level;
     const char *text;
     size_t n;
+    const mw_about *about;
     struct timeval tv;
 } record;
+
+/* What mod_wsgi puts before a message: the script of the request and the message's code. The header
+ * of an exception has the code first. */
+static void add_about(line *l, const record *x) {
+    const mw_about *a = x->about;
+    const mw_route *rt = a->tag && x->r ? mw_route_get(x->r->route) : NULL;
+    for (int part = 1; part <= 2; part++) {
+        if (part == (a->tag == MW_TAG_LAST ? 2 : 1)) {
+            if (!rt) continue;
+            add(l, "[script ", 8);
+            add_escaped(l, rt->script_c, strlen(rt->script_c));
+            add(l, "] ", 2);
+        } else if (a->id) {
+            add(l, "WSGI", 4);
+            add(l, a->id, strlen(a->id));
+            add(l, ": ", 2);
+        }
+    }
+}
 
 static void add_item(line *l, const record *x, char op, const char *arg, size_t n) {
     const mw_req *r = x->r;
@@ -178,6 +198,13 @@ static void add_item(line *l, const record *x, char op, const char *arg, size_t 
     case 'T': add_text(l, "%lld", (long long)thread_id()); return;
     case 't': add_time(l, &x->tv, arg, n, 0); return;
     case 'D': add_time(l, &x->tv, arg, n, 1); return;
+    case 'F': /* of records that Python's logging made */
+        if (x->about && x->about->file) {
+            const char *slash = strrchr(x->about->file, '/'), *file = slash ? slash + 1 : x->about->file;
+            add_escaped(l, file, strlen(file));
+            add_text(l, ":%lld", (long long)x->about->line);
+        }
+        return;
     }
     if (!r) {
         if (op == 'V') add(l, arg, n);
@@ -233,6 +260,7 @@ static void render(line *l, const unsigned char *p, size_t len, const record *x)
             skipping = 0;
         }
         if (op == 'M') {
+            if (x->about) add_about(l, x);
             add_escaped(l, x->text, x->n);
             continue;
         }
@@ -280,10 +308,12 @@ static void emit_once(const sink *s, const unsigned char *p, size_t len, const r
 
 int mw_log_enabled(int level, const mw_req *r) { return level <= sink_of(r)->level; }
 
-void mw_log(int level, const mw_req *r, const char *text, size_t n) {
+void mw_log(int level, const mw_req *r, const char *text, size_t n) { mw_log_about(level, r, NULL, text, n); }
+
+void mw_log_about(int level, const mw_req *r, const mw_about *about, const char *text, size_t n) {
     const sink *s = sink_of(r);
     if (level > s->level) return;
-    record x = {.r = r, .level = level, .text = text, .n = n};
+    record x = {.r = r, .level = level, .text = text, .n = n, .about = about};
     const char *nul = memchr(text, 0, n); /* a NUL cuts the record, as in httpd */
     if (nul) x.n = (size_t)(nul - text);
     gettimeofday(&x.tv, NULL);

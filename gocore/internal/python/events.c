@@ -184,7 +184,7 @@ void mw_live_started(mw_state *st, mw_thread *t, mw_req *r, PyObject *env, PyObj
         PyObject *x = PyDict_GetItemString(p, "application_object");
         if (x) Py_SETREF(*app, Py_NewRef(x));
     }
-    if (PyErr_Occurred()) mw_log_exception(r, "cannot publish request_started");
+    if (PyErr_Occurred()) mw_log_exception(r, "WSGI0302: while request_started was published");
     Py_XDECREF(p);
 }
 
@@ -245,7 +245,7 @@ void mw_live_end(mw_state *st, mw_thread *t, mw_req *r, int called) {
             if (cpu) rc |= put_float(p, "cpu_user_time", user) | put_float(p, "cpu_system_time", sys) | put_float(p, "cpu_time", user + sys);
         }
         if (!rc) mw_publish(st, "request_finished", p);
-        if (PyErr_Occurred()) mw_log_exception(r, "cannot publish request_finished");
+        if (PyErr_Occurred()) mw_log_exception(r, "WSGI0302: while request_finished was published");
         Py_XDECREF(p);
     }
     active_remove(st, r);
@@ -263,8 +263,7 @@ void mw_publish(mw_state *st, const char *event, PyObject *p) {
         Py_XDECREF(args);
         if (!x) {
             int exit = PyErr_ExceptionMatches(PyExc_SystemExit);
-            mw_log_exception(mw_self ? mw_self->req : NULL, exit ? "SystemExit raised by a subscriber of event '%s' ignored."
-                             : "Exception occurred within a subscriber of event '%s'.", event);
+            mw_log_exception(mw_self ? mw_self->req : NULL, "WSGI%s: while a subscriber of event '%s' ran", exit ? "0190" : "0112", event);
         } else if (PyDict_Check(x) && PyDict_Update(p, x) < 0) {
             PyErr_Clear();
         }
@@ -280,7 +279,7 @@ static void publish_process(mw_state *st, const char *event, PyObject *p, PyObje
     for (Py_ssize_t i = 0; list && i < PyList_GET_SIZE(list); i++) {
         PyObject *args = Py_BuildValue("(s)", event);
         PyObject *x = args ? PyObject_Call(PyList_GET_ITEM(list, i), args, p) : NULL;
-        if (!x) mw_log_exception(NULL, "Exception occurred within a subscriber of '%s'.", event);
+        if (!x) mw_log_exception(NULL, "WSGI%s: while a subscriber of '%s' ran", PyErr_ExceptionMatches(PyExc_SystemExit) ? "0190" : "0112", event);
         Py_XDECREF(x);
         Py_XDECREF(args);
     }

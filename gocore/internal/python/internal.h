@@ -130,9 +130,25 @@ enum { MW_CRIT = 2, MW_ERR = 3, MW_WARN = 4, MW_NOTICE = 5, MW_INFO = 6, MW_DEBU
 void mw_log(int level, const mw_req *r, const char *text, size_t n);
 int mw_log_enabled(int level, const mw_req *r);
 void mw_logf(int level, const mw_req *r, const char *fmt, ...);
-void mw_log_exception(const mw_req *r, const char *fmt, ...); /* consumes the current exception */
+/* What goes with a record: its code ("0174" or NULL), the tag [script F] before or (exceptions) after
+ * the code, the place in the source that ErrorLogFormat's %F shows. */
+enum { MW_TAG_NONE, MW_TAG_FIRST, MW_TAG_LAST };
+typedef struct { const char *id; int tag; const char *file; int line; } mw_about;
+void mw_log_about(int level, const mw_req *r, const mw_about *about, const char *text, size_t n);
+/* "[script F] WSGIid: message"; id may be NULL. See docs/errors.md: each code means one thing. */
+void mw_say(int level, const mw_req *r, const char *id, const char *fmt, ...);
+/* Consumes the current exception. The message may begin with a code of its own, "WSGI0112: ...", and
+ * then with "while ..." after the name of the exception. */
+void mw_log_exception(const mw_req *r, const char *fmt, ...);
+const char *mw_where(void); /* "main interpreter of daemon process 'G'" */
 int mw_log_init(PyObject *module, mw_state *st);
 PyObject *mw_log_stream(mw_state *st, const char *name);
+
+/* explain.c: why a script is not served; each consumes the current exception, if there is one */
+void mw_load_failed(const mw_req *r, const char *path);
+void mw_no_callable(const mw_req *r, PyObject *module, const char *path, PyObject *name);
+void mw_not_callable(const mw_req *r, PyObject *object, const char *path, PyObject *name);
+void mw_log_stack(int level, const mw_req *r); /* of the calling thread */
 
 /* module.c */
 int mw_module_init(mw_state *st);

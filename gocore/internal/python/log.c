@@ -20,42 +20,76 @@ void mw_logf(int level, const mw_req *r, const char *fmt, ...) {
     mw_log(level, r, buf, (size_t)n < sizeof buf ? (size_t)n : sizeof buf - 1);
 }
 
+void mw_say(int level, const mw_req *r, const char *id, const char *fmt, ...) {
+    char buf[2048];
+    va_list ap;
+    va_start(ap, fmt);
+    int n = vsnprintf(buf, sizeof buf, fmt, ap);
+    va_end(ap);
+    mw_about about = {.id = id, .tag = MW_TAG_FIRST};
+    if (n >= 0) mw_log_about(level, r, &about, buf, (size_t)n < sizeof buf ? (size_t)n : sizeof buf - 1);
+}
+
+/* The interpreter and the process as messages name them. */
+const char *mw_where(void) {
+    static __thread char buf[160];
+    if (mw_cfg.process_group[0]) snprintf(buf, sizeof buf, "main interpreter of daemon process '%s'", mw_cfg.process_group);
+    else snprintf(buf, sizeof buf, "main interpreter in embedded mode");
+    return buf;
+}
+
+/* The traceback's lines, one record each, without tag and code; blank ones are dropped. */
 static void log_lines(int level, const mw_req *r, const char *p, size_t n) {
     while (n) {
         const char *nl = memchr(p, '\n', n);
         size_t k = nl ? (size_t)(nl - p) : n;
-        mw_log(level, r, p, k);
+        if (k) mw_log(level, r, p, k);
         p += k + (nl ? 1 : 0);
         n -= k + (nl ? 1 : 0);
     }
 }
 
 void mw_log_exception(const mw_req *r, const char *fmt, ...) {
-    char head[1024];
+    char text[1024], head[1400], id[5] = "";
     va_list ap;
     va_start(ap, fmt);
-    vsnprintf(head, sizeof head, fmt, ap);
+    vsnprintf(text, sizeof text, fmt, ap);
     va_end(ap);
+    const char *p = text, *where = mw_where();
+    if (strncmp(p, "WSGI", 4) == 0 && strlen(p) > 10 && p[8] == ':') {
+        memcpy(id, p + 4, 4);
+        p += 10;
+    }
     PyObject *t, *v, *tb;
     PyErr_Fetch(&t, &v, &tb);
     PyErr_NormalizeException(&t, &v, &tb);
     if (v && tb) PyException_SetTraceback(v, tb);
-    mw_logf(MW_ERR, r, "mod_wsgi (pid=%ld): %s", (long)getpid(), head);
-    PyObject *mod = PyImport_ImportModule("traceback"), *lines = NULL, *text = NULL;
+    int exit = t && PyErr_GivenExceptionMatches(t, PyExc_SystemExit);
+    if (!id[0]) strcpy(id, exit ? "0175" : "0174");
+    const char *name = t && PyType_Check(t) ? ((PyTypeObject *)t)->tp_name : "exception", *dot = strrchr(name, '.');
+    if (dot) name = dot + 1;
+    snprintf(head, sizeof head, "%s%s%s%s (%s)", name, strncmp(p, "while ", 6) ? ": " : " raised ", p, exit ? ", ignored" : "", where);
+    mw_about about = {.id = id, .tag = MW_TAG_LAST};
+    mw_log_about(MW_ERR, r, &about, head, strlen(head));
+    PyObject *mod = PyImport_ImportModule("traceback"), *lines = NULL, *joined = NULL;
     if (mod && t)
         lines = PyObject_CallMethod(mod, "format_exception", "OOO", t, v ? v : Py_None, tb ? tb : Py_None);
     if (lines) {
         PyObject *empty = PyUnicode_FromString("");
-        text = empty ? PyUnicode_Join(empty, lines) : NULL;
+        joined = empty ? PyUnicode_Join(empty, lines) : NULL;
         Py_XDECREF(empty);
     }
-    PyObject *bytes = text ? PyUnicode_AsEncodedString(text, "utf-8", "backslashreplace") : NULL;
-    if (bytes)
+    PyObject *bytes = joined ? PyUnicode_AsEncodedString(joined, "utf-8", "backslashreplace") : NULL;
+    if (bytes) {
         log_lines(MW_ERR, r, PyBytes_AS_STRING(bytes), (size_t)PyBytes_GET_SIZE(bytes));
-    else
-        mw_log(MW_ERR, r, "(the traceback could not be formatted)", 38);
+    } else if (!exit) { /* by the interpreter's own printer, which would end the process for SystemExit */
+        PyErr_Clear();
+        PyErr_Restore(t, v, tb);
+        t = v = tb = NULL;
+        PyErr_PrintEx(0);
+    }
     PyErr_Clear();
-    Py_XDECREF(bytes); Py_XDECREF(text); Py_XDECREF(lines); Py_XDECREF(mod);
+    Py_XDECREF(bytes); Py_XDECREF(joined); Py_XDECREF(lines); Py_XDECREF(mod);
     Py_XDECREF(t); Py_XDECREF(v); Py_XDECREF(tb);
 }
 
@@ -68,19 +102,24 @@ typedef struct {
     size_t len, cap;
 } Log;
 
+/* What the application writes, by a record for each line. */
+static void log_output(const char *p, size_t n) {
+    static const mw_about about = {.tag = MW_TAG_FIRST};
+    mw_log_about(MW_ERR, mw_self ? mw_self->req : NULL, &about, p, n);
+}
+
 static void log_flush_tail(Log *s) {
     if (!s->len) return;
-    mw_log(MW_ERR, mw_self ? mw_self->req : NULL, s->line, s->len);
+    log_output(s->line, s->len);
     s->len = 0;
 }
 
 static int log_feed(Log *s, const char *p, size_t n) {
-    const mw_req *r = mw_self ? mw_self->req : NULL;
     while (n) {
         const char *nl = memchr(p, '\n', n);
         size_t k = nl ? (size_t)(nl - p) : n;
         if (nl && !s->len) {
-            mw_log(MW_ERR, r, p, k);
+            log_output(p, k);
         } else {
             size_t keep = k; /* an endless line without newline is cut, not stored */
             if (s->len + keep > LINE_MAX_LEN) keep = LINE_MAX_LEN - s->len;
@@ -94,7 +133,7 @@ static int log_feed(Log *s, const char *p, size_t n) {
             memcpy(s->line + s->len, p, keep);
             s->len += keep;
             if (nl) {
-                mw_log(MW_ERR, r, s->line, s->len);
+                log_output(s->line, s->len);
                 s->len = 0;
             }
         }

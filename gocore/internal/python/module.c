@@ -63,7 +63,9 @@ static PyObject *sub_events(PyObject *m, PyObject *cb) {
 static PyObject *sub_shutdown(PyObject *m, PyObject *cb) { return subscribe(state.shutdown_callbacks, cb); }
 static PyObject *sub_signals(PyObject *m, PyObject *cb) {
     if (!mw_cfg.process_group[0]) { /* as in mod_wsgi: those signals have another meaning there */
-        mw_logf(MW_INFO, mw_self ? mw_self->req : NULL, "mod_wsgi (pid=%ld): subscribe_signals() has no effect outside of daemon mode.", (long)getpid());
+        const mw_req *r = mw_self ? mw_self->req : NULL;
+        mw_say(MW_INFO, r, NULL, "subscribe_signals() has no effect outside of daemon mode; called from:");
+        mw_log_stack(MW_INFO, r);
         return Py_NewRef(cb);
     }
     return subscribe(state.signal_callbacks, cb);
@@ -88,8 +90,9 @@ static PyObject *signal_hook(PyObject *m, PyObject *args) {
     }
     long n = PyLong_AsLong(num);
     if (n == -1 && PyErr_Occurred()) PyErr_Clear();
-    mw_logf(MW_INFO, mw_self ? mw_self->req : NULL,
-            "mod_wsgi (pid=%ld): Callback registration for signal %ld ignored (WSGIRestrictSignal).", (long)getpid(), n);
+    const mw_req *r = mw_self ? mw_self->req : NULL;
+    mw_say(MW_INFO, r, NULL, "signal handler for signal %ld ignored (WSGIRestrictSignal); called from:", n);
+    mw_log_stack(MW_INFO, r);
     return Py_NewRef(handler);
 }
 
@@ -113,28 +116,62 @@ static const char python_half[] =
     "    '''Write logging records to the error log of the server, one record a line.'''\n"
     "    def emit(self, record):\n"
     "        try:\n"
-    "            _log(record.levelno, self.format(record))\n"
+    "            if _enabled(record.levelno):\n"
+    "                _log(record.levelno, self.format(record), record.pathname, record.lineno)\n"
     "        except Exception:\n"
     "            self.handleError(record)\n";
 
+static int log_level(long n) { return n >= 50 ? MW_CRIT : n >= 40 ? MW_ERR : n >= 30 ? MW_WARN : n >= 20 ? MW_INFO : MW_DEBUG; }
+
+/* _enabled(levelno): does the server's log take it? Asked before the record is formatted. */
+static PyObject *log_enabled(PyObject *m, PyObject *levelno) {
+    long n = PyLong_AsLong(levelno);
+    if (n == -1 && PyErr_Occurred()) return NULL;
+    return PyBool_FromLong(mw_log_enabled(log_level(n), mw_self ? mw_self->req : NULL));
+}
+
+/* _log(levelno, text, pathname, lineno) */
 static PyObject *log_record(PyObject *m, PyObject *args) {
-    int n;
-    const char *p;
-    Py_ssize_t len;
-    if (!PyArg_ParseTuple(args, "is#", &n, &p, &len)) return NULL;
-    int level = n >= 50 ? MW_CRIT : n >= 40 ? MW_ERR : n >= 30 ? MW_WARN : n >= 20 ? MW_INFO : MW_DEBUG;
-    mw_log(level, mw_self ? mw_self->req : NULL, p, (size_t)len);
+    int n, line = 0;
+    PyObject *text, *file, *b;
+    if (!PyArg_ParseTuple(args, "iUOi", &n, &text, &file, &line)) return NULL;
+    if (!(b = PyUnicode_AsEncodedString(text, "utf-8", "replace"))) return NULL;
+    mw_about about = {.tag = MW_TAG_FIRST, .line = line};
+    if (PyUnicode_Check(file) && !(about.file = PyUnicode_AsUTF8(file))) PyErr_Clear();
+    const char *p = PyBytes_AS_STRING(b), *end = p + PyBytes_GET_SIZE(b);
+    do { /* a record for each line */
+        const char *nl = memchr(p, '\n', (size_t)(end - p));
+        mw_log_about(log_level(n), mw_self ? mw_self->req : NULL, &about, p, (size_t)((nl ? nl : end) - p));
+        p = nl ? nl + 1 : end;
+    } while (p < end);
+    Py_DECREF(b);
     Py_RETURN_NONE;
 }
+static PyMethodDef enabled_def = {"_enabled", log_enabled, METH_O, NULL};
 static PyMethodDef log_def = {"_log", log_record, METH_VARARGS, NULL};
+
+/* __path__ of a package mod_wsgi that is installed beside this server (mod_wsgi's own from PyPI), so
+ * that its sub-packages (mod_wsgi.server ...) can be imported. New reference; NULL without exception if there is none. */
+static PyObject *companion_path(void) {
+    PyObject *mod = PyImport_ImportModule("importlib.machinery"), *finder = NULL, *spec = NULL, *path = NULL;
+    if (mod) finder = PyObject_GetAttrString(mod, "PathFinder");
+    if (finder) spec = PyObject_CallMethod(finder, "find_spec", "s", "mod_wsgi");
+    if (spec && spec != Py_None) path = PyObject_GetAttrString(spec, "submodule_search_locations");
+    Py_XDECREF(mod); Py_XDECREF(finder); Py_XDECREF(spec);
+    if (!path || path == Py_None) { Py_XDECREF(path); return NULL; }
+    PyObject *list = PySequence_List(path);
+    Py_DECREF(path);
+    if (list && PyDict_SetItemString(PyModule_GetDict(state.module), "__path__", list) < 0) Py_CLEAR(list);
+    return list;
+}
 
 /* LogHandler needs `logging`, which few applications want at start: made on first access.
  * active_requests is kept from the first access on. */
 static PyObject *module_getattr(PyObject *m, PyObject *name) {
     if (PyUnicode_Check(name) && PyUnicode_CompareWithASCIIString(name, "LogHandler") == 0) {
         PyObject *d = PyModule_GetDict(state.module);
-        PyObject *ns = PyDict_New(), *f = PyCFunction_New(&log_def, NULL), *x = NULL, *cls = NULL;
-        if (ns && f && PyDict_SetItemString(ns, "_log", f) == 0 &&
+        PyObject *ns = PyDict_New(), *f = PyCFunction_New(&log_def, NULL), *e = PyCFunction_New(&enabled_def, NULL), *x = NULL, *cls = NULL;
+        if (ns && f && e && PyDict_SetItemString(ns, "_log", f) == 0 && PyDict_SetItemString(ns, "_enabled", e) == 0 &&
             PyDict_SetItemString(ns, "__builtins__", PyEval_GetBuiltins()) == 0) {
             PyObject *modname = PyUnicode_FromString("mod_wsgi");
             if (modname) PyDict_SetItemString(ns, "__name__", modname);
@@ -143,13 +180,29 @@ static PyObject *module_getattr(PyObject *m, PyObject *name) {
         }
         if (x) cls = Py_XNewRef(PyDict_GetItemString(ns, "LogHandler"));
         if (cls) PyDict_SetItemString(d, "LogHandler", cls);
-        Py_XDECREF(x); Py_XDECREF(ns); Py_XDECREF(f);
+        Py_XDECREF(x); Py_XDECREF(ns); Py_XDECREF(f); Py_XDECREF(e);
         return cls;
     }
     if (PyUnicode_Check(name) && PyUnicode_CompareWithASCIIString(name, "active_requests") == 0) return mw_active_requests(&state);
+    if (PyUnicode_Check(name) && PyUnicode_CompareWithASCIIString(name, "__path__") == 0) {
+        PyObject *path = companion_path();
+        if (path || PyErr_Occurred()) return path;
+    }
     PyErr_Format(PyExc_AttributeError, "module 'mod_wsgi' has no attribute %R", name);
     return NULL;
 }
+
+/* dir(mod_wsgi) also has what __getattr__ makes. */
+static PyObject *module_dir(PyObject *m, PyObject *u) {
+    PyObject *names = PyDict_Keys(PyModule_GetDict(state.module)), *more = Py_BuildValue("[ss]", "LogHandler", "active_requests");
+    for (Py_ssize_t i = 0; names && more && i < PyList_GET_SIZE(more); i++) {
+        int have = PySequence_Contains(names, PyList_GET_ITEM(more, i));
+        if (have < 0 || (!have && PyList_Append(names, PyList_GET_ITEM(more, i)) < 0)) Py_CLEAR(names);
+    }
+    Py_XDECREF(more);
+    return names;
+}
+static PyMethodDef dir_def = {"__dir__", module_dir, METH_NOARGS, NULL};
 static PyMethodDef getattr_def = {"__getattr__", module_getattr, METH_O, NULL};
 
 static int add(PyObject *d, const char *k, PyObject *v) { /* steals v */
@@ -194,7 +247,7 @@ int mw_module_init(mw_state *st) {
     rc |= PyDict_SetItemString(d, "event_callbacks", st->event_callbacks);
     rc |= PyDict_SetItemString(d, "shutdown_callbacks", st->shutdown_callbacks);
     rc |= PyDict_SetItemString(d, "signal_callbacks", st->signal_callbacks);
-    rc |= add(d, "__getattr__", PyCFunction_New(&getattr_def, NULL));
+    rc |= add(d, "__getattr__", PyCFunction_New(&getattr_def, NULL)) | add(d, "__dir__", PyCFunction_New(&dir_def, NULL));
     if (rc || !(st->errors = mw_log_stream(st, "<wsgi.errors>"))) return -1;
     PyObject *modules = PyImport_GetModuleDict();
     if (PyDict_SetItemString(modules, "mod_wsgi", m) < 0) return -1;
@@ -258,7 +311,7 @@ int mw_init(const mw_conf *c) {
     if (!rc && mw_cfg.restrict_stdin) rc = restrict_stream("stdin");
     if (!rc && mw_cfg.restrict_stdout) rc = restrict_stream("stdout");
     if (!rc && mw_cfg.restrict_signal) rc = restrict_signals();
-    if (rc) mw_log_exception(NULL, "cannot prepare the Python interpreter");
+    if (rc) mw_log_exception(NULL, "WSGI0035: while the interpreter was prepared");
     pthread_atfork(before_fork, after_fork_parent, after_fork_child);
     PyGILState_Release(g);
     return rc;
@@ -304,12 +357,12 @@ void mw_shutdown(void) {
     PyObject *ns = PyDict_New(), *x = NULL;
     if (ns && PyDict_SetItemString(ns, "__builtins__", PyEval_GetBuiltins()) == 0)
         x = PyRun_String(join_threads, Py_file_input, ns, ns);
-    if (!x) mw_log_exception(NULL, "Exception occurred when joining threads.");
+    if (!x) mw_log_exception(NULL, "WSGI0305: while threads were joined at the end");
     Py_XDECREF(x);
     Py_XDECREF(ns);
     PyObject *ae = PyImport_ImportModule("atexit");
     x = ae ? PyObject_CallMethod(ae, "_run_exitfuncs", NULL) : NULL;
-    if (!x) mw_log_exception(NULL, "Exception occurred in an atexit callback.");
+    if (!x) mw_log_exception(NULL, "WSGI%s: from atexit", PyErr_ExceptionMatches(PyExc_SystemExit) ? "0097" : "0098");
     Py_XDECREF(x);
     Py_XDECREF(ae);
     PyGILState_Release(g);

@@ -119,8 +119,8 @@ typedef struct {
 } mw_conf;
 
 /* A function of a script for access control (authscript.c). Strings end with NUL. */
-enum { MW_SCRIPT_PASSWORD = 0, MW_SCRIPT_HASH, MW_SCRIPT_GROUPS, MW_SCRIPT_ACCESS };          /* kind */
-enum { MW_SCRIPT_FAILED = 0, MW_SCRIPT_NONE, MW_SCRIPT_FALSE, MW_SCRIPT_TRUE, MW_SCRIPT_TEXT, MW_SCRIPT_STRINGS }; /* answer */
+enum { MW_SCRIPT_PASSWORD = 0, MW_SCRIPT_HASH, MW_SCRIPT_GROUPS, MW_SCRIPT_ACCESS, MW_SCRIPT_DISPATCH }; /* kind */
+enum { MW_SCRIPT_FAILED = 0, MW_SCRIPT_NONE, MW_SCRIPT_FALSE, MW_SCRIPT_TRUE, MW_SCRIPT_TEXT, MW_SCRIPT_STRINGS, MW_SCRIPT_MISSING }; /* answer */
 typedef struct {
     const char *script, *function, *application_group;
     const char *environ;     /* "name\0value\0"... */

@@ -187,7 +187,7 @@ func Import(path, group string) bool {
 	return C.mw_import(p, g) == 0
 }
 
-// Script is one call of a function of a script for access control.
+// Script is one call of a function of a script for access control or dispatch.
 type Script struct {
 	Script, Function, ApplicationGroup string
 	Environ                            []byte // "name\x00value\x00"...

@@ -131,23 +131,18 @@ static int route_load(mw_route *rt, const mw_req *r) {
     }
     if (!mod) {
         if (r && is_timeout(mw_state_get())) ((mw_req *)r)->status = 504;
-        if (PyErr_ExceptionMatches(PyExc_SystemExit))
-            mw_log_exception(r, "SystemExit exception raised when loading WSGI script '%s'.", rt->script_c);
-        else
-            mw_log_exception(r, "Failed to load WSGI script file '%s'.", rt->script_c);
+        mw_load_failed(r, rt->script_c);
         goto out;
     }
     PyObject *app = PyObject_GetAttr(mod, rt->callable);
     if (!app) {
         PyErr_Clear();
-        const char *c = PyUnicode_AsUTF8(rt->callable);
-        mw_logf(MW_ERR, r, "mod_wsgi (pid=%ld): Target WSGI script '%s' does not contain WSGI application '%s'.",
-                (long)getpid(), rt->script_c, c ? c : "?");
+        mw_no_callable(r, mod, rt->script_c, rt->callable);
         PyObject *n = PyModule_GetNameObject(mod); /* the next request tries again */
         if (!n || PyDict_DelItem(PyImport_GetModuleDict(), n) < 0) PyErr_Clear();
         Py_XDECREF(n);
     } else if (!PyCallable_Check(app)) {
-        mw_logf(MW_ERR, r, "mod_wsgi (pid=%ld): WSGI application object in '%s' is not callable.", (long)getpid(), rt->script_c);
+        mw_not_callable(r, app, rt->script_c, rt->callable);
         Py_DECREF(app);
     } else {
         rt->app = app; /* kept for the life of the process */
@@ -197,7 +192,7 @@ int mw_import(const char *path, const char *group) {
     PyObject *mod = load_script(path, &m, &s);
     int rc = mod ? 0 : -1;
     if (mod) __atomic_store_n(&mw_script_loaded, 1, __ATOMIC_RELEASE);
-    else mw_log_exception(NULL, "Failed to load WSGI import script file '%s'.", path);
+    else mw_load_failed(NULL, path);
     Py_XDECREF(mod);
     PyEval_SaveThread();
     return rc;
@@ -211,7 +206,7 @@ static void app_failed(mw_state *st, mw_response *s, mw_req *r, mw_route *rt) {
     r->result = s->committed ? MW_CUT : MW_ERROR;
     if (is_timeout(st)) {
         PyErr_Clear();
-        mw_logf(MW_INFO, r, "mod_wsgi (pid=%ld): Request timed out processing WSGI script '%s'.", (long)getpid(), rt->script_c);
+        mw_say(MW_INFO, r, NULL, "timeout raised inside request, %s", s->committed ? "response was already under way and is cut short" : "worker free again");
         if (!s->committed) r->status = 504;
         return;
     }
@@ -223,10 +218,7 @@ static void app_failed(mw_state *st, mw_response *s, mw_req *r, mw_route *rt) {
         mw_live_exception(st, t, v, tb);
     }
     PyErr_Restore(t, v, tb);
-    if (PyErr_ExceptionMatches(PyExc_SystemExit))
-        mw_log_exception(r, "SystemExit exception raised by WSGI script '%s' ignored.", rt->script_c);
-    else
-        mw_log_exception(r, "Exception occurred processing WSGI script '%s'.", rt->script_c);
+    mw_log_exception(r, "while running '%s'", rt->script_c);
 }
 
 /* The descriptor of a file wrapper that can be sent from its current position: 0, or -1 (no exception). */
@@ -250,8 +242,17 @@ static int wrapper_file(mw_state *st, PyObject *res, int *fd, int64_t *off, int6
 }
 
 static int not_bytes(PyObject *b) {
-    PyErr_Format(PyExc_TypeError, "WSGI application must yield bytes, got %.200s", Py_TYPE(b)->tp_name);
+    PyErr_Format(PyExc_TypeError, "the response's blocks must be bytes, but one is %.200s%s", Py_TYPE(b)->tp_name,
+                 PyUnicode_Check(b) ? ": encode it, for example with .encode('utf-8')" :
+                 PyLong_Check(b) ? ": return a list of bytes, [data], in place of data" : "");
     return -1;
+}
+
+/* What the application returned cannot be iterated. */
+static void no_response(PyObject *res) {
+    if (PyErr_ExceptionMatches(PyExc_TypeError) && !Py_TYPE(res)->tp_iter)
+        PyErr_Format(PyExc_TypeError, "the application returned %.200s, which is no iterable of bytes%s", Py_TYPE(res)->tp_name,
+                     res == Py_None ? ": is a return statement missing?" : PyCoro_CheckExact(res) ? ": an asynchronous application needs an adapter such as a2wsgi" : "");
 }
 
 /* Send what the application returned. 0, or -1 with an exception. */
@@ -287,7 +288,7 @@ static int send_result(mw_state *st, mw_response *s, mw_req *r, PyObject *res) {
         return 0;
     }
     PyObject *it = PyObject_GetIter(res), *b;
-    if (!it) return -1;
+    if (!it) { no_response(res); return -1; }
     while ((b = PyIter_Next(it))) {
         if (!PyBytes_Check(b)) { not_bytes(b); Py_DECREF(b); break; }
         Py_ssize_t n = PyBytes_GET_SIZE(b);
@@ -313,7 +314,6 @@ static void close_result(mw_state *st, PyObject *res, mw_req *r, mw_route *rt) {
     PyObject *c = PyObject_GetAttr(res, st->str_close), *x = NULL;
     if (c) {
         x = PyObject_CallNoArgs(c);
-        Py_DECREF(c);
     } else if (PyErr_ExceptionMatches(PyExc_AttributeError)) {
         PyErr_Clear();
         return;
@@ -328,8 +328,9 @@ static void close_result(mw_state *st, PyObject *res, mw_req *r, mw_route *rt) {
             mw_live_exception(st, t, v, tb);
             PyErr_Restore(t, v, tb);
         }
-        mw_log_exception(r, "Exception occurred in close() of the response of WSGI script '%s'.", rt->script_c);
+        mw_log_exception(r, c ? "while close() of the response of '%s' ran" : "WSGI0194: while looking for close() of the response of '%s'", rt->script_c);
     }
+    Py_XDECREF(c);
     Py_XDECREF(x);
 }
 
@@ -392,7 +393,7 @@ void mw_run(mw_req *r) {
         if (live || mw_live_any) mw_live_end(st, t, r, 1);
         Py_DECREF(env);
     } else {
-        mw_log_exception(r, "cannot build the environ of a request for '%s'", rt->script_c);
+        mw_log_exception(r, "while the environ for '%s' was made", rt->script_c);
         r->result = MW_ERROR;
         r->status = 500;
         if (live || mw_live_any) mw_live_end(st, t, r, 0);

@@ -11,6 +11,7 @@ import (
 
 	"modwsgi/gocore/internal/httpd"
 	"modwsgi/gocore/internal/listen"
+	"modwsgi/gocore/internal/mod/wsgi"
 	"modwsgi/gocore/internal/python"
 )
 
@@ -62,7 +63,7 @@ func (d *dispatcher) prepare(c *listen.Conn, q *listen.Req, host *httpd.VirtualH
 	}
 	x = editedEnviron(x, c, q, out.Request, p)
 	if len(p.TrustedHeaders) > 0 {
-		x = trustedProxy(x, p, r)
+		wsgi.TrustedProxy(r, p.TrustedHeaders, p.TrustedProxies, set, func(k string) { x = python.AppendDelete(x, k) })
 	}
 	d.mem.SetExtra(q, x)
 	q.Route, q.BodyLimit, q.StatusOverride = rt.id, p.BodyLimit, uint32(out.StatusOverride)

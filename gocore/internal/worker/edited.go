@@ -63,7 +63,7 @@ func environOf(fields []httpd.Field, auth bool) map[string]string {
 		case name == "CONTENT-TYPE":
 			key = "CONTENT_TYPE"
 		default:
-			key = environKey(name)
+			key = "HTTP_" + strings.ReplaceAll(name, "-", "_")
 		}
 		old, ok := env[key]
 		switch {

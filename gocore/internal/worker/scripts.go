@@ -1,4 +1,4 @@
-// Scripts for access control (WSGIAuthUserScript and the like): httpd.Scripts
+// Scripts for access control and dispatch (WSGIAuthUserScript and the like): httpd.Scripts
 // over package python, for one request on a Python thread.
 package worker
 

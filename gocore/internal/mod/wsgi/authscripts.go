@@ -43,11 +43,15 @@ func setAuthScript(field func(*config) *httpd.Opt[authScript]) func(*httpd.Cmd, 
 
 // call asks a script's function.
 func call(r *httpd.Request, s authScript, kind httpd.ScriptKind, function string, args ...string) httpd.ScriptResult {
+	return askScript(r, s, authEnviron(r), kind, function, args...)
+}
+
+func askScript(r *httpd.Request, s authScript, env []httpd.EnvVar, kind httpd.ScriptKind, function string, args ...string) httpd.ScriptResult {
 	group := s.group
 	if group == "%{SERVER}" || group == "%{HOST}" {
 		group = expand(r, group, &httpd.Plan{}, false)
 	}
-	return r.Script(&httpd.ScriptCall{Script: s.path, Function: function, ApplicationGroup: group, Kind: kind, Environ: authEnviron(r),
+	return r.Script(&httpd.ScriptCall{Script: s.path, Function: function, ApplicationGroup: group, Kind: kind, Environ: env,
 		Args: args, HTTPS: r.TLS})
 }
 
@@ -126,7 +130,7 @@ func checkPassword(r *httpd.Request, user, password string) (string, authncore.R
 		if httpd.ValidUser(res.Text) {
 			return res.Text, authncore.Granted
 		}
-		r.Logf(httpd.LevelError, "wsgi", "[script %s] the name that check_password gave instead of %q has control characters", c.userScript.V.path, user)
+		r.Logf(httpd.LevelError, "wsgi", "[script %s] WSGI0308: the name that check_password gave instead of %q has control characters", c.userScript.V.path, user)
 	}
 	return user, authncore.Failed
 }

@@ -2,6 +2,8 @@
 package wsgi
 
 import (
+	"errors"
+	"fmt"
 	"os"
 	"path"
 	"slices"
@@ -35,7 +37,7 @@ func routes(c *config) []httpd.Route {
 
 // perRequest: names that come from the request, and a script that decides.
 func perRequest(c *config) bool {
-	return c.accessScript.Set || dynamic(c.processGroup.V) || dynamic(c.applicationGroup.V) || dynamic(c.callable.V)
+	return c.accessScript.Set || c.dispatchScript.Set || dynamic(c.processGroup.V) || dynamic(c.applicationGroup.V) || dynamic(c.callable.V)
 }
 
 // translate maps a URL path to a mounted script: the first mount in order
@@ -156,15 +158,15 @@ func handle(r *httpd.Request, c *config) *httpd.Outcome {
 		if m := mountOf(r, c); m != nil {
 			o = m.options
 		} else if r.Core().OptionsValue()&httpd.OptExecCGI == 0 {
-			r.Logf(httpd.LevelError, "wsgi", "Options ExecCGI is off in this directory: %s", r.Filename)
+			r.Logf(httpd.LevelError, "wsgi", "[script %s] WSGI0134: Options ExecCGI is off in this directory", r.Filename)
 			return r.Fail(403)
 		}
 		switch {
 		case r.Info == nil:
-			r.Logf(httpd.LevelError, "wsgi", "target WSGI script not found or unable to stat: %s", r.Filename)
+			r.Logf(httpd.LevelError, "wsgi", "[script %s] WSGI0135: target WSGI script not found or unable to stat: %s", r.Filename, unseen(r.Filename))
 			return r.Fail(404)
 		case r.Info.IsDir():
-			r.Logf(httpd.LevelError, "wsgi", "target of WSGI script is a directory: %s", r.Filename)
+			r.Logf(httpd.LevelError, "wsgi", "[script %s] WSGI0136: the target is a directory", r.Filename)
 			return r.Fail(403)
 		}
 		p.Handler = handlerName
@@ -172,6 +174,7 @@ func handle(r *httpd.Request, c *config) *httpd.Outcome {
 		return nil
 	}
 	if r.PathInfo != "" && r.Core().AcceptPathInfo.V == "off" {
+		r.Logf(httpd.LevelError, "wsgi", "[script %s] WSGI0137: AcceptPathInfo Off, and something follows the script: %s", r.Filename, r.PathInfo)
 		return r.Fail(404)
 	}
 	p.Script = r.Filename
@@ -190,13 +193,16 @@ func handle(r *httpd.Request, c *config) *httpd.Outcome {
 	} else {
 		p.CallableObject = expand(r, c.callable.Or("application"), &p, true)
 	}
+	if c.dispatchScript.Set && !dispatch(r, c, &p) {
+		return r.Fail(500)
+	}
 	if list := c.restrictProcess; list.Set && !slices.ContainsFunc(list.V, func(n string) bool { return strings.EqualFold(n, p.ProcessGroup) }) {
-		r.Logf(httpd.LevelError, "wsgi", "process group %q may not be used here: %s", p.ProcessGroup, r.URI)
+		r.Logf(httpd.LevelError, "wsgi", "[script %s] WSGI0149: process group %q is not among those of WSGIRestrictProcess", r.Filename, p.ProcessGroup)
 		return r.Fail(500)
 	}
 	if p.ProcessGroup == "" {
 		if srv.Python.RestrictEmbedded {
-			r.Logf(httpd.LevelError, "wsgi", "embedded mode is disabled by WSGIRestrictEmbedded: %s", r.URI)
+			r.Logf(httpd.LevelError, "wsgi", "[script %s] WSGI0143: embedded mode is disabled by WSGIRestrictEmbedded", r.Filename)
 			return r.Fail(500)
 		}
 		p.Multithread = srv.ThreadsPerChild != 1
@@ -205,13 +211,18 @@ func handle(r *httpd.Request, c *config) *httpd.Outcome {
 		g := findGroup(srv, p.ProcessGroup)
 		switch {
 		case g == nil:
-			r.Logf(httpd.LevelError, "wsgi", "no WSGIDaemonProcess has the name %q: %s", p.ProcessGroup, r.URI)
+			id := "WSGI0151"
+			if len(srv.Groups) == 0 {
+				id = "WSGI0150"
+			}
+			r.Logf(httpd.LevelError, "wsgi", "[script %s] %s: no WSGIDaemonProcess has the name %q", r.Filename, id, p.ProcessGroup)
 			return r.Fail(500)
 		case !reachable(g, r.Host.Index(), r.Host.ServerName):
-			r.Logf(httpd.LevelError, "wsgi", "process group %q belongs to another virtual host: %s", p.ProcessGroup, r.URI)
+			r.Logf(httpd.LevelError, "wsgi", "[script %s] WSGI0152: process group %q belongs to another virtual host", r.Filename, p.ProcessGroup)
 			return r.Fail(500)
-		case !ownedAsNeeded(g, r.Filename):
-			r.Logf(httpd.LevelError, "wsgi", "owner or permissions of %s are not what script-user or script-group of %q demand", r.Filename, g.Name)
+		}
+		if why := ownership(g, r.Filename); why != "" {
+			r.Logf(httpd.LevelError, "wsgi", "[script %s] %s", r.Filename, why)
 			return r.Fail(403)
 		}
 		p.Group, p.Multithread, p.Multiprocess = g, g.Threads != 1, g.Multiprocess
@@ -287,4 +298,30 @@ func portSuffix(r *httpd.Request) string {
 		return ":" + strconv.Itoa(n)
 	}
 	return ""
+}
+
+// unseen says why a file cannot be seen: the part of its path that is missing
+// or that this process may not enter.
+func unseen(file string) string {
+	dir := ""
+	for _, part := range strings.Split(strings.TrimPrefix(path.Dir(file), "/"), "/") {
+		if part == "" {
+			break
+		}
+		dir += "/" + part
+		if _, err := os.Stat(dir); errors.Is(err, os.ErrNotExist) {
+			return dir + " does not exist"
+		}
+		if _, err := os.Stat(dir + "/."); errors.Is(err, os.ErrPermission) {
+			return fmt.Sprintf("user %d may not enter the directory %s", os.Geteuid(), dir)
+		}
+	}
+	_, err := os.Stat(file)
+	switch {
+	case errors.Is(err, os.ErrNotExist):
+		return "there is no such file in its directory"
+	case err != nil:
+		return err.Error()
+	}
+	return "it is there now"
 }

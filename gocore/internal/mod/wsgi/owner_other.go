@@ -6,6 +6,9 @@ package wsgi
 
 import "modwsgi/gocore/internal/httpd"
 
-func ownedAsNeeded(g *httpd.DaemonGroup, script string) bool {
-	return g.ScriptUser == "" && g.ScriptGroup == ""
+func ownership(g *httpd.DaemonGroup, script string) string {
+	if g.ScriptUser == "" && g.ScriptGroup == "" {
+		return ""
+	}
+	return "WSGI0153: this system does not tell the owner of a file"
 }

@@ -50,12 +50,6 @@ func ignoredFlag(k *httpd.Cmd, c *config) error {
 	return err
 }
 
-func unavailable(why string) func(*httpd.Cmd, *config) error {
-	return func(k *httpd.Cmd, c *config) error {
-		return &httpd.Coded{Code: httpd.CodeUnavailable, Message: "not available yet; ignoring it would not be safe: " + why}
-	}
-}
-
 func setFileOrApplication(k *httpd.Cmd, c *config) error {
 	v := strings.ToLower(k.Arg(0))
 	if v != "off" && v != "on" && v != "directories" {

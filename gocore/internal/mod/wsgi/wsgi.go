@@ -31,6 +31,7 @@ type config struct {
 	filesHost                                int               // host that fileOrApplication was written in: it is not inherited
 	handlers                                 map[string]*handlerScript
 	accessScript, userScript, groupScript    httpd.Opt[authScript]
+	dispatchScript                           httpd.Opt[authScript]
 
 	processGroupPos conf.Pos
 
@@ -85,7 +86,7 @@ const (
 // Module is mod_wsgi.
 var Module = &httpd.Module[config]{
 	Name: "wsgi", ID: "wsgi_module", File: "mod_wsgi.c",
-	Directives: slices.Concat(mountRows, requestRows, pythonRows, authRows, refusedRows),
+	Directives: slices.Concat(mountRows, requestRows, pythonRows, authRows),
 	New:        newConfig,
 	Merge:      merge,
 	Finish:     finish,
@@ -123,6 +124,8 @@ var requestRows = []httpd.Directive[config]{
 		Doc: "The interpreter that runs the application; %{GLOBAL} is the main one."},
 	{Name: "WSGICallableObject", Args: "name|%{ENV:variable}", Min: 1, Max: 1, In: all, Override: fi, Default: "application", Set: text(func(c *config) *httpd.Opt[string] { return &c.callable }),
 		Doc: "The name of the application in its script."},
+	{Name: "WSGIDispatchScript", Args: "file [application-group=name]", Min: 1, Max: -1, In: svd, Set: setAuthScript(func(c *config) *httpd.Opt[authScript] { return &c.dispatchScript }),
+		Doc: "A script whose process_group(environ), application_group(environ) and callable_object(environ) choose, for each request, where it runs."},
 	{Name: "WSGIRestrictProcess", Args: "name ...", Min: 0, Max: -1, In: svd, Set: setRestrictProcess, Doc: "The process groups that may be used here."},
 	{Name: "WSGIPassAuthorization", Args: "On|Off", Min: 1, Max: 1, In: all, Override: fi, Default: "Off", Set: flag(func(c *config) *httpd.Opt[bool] { return &c.passAuthorization }),
 		Doc: "Whether the application sees the Authorization header."},
@@ -193,11 +196,6 @@ var authRows = []httpd.Directive[config]{
 	{Name: "WSGIGroupAuthoritative", Args: "On|Off", Min: 1, Max: 1, In: dh, Override: ac, NoEffect: true, Set: ignoredFlag, Doc: "Accepted without effect, as in mod_wsgi itself."},
 }
 
-// refusedRows would route requests wrongly if they were ignored.
-var refusedRows = []httpd.Directive[config]{
-	{Name: "WSGIDispatchScript", Args: "file [application-group=name]", Min: 1, Max: 2, In: svd, Set: unavailable("requests would run in the wrong place"), Doc: "Not available yet: a script that chooses where a request runs."},
-}
-
 func merge(p, k *config) *config {
 	c := &config{
 		mounts:            fallbacksLast(append(slices.Clip(k.mounts), p.mounts...)),
@@ -219,6 +217,7 @@ func merge(p, k *config) *config {
 		accessScript:      p.accessScript.Over(k.accessScript),
 		userScript:        p.userScript.Over(k.userScript),
 		groupScript:       p.groupScript.Over(k.groupScript),
+		dispatchScript:    p.dispatchScript.Over(k.dispatchScript),
 		handlers:          p.handlers,
 		main:              p.main,
 		processGroupPos:   p.processGroupPos,

@@ -4,6 +4,8 @@
 package wsgi
 
 import (
+	"fmt"
+	"os"
 	"strings"
 	"testing"
 	"time"
@@ -96,4 +98,40 @@ func TestDaemonOptions(t *testing.T) {
 		key, value, _ := strings.Cut(w, "=")
 		assert.Error(t, options[key].set(newGroup("x"), value), w)
 	}
+}
+
+func TestUnseen(t *testing.T) {
+	dir := t.TempDir()
+	assert.Equal(t, "there is no such file in its directory", unseen(dir+"/app.wsgi"))
+	assert.Equal(t, dir+"/site does not exist", unseen(dir+"/site/www/app.wsgi"))
+	if os.Geteuid() != 0 { // root enters every directory
+		require.NoError(t, os.Mkdir(dir+"/closed", 0))
+		assert.Equal(t, fmt.Sprintf("user %d may not enter the directory %s/closed", os.Geteuid(), dir), unseen(dir+"/closed/app.wsgi"))
+	}
+}
+
+func TestOwnership(t *testing.T) {
+	dir := t.TempDir()
+	script := dir + "/app.wsgi"
+	require.NoError(t, os.WriteFile(script, nil, 0o644))
+	me := fmt.Sprintf("#%d", os.Geteuid())
+	gid := fmt.Sprintf("#%d", os.Getegid())
+	code := func(g httpd.DaemonGroup) string {
+		why, _, _ := strings.Cut(ownership(&g, script), ":")
+		return why
+	}
+	assert.Empty(t, code(httpd.DaemonGroup{}))
+	assert.Empty(t, code(httpd.DaemonGroup{ScriptUser: me}))
+	assert.Empty(t, code(httpd.DaemonGroup{ScriptGroup: gid}))
+	assert.Equal(t, "WSGI0164", code(httpd.DaemonGroup{ScriptUser: "#4294967294"}))
+	assert.Equal(t, "WSGI0155", code(httpd.DaemonGroup{ScriptGroup: "#4294967294"}))
+	require.NoError(t, os.Chmod(script, 0o666))
+	assert.Equal(t, "WSGI0166", code(httpd.DaemonGroup{ScriptUser: me}))
+	assert.Equal(t, "WSGI0157", code(httpd.DaemonGroup{ScriptGroup: gid}))
+	require.NoError(t, os.Chmod(script, 0o664))
+	assert.Equal(t, "WSGI0167", code(httpd.DaemonGroup{ScriptUser: me}))
+	require.NoError(t, os.Chmod(script, 0o644))
+	require.NoError(t, os.Chmod(dir, 0o777))
+	assert.Equal(t, "WSGI0172", code(httpd.DaemonGroup{ScriptUser: me}))
+	assert.Equal(t, "WSGI0161", code(httpd.DaemonGroup{ScriptGroup: gid}))
 }

@@ -1,14 +1,14 @@
 // WSGITrustedProxies and WSGITrustedProxyHeaders: what a trusted front proxy
 // says about the client replaces what the socket says; what an untrusted peer
-// says in the same fields is removed. Facts: docs/differences.md.
-package worker
+// says in the same fields is removed.
+package wsgi
 
 import (
 	"net/netip"
+	"slices"
 	"strings"
 
 	"modwsgi/gocore/internal/httpd"
-	"modwsgi/gocore/internal/python"
 )
 
 // proxyFields lists the known fields and their categories. Fields of a
@@ -47,9 +47,10 @@ func trustedAddr(list []netip.Prefix, s string) bool {
 	return false
 }
 
-// trustedProxy appends to x what the configured fields change in the environ.
-func trustedProxy(x []byte, p *httpd.Plan, r *httpd.Request) []byte {
-	trusted := len(p.TrustedProxies) == 0 || trustedAddr(p.TrustedProxies, r.Remote.Addr().Unmap().String())
+// TrustedProxy tells set and remove what the fields of a proxy, those that headers
+// lists and the peer may send, change in the environ of a request.
+func TrustedProxy(r *httpd.Request, headers []string, proxies []netip.Prefix, set func(name, value string), remove func(name string)) {
+	trusted := len(proxies) == 0 || trustedAddr(proxies, r.Remote.Addr().Unmap().String())
 	values := map[string]string{}
 	for _, f := range r.Header {
 		n := strings.ToUpper(f.Name)
@@ -63,7 +64,7 @@ func trustedProxy(x []byte, p *httpd.Plan, r *httpd.Request) []byte {
 		}
 	}
 	claimed, winner := map[string]bool{}, map[string]string{}
-	for _, h := range p.TrustedHeaders {
+	for _, h := range headers {
 		n := headerName(h)
 		cat, known := proxyFields[n]
 		if !known {
@@ -75,25 +76,23 @@ func trustedProxy(x []byte, p *httpd.Plan, r *httpd.Request) []byte {
 			continue
 		}
 		winner[cat] = n
-		x = applyProxyField(x, p, n, v)
+		applyProxyField(set, proxies, n, v)
 	}
 	for n := range values {
 		if cat := proxyFields[n]; claimed[cat] && winner[cat] != n {
-			x = python.AppendDelete(x, environKey(n))
+			remove(environKey(n))
 		}
 	}
-	return x
 }
 
-func applyProxyField(x []byte, p *httpd.Plan, n, v string) []byte {
-	set := func(k, v string) { x = python.AppendSet(x, k, v) }
+func applyProxyField(set func(name, value string), proxies []netip.Prefix, n, v string) {
 	switch proxyFields[n] {
 	case "client":
 		if n != "X-FORWARDED-FOR" {
 			set("REMOTE_ADDR", v)
 			break
 		}
-		client, rest := forwardedFor(p.TrustedProxies, v)
+		client, rest := forwardedFor(proxies, v)
 		if client != "" {
 			set("REMOTE_ADDR", client)
 			set(environKey(n), rest)
@@ -108,14 +107,17 @@ func applyProxyField(x []byte, p *httpd.Plan, n, v string) []byte {
 		set("SCRIPT_NAME", v)
 		set("mod_wsgi.mount_point", v)
 	case "scheme":
-		switch strings.ToLower(v) {
-		case "https", "on", "true", "1":
+		yes, no := []string{"on", "true", "1"}, []string{"off", "false", "0"}
+		if n == "X-FORWARDED-PROTO" || n == "X-FORWARDED-SCHEME" || n == "X-SCHEME" { // these name it
+			yes, no = []string{"https"}, []string{"http"}
+		}
+		switch v = strings.ToLower(v); {
+		case slices.Contains(yes, v):
 			set("HTTPS", "on")
-		case "http", "off", "false", "0":
+		case slices.Contains(no, v):
 			set("HTTPS", "off")
 		}
 	}
-	return x
 }
 
 // forwardedFor finds the client in an X-Forwarded-For value: the element left
