@@ -9,6 +9,7 @@ import (
 	"sync/atomic"
 	"time"
 
+	"modwsgi/gocore/internal/balance"
 	"modwsgi/gocore/internal/http1"
 )
 
@@ -74,6 +75,7 @@ type Conn struct {
 	unread    bool  // closing with request bytes unread: linger
 	memo      *http1.Memo
 	streamed  int64 // bytes of the request that a stream received
+	adopted   int64 // reactor clock when it came from another process; 0 it was accepted here
 	stream    atomic.Pointer[Stream]
 }
 
@@ -92,6 +94,11 @@ type Config struct {
 	// FlushDelay is how long a streamed response waits for more output before
 	// what is there is sent; 0: no longer than it takes to notice.
 	FlushDelay time.Duration
+	// Siblings are the processes that accept from the same sockets, and Share
+	// gives a connection, with what was read from it, to number to of them; false:
+	// impossible. The descriptor stays the caller's to close. nil: there are none.
+	Siblings *balance.Member
+	Share    func(fd int, pending []byte, to int) bool
 	// Panic reports a panic of the Handler: the value and the stack. The request
 	// is answered with 500 if nothing was sent, the connection closed. c is nil
 	// when it happened outside a connection. Any thread; nil: nobody listens.

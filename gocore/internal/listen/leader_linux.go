@@ -65,12 +65,13 @@ type leadership struct {
 	parked    atomic.Bool // the monitor sleeps
 	unpark    chan struct{}
 	coarse    atomic.Int64
-	active    atomic.Int32 // Python threads inside the application
-	thinking  atomic.Int32 // requests on goroutines of their own (decide_linux.go)
+	active    *atomic.Int32 // Python threads inside the application; siblings see it
+	thinking  atomic.Int32  // requests on goroutines of their own (decide_linux.go)
 }
 
 func (l *leadership) init(r *Reactor, n int) {
 	l.r = r
+	l.active = r.siblings.Active()
 	l.unpark = make(chan struct{}, 1)
 	for i := range n {
 		l.threads = append(l.threads, &thread{r: r, id: i + 1, python: true, wake: make(chan wakeup, 1), scratch: make([]byte, 16<<10)})
@@ -269,9 +270,7 @@ func (l *leadership) overdue() bool {
 func (l *leadership) handQueue() {
 	for c := l.pop(true); c != nil; c = l.pop(true) {
 		if !l.r.handOver(c, c.handover(c.req.Input())) {
-			l.mu.Lock()
-			l.queue = append([]*Conn{c}, l.queue...)
-			l.mu.Unlock()
+			l.putFirst(c)
 			return
 		}
 	}
@@ -347,6 +346,9 @@ func (l *leadership) monitor() {
 		idle = 0
 		now := l.r.now()
 		l.coarse.Store(now)
+		if l.r.siblings != nil {
+			l.relieve(now)
+		}
 		for _, th := range l.threads {
 			c := th.cur.Load()
 			if c == nil || atomic.LoadUint32(&c.Streaming) == 0 || atomic.CompareAndSwapUint32(&c.Streaming, streamNew, streamSeen) {

@@ -21,6 +21,8 @@ import (
 	"sync/atomic"
 	"syscall"
 	"time"
+
+	"modwsgi/gocore/internal/balance"
 )
 
 const (
@@ -81,6 +83,9 @@ type Reactor struct {
 	onTimer  func()
 
 	queueTimeout, flushDelay time.Duration // of Config
+
+	siblings *balance.Member
+	share    func(fd int, pending []byte, to int) bool
 }
 
 type readyEvent struct {
@@ -92,7 +97,7 @@ type readyEvent struct {
 func New(c Config) (*Reactor, error) {
 	r := &Reactor{files: c.Listeners, h: c.Handler, mem: c.Memory, lfds: map[int]bool{}, watches: map[int]func(){}, track: c.Track, events: make([]syscall.EpollEvent, 256),
 		conns: make([]atomic.Pointer[Conn], maxFD), start: time.Now(), done: make(chan struct{}), onStart: c.ThreadStart, onPanic: c.Panic, onTimer: c.TimerStart,
-		queueTimeout: c.QueueTimeout, flushDelay: c.FlushDelay}
+		queueTimeout: c.QueueTimeout, flushDelay: c.FlushDelay, siblings: c.Siblings, share: c.Share}
 	if r.track == nil {
 		r.track = func(int, bool) {}
 	}
@@ -156,6 +161,7 @@ func (r *Reactor) Start() error {
 			return err
 		}
 	}
+	r.siblings.Join(len(r.lead.threads))
 	go r.janitor()
 	return nil
 }
@@ -180,6 +186,7 @@ func (r *Reactor) Drain(handoff bool) {
 	if r.draining.Swap(true) {
 		return
 	}
+	r.siblings.Leave()
 	for fd := range r.lfds {
 		syscall.EpollCtl(r.ep, syscall.EPOLL_CTL_DEL, fd, nil)
 	}
@@ -229,13 +236,16 @@ func (r *Reactor) leave(c *Conn) {
 	r.close(c)
 }
 
-// handOver passes an owned connection to another process and forgets it;
-// false: impossible, it is still here. The epoll set has to let go of it first:
-// closing our descriptor does not do it while the supervisor has another one,
-// and the connection may come back.
-func (r *Reactor) handOver(c *Conn, pending []byte) bool {
+// handOver passes an owned connection to the successor and forgets it; false:
+// impossible, it is still here.
+func (r *Reactor) handOver(c *Conn, pending []byte) bool { return r.send(c, pending, r.h.Handoff) }
+
+// send passes an owned connection to another process. The epoll set has to let
+// go of it first: closing our descriptor does not do it while the supervisor
+// has another one, and the connection may come back.
+func (r *Reactor) send(c *Conn, pending []byte, by func(fd int, pending []byte) bool) bool {
 	syscall.EpollCtl(r.ep, syscall.EPOLL_CTL_DEL, c.FD, nil)
-	if r.h.Handoff(c.FD, pending) {
+	if by(c.FD, pending) {
 		r.close(c)
 		return true
 	}
@@ -266,6 +276,7 @@ func (r *Reactor) Adopt(fd int, pending []byte) error {
 	if c == nil {
 		return errors.New("adopt connection: refused")
 	}
+	c.adopted = r.now()
 	if len(pending) > 0 {
 		r.need(c)
 		q := c.req
@@ -313,7 +324,7 @@ func (r *Reactor) newConn(fd int) *Conn {
 
 func (r *Reactor) register(c *Conn) error {
 	r.mu.Lock()
-	r.nconn.Add(1)
+	r.siblings.Connections(int(r.nconn.Add(1)))
 	r.track(c.FD, true)
 	r.conns[c.FD].Store(c)
 	r.top = max(r.top, c.FD+1)
@@ -338,6 +349,9 @@ func (r *Reactor) accept(lfd int) {
 			syscall.Close(fd)
 			continue
 		}
+		if r.siblings != nil && r.pass(fd) {
+			continue
+		}
 		if c := r.newConn(fd); c != nil {
 			_ = r.register(c) // closed on an error
 		}
@@ -360,7 +374,7 @@ func (r *Reactor) close(c *Conn) {
 		c.req = nil
 		r.recycle(q)
 	}
-	r.nconn.Add(-1)
+	r.siblings.Connections(int(r.nconn.Add(-1)))
 	r.mu.Unlock()
 	r.checkDone()
 }
@@ -386,9 +400,11 @@ func (r *Reactor) janitor() {
 		if r.stopped.Load() {
 			return
 		}
+		r.siblings.Beat()
 		if r.nconn.Load() == 0 {
 			continue
 		}
+		r.level()
 		if r.lead.overdue() {
 			r.wake()
 		}

@@ -1,8 +1,9 @@
 // The scoreboard: memory that all processes of a generation map, in which each
-// writes what its threads do. Made only when the configuration lets an
-// application look at it (mod_wsgi.server_metrics()). The layout is that of
-// python/board.c; the supervisor writes the head and clears the places of
-// processes that ended.
+// writes how busy it is, for those that accept from the same sockets (package
+// balance), and what its threads do, when the configuration lets an application
+// look at it (mod_wsgi.server_metrics()). Not made when nobody wants either.
+// The layout is that of python/board.c and package balance; the supervisor
+// writes the head and clears the places of processes that ended.
 package process
 
 import (
@@ -12,14 +13,15 @@ import (
 
 	"golang.org/x/sys/unix"
 
+	"modwsgi/gocore/internal/balance"
 	"modwsgi/gocore/internal/httpd"
 )
 
 // Sizes in bytes, and the mark at the start, as in board.c.
 const (
 	boardHead  = 64
-	boardProc  = 64
-	boardSlot  = 256
+	boardProc  = balance.PlaceSize
+	boardSlot  = balance.ThreadSize
 	boardMagic = 0x6d777362
 )
 
@@ -27,25 +29,34 @@ const (
 type board struct {
 	fd      int
 	size    int64
-	threads int
+	threads int // with a slot of their own; 0 when nobody may look
 	used    []bool
 }
 
-// newBoard makes one with two places for each process: one is for the
-// successor while the other still drains. It is nil when nobody may look.
+// shares says whether the processes of the group accept from the same sockets.
+func (p *groupPlan) shares() bool { return len(p.listen) > 0 && p.processes > 1 }
+
+// placesEach is how many places each process of the configuration has: one for
+// itself, one for its successor, and some for predecessors that still drain.
+const placesEach = 4
+
+// newBoard makes the board of a generation; nil when nobody looks.
 func newBoard(srv *httpd.Server, g *generation) (*board, error) {
 	wanted := srv.Python.ServerMetrics
 	for i := range srv.Groups {
 		wanted = wanted || srv.Groups[i].ServerMetrics
 	}
-	if !wanted {
-		return nil, nil
-	}
 	b := &board{}
-	places := 0
+	places, shared := 0, false
 	for _, pg := range g.groups {
-		places += 2 * pg.processes
-		b.threads = max(b.threads, pg.threads, 1)
+		places += placesEach * pg.processes
+		shared = shared || pg.shares()
+		if wanted {
+			b.threads = max(b.threads, pg.threads, 1)
+		}
+	}
+	if !wanted && !shared {
+		return nil, nil
 	}
 	b.used = make([]bool, places)
 	b.size = int64(boardHead + places*b.place())

@@ -226,6 +226,9 @@ func (sl *slot) config(foreground bool) *WorkerConfig {
 	for _, l := range sl.socks {
 		c.Listeners = append(c.Listeners, l.spec)
 	}
+	if pg.shares() {
+		c.BoardGroup = slices.Index(pg.gen.groups, pg) + 1
+	}
 	return c
 }
 

@@ -157,11 +157,14 @@ func fakeWorker() {
 	var mu sync.Mutex
 	var kept []net.Conn
 	served := false
-	hand := func(c net.Conn, payload string) {
+	pass := func(c net.Conn, frame func(fd int) *Frame) {
 		f, err := c.(*net.TCPConn).File()
 		check(err)
-		send(Frame{Type: FrameHandoff, Payload: []byte(payload), FDs: []int{int(f.Fd())}})
+		send(*frame(int(f.Fd())))
 		_, _ = f.Close(), c.Close()
+	}
+	hand := func(c net.Conn, payload string) {
+		pass(c, func(fd int) *Frame { return &Frame{Type: FrameHandoff, Payload: []byte(payload), FDs: []int{fd}} })
 	}
 	who := func() string {
 		groups, _ := os.Getgroups()
@@ -192,6 +195,11 @@ func fakeWorker() {
 			return
 		case "hand":
 			hand(c, arg)
+			return
+		case "share": // with the process of that number
+			num, text, _ := strings.Cut(arg, " ")
+			n, _ := strconv.Atoi(num)
+			pass(c, func(fd int) *Frame { return NewShare(n, fd, []byte(text)) })
 			return
 		case "keep":
 			fmt.Fprintln(c, who())
@@ -224,12 +232,17 @@ func fakeWorker() {
 		f, err := conn.Receive()
 		check(err)
 		switch f.Type {
-		case FrameHandoff:
+		case FrameHandoff, FrameShare:
 			send(Frame{Type: FrameTaken})
+			how := "handed"
+			if f.Type == FrameShare {
+				how = "shared"
+				_, f.Payload = f.Shared()
+			}
 			nf := os.NewFile(uintptr(f.FDs[0]), "handed")
 			c, err := net.FileConn(nf)
 			check(err)
-			fmt.Fprintf(c, "handed %s %s\n", f.Payload, who())
+			fmt.Fprintf(c, "%s %s %s\n", how, f.Payload, who())
 			_, _ = nf.Close(), c.Close()
 		case FrameGraceful, FrameDrain:
 			for _, l := range ls {

@@ -74,9 +74,11 @@ func TestBoardPlaces(t *testing.T) {
 	defer b.close()
 	var first, second, third WorkerConfig
 	assert.Equal(t, 0, b.take(&first))
-	assert.Equal(t, 1, b.take(&second), "a successor starts while the other still drains")
+	for i := 1; i < placesEach; i++ {
+		assert.Equal(t, i, b.take(&second), "a successor starts while others still drain")
+	}
 	assert.Equal(t, -1, b.take(&third))
-	assert.Equal(t, int64(boardHead+2*(boardProc+2*boardSlot)), second.BoardSize)
+	assert.Equal(t, int64(boardHead+placesEach*(boardProc+2*boardSlot)), second.BoardSize)
 	assert.Zero(t, third.BoardSize)
 	mark := []byte{1, 2, 3, 4}
 	_, err = unix.Pwrite(b.fd, mark, int64(boardHead)) // the pid of place 0
@@ -86,6 +88,11 @@ func TestBoardPlaces(t *testing.T) {
 	require.NoError(t, err)
 	assert.Equal(t, []byte{0, 0, 0, 0}, mark)
 	assert.Equal(t, 0, b.take(&third))
+	shared := &generation{num: 1, groups: []*procGroup{{groupPlan: groupPlan{processes: 2, threads: 5, listen: make([]httpd.ListenSpec, 1)}}}}
+	small, err := newBoard(&httpd.Server{}, shared)
+	require.NoError(t, err)
+	defer small.close()
+	assert.Equal(t, int64(boardHead+2*placesEach*boardProc), small.size, "no threads: nobody may look at them")
 	none, err := newBoard(&httpd.Server{}, g)
 	require.NoError(t, err)
 	assert.Equal(t, -1, none.take(&first))

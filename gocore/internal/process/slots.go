@@ -134,7 +134,7 @@ func (o *outbox) run(conn *Conn) {
 		}
 		f := o.queue[0]
 		o.queue = o.queue[1:]
-		if f.Type == FrameHandoff {
+		if len(f.FDs) > 0 {
 			o.sent = append(o.sent, f) // before the answer can come
 		}
 		o.mu.Unlock()
@@ -387,6 +387,8 @@ func (s *supervisor) frame(c *child, f Frame) {
 		s.succeed(sl)
 	case FrameHandoff:
 		s.route(c, f)
+	case FrameShare:
+		s.share(c, f)
 	case FrameTaken:
 		if !c.out.taken() {
 			s.log.printf("mpm", levelError, "%s (pid %d) acknowledged a connection that it was not sent", sl.group.title(), c.proc.Pid)
@@ -447,6 +449,24 @@ func (s *supervisor) route(c *child, f Frame) {
 	s.log.printf("wsgi", levelWarn, "%s handed a connection over and nobody can take it; closed", c.slot.group.title())
 }
 
+// share passes a connection of child c to the sibling that c has chosen. What
+// that one cannot take any more stays where it was.
+func (s *supervisor) share(c *child, f Frame) {
+	num, pending := f.Shared()
+	if slots := c.slot.group.slots; num < len(slots) && s.phase != phaseStopping && s.phase != phaseDraining {
+		if to := slots[num].cur; to != nil && to != c && to.state == childReady {
+			to.out.push(f)
+			return
+		}
+	}
+	f.Type, f.Payload = FrameHandoff, pending
+	if c.state == childReady || c.state == childDraining && s.phase == phaseDraining {
+		c.out.push(f)
+		return
+	}
+	s.route(c, f)
+}
+
 // exited handles the end of a child. state is nil if waiting failed.
 func (s *supervisor) exited(c *child, state *os.ProcessState, err error) {
 	was := c.state
@@ -482,6 +502,10 @@ func (s *supervisor) exited(c *child, state *os.ProcessState, err error) {
 		s.refill(sl)
 	}
 	for _, f := range left {
+		if f.Type == FrameShare {
+			_, f.Payload = f.Shared()
+			f.Type = FrameHandoff
+		}
 		if f.Type == FrameHandoff {
 			s.route(c, f)
 		}

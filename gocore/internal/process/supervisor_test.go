@@ -290,6 +290,23 @@ func TestHandOverToSibling(t *testing.T) {
 	assert.Regexp(t, `^handed x \d+ v1`, s.ask("hand x"))
 }
 
+func TestShareWithSibling(t *testing.T) {
+	t.Parallel()
+	s := newServer(t, testConf{Groups: oneGroup(2)}).start()
+	s.up("v1")
+	s.eventually(func() bool { return strings.Count(s.out.String(), "is ready") == 2 }, "not ready")
+	for range 8 {
+		for _, num := range []string{"0", "1"} {
+			// Whoever reads it has no sibling but the other; the one that it is for keeps it.
+			got := strings.Fields(s.ask("share " + num + " x"))
+			require.Len(t, got, 9, got)
+			assert.Contains(t, []string{"shared", "handed"}, got[0])
+			assert.Equal(t, num, got[4])
+		}
+	}
+	assert.Regexp(t, `^handed x \d+ v1`, s.ask("share 7 x"), "nobody has that number: it stays where it is")
+}
+
 func TestHandOverSurvivesSuccessorDeath(t *testing.T) {
 	t.Parallel()
 	s := newServer(t, testConf{Mode: "slow"}).start()
@@ -435,10 +452,12 @@ func TestRootRefused(t *testing.T) {
 // A connection that was sent to a process which dies before it reads it goes
 // to the next one.
 func TestHandoffSurvivesItsReceiver(t *testing.T) {
-	s := newServer(t, testConf{Mode: "deaf", Groups: oneGroup(2)}).start()
-	s.eventually(func() bool { return strings.Count(s.out.String(), "is ready") >= 2 }, "two processes")
-	assert.Regexp(t, `^handed x \d+ v1`, s.ask("hand x"))
-	s.logged("dies with a frame unread")
+	for _, how := range []string{"hand x", "share 1 x"} {
+		s := newServer(t, testConf{Mode: "deaf", Groups: oneGroup(2)}).start()
+		s.eventually(func() bool { return strings.Count(s.out.String(), "is ready") >= 2 }, "two processes")
+		assert.Regexp(t, `^handed x \d+ v1`, s.ask(how))
+		s.logged("dies with a frame unread")
+	}
 }
 
 // The supervisor keeps a connection only until the receiver has it.

@@ -33,6 +33,7 @@ const (
 	FrameServed   FrameType = 'S' // W->S: has answered its first request. No payload
 	FrameReplace  FrameType = 'X' // W->S: wants a successor; payload: the reason
 	FrameHandoff  FrameType = 'H' // both ways: a connection; payload is the sender's, one or more descriptors
+	FrameShare    FrameType = 'L' // both ways: as 'H', for a sibling with less to do; payload: its ProcessNum in 2 bytes, then the sender's
 	FrameTaken    FrameType = 'A' // W->S: has the oldest hand-over it was sent and not acknowledged. No payload
 	FrameGraceful FrameType = 'G' // S->W: stop accepting, finish the requests, exit 0. No payload
 	FrameDrain    FrameType = 'D' // S->W: as 'G', but nobody follows: close what is idle. No payload
@@ -41,6 +42,7 @@ const (
 
 const (
 	frameHeaderLen = 5
+	shareNumLen    = 2
 	// MaxFramePayload bounds a frame: a hand-over carries unread bytes of a
 	// connection, at most a request head and a little body.
 	MaxFramePayload = 4 << 20
@@ -66,6 +68,16 @@ func (f *Frame) CloseFDs() {
 	f.FDs = nil
 }
 
+// NewShare makes the frame that gives a connection to process num of the group.
+func NewShare(num, fd int, pending []byte) *Frame {
+	return &Frame{Type: FrameShare, Payload: append(binary.BigEndian.AppendUint16(nil, uint16(num)), pending...), FDs: []int{fd}}
+}
+
+// Shared takes a frame of NewShare apart: for whom, and what a hand-over would carry.
+func (f *Frame) Shared() (num int, pending []byte) {
+	return int(binary.BigEndian.Uint16(f.Payload)), f.Payload[shareNumLen:]
+}
+
 // check says whether a frame of this type, length and number of descriptors
 // may exist.
 func checkFrame(t FrameType, length uint32, fds int) error {
@@ -73,6 +85,10 @@ func checkFrame(t FrameType, length uint32, fds int) error {
 	case FrameReady, FrameServed, FrameTaken, FrameGraceful, FrameDrain, FrameStop:
 		if length != 0 {
 			return fmt.Errorf("%w: %d bytes in a frame %q that has none", ErrFrame, length, byte(t))
+		}
+	case FrameShare:
+		if length < shareNumLen || length > MaxFramePayload {
+			return fmt.Errorf("%w: %d bytes in a frame %q, not between %d and %d", ErrFrame, length, byte(t), shareNumLen, MaxFramePayload)
 		}
 	case FrameReplace, FrameHandoff:
 		if length > MaxFramePayload {
@@ -82,9 +98,9 @@ func checkFrame(t FrameType, length uint32, fds int) error {
 		return fmt.Errorf("%w: unknown type 0x%02x", ErrFrame, byte(t))
 	}
 	switch {
-	case t == FrameHandoff && fds == 0:
+	case (t == FrameHandoff || t == FrameShare) && fds == 0:
 		return fmt.Errorf("%w: hand-over without a descriptor", ErrFrame)
-	case t != FrameHandoff && fds != 0:
+	case t != FrameHandoff && t != FrameShare && fds != 0:
 		return fmt.Errorf("%w: %d descriptors with a frame %q", ErrFrame, fds, byte(t))
 	case fds > maxFrameFDs:
 		return fmt.Errorf("%w: %d descriptors, the limit is %d", ErrFrame, fds, maxFrameFDs)

@@ -25,6 +25,9 @@ func TestFrameCodec(t *testing.T) {
 		{"ready", Frame{Type: FrameReady}, "R\x00\x00\x00\x00", false},
 		{"reason", Frame{Type: FrameReplace, Payload: []byte("script changed")}, "X\x00\x00\x00\x0escript changed", false},
 		{"handoff", Frame{Type: FrameHandoff, FDs: []int{7}}, "H\x00\x00\x00\x00", false},
+		{"share", *NewShare(258, 7, []byte("rest")), "L\x00\x00\x00\x06\x01\x02rest", false},
+		{"share without descriptor", Frame{Type: FrameShare, Payload: []byte("\x00\x01")}, "", true},
+		{"share with nobody", Frame{Type: FrameShare, Payload: []byte("\x00"), FDs: []int{7}}, "", true},
 		{"taken", Frame{Type: FrameTaken}, "A\x00\x00\x00\x00", false},
 		{"taken with descriptor", Frame{Type: FrameTaken, FDs: []int{3}}, "", true},
 		{"ready with payload", Frame{Type: FrameReady, Payload: []byte("x")}, "", true},
@@ -61,6 +64,7 @@ func FuzzDecodeFrame(f *testing.F) {
 	f.Add([]byte("X\x00\x00\x00\x03why"), 0)
 	f.Add([]byte("H\x00\x00\x00\x02ab"), 1)
 	f.Add([]byte("H\xff\xff\xff\xff"), 1)
+	f.Add([]byte("L\x00\x00\x00\x03\x00\x01x"), 1)
 	f.Fuzz(func(t *testing.T, b []byte, nfds int) {
 		fds := make([]int, min(max(nfds, 0), 20))
 		fr, n, err := DecodeFrame(b, fds)

@@ -22,7 +22,7 @@ typedef struct {
     int32_t pid; /* 0: nobody */
     uint32_t num, generation, quiescing;
     int64_t start_us;
-    char pad[40];
+    char load[40]; /* package balance's */
 } board_proc;
 typedef struct {
     uint64_t count, bytes;
@@ -65,7 +65,7 @@ int mw_board_attach(int fd, long size, int index, int num, int generation, int s
     me->start_us = now_us();
     me->pid = (int32_t)getpid();
     for (int i = 0; i < mw_cfg.threads && i < (int)board->threads; i++) slot_at(index, i)->status = '_';
-    mw_board_on = 1;
+    mw_board_on = board->threads > 0; /* else it is there for package balance alone */
     return 0;
 }
 

@@ -15,6 +15,7 @@ import (
 
 	"golang.org/x/sys/unix"
 
+	"modwsgi/gocore/internal/balance"
 	"modwsgi/gocore/internal/python"
 )
 
@@ -137,8 +138,15 @@ func (w *worker) attachBoard(fd int) {
 	if w.group != nil {
 		shown = w.group.ServerMetrics
 	}
-	if err := python.AttachBoard(fd, w.cfg.BoardSize, w.cfg.BoardPlace, w.cfg.ProcessNum, w.cfg.Generation, shown); err != nil {
-		w.logf(levelErr, "wsgi", "%v", err)
+	err := python.AttachBoard(fd, w.cfg.BoardSize, w.cfg.BoardPlace, w.cfg.ProcessNum, w.cfg.Generation, shown)
+	if err == nil && w.cfg.BoardGroup > 0 {
+		var mem []byte
+		if mem, err = unix.Mmap(fd, 0, int(w.cfg.BoardSize), unix.PROT_READ|unix.PROT_WRITE, unix.MAP_SHARED); err == nil {
+			w.siblings, err = balance.New(mem, w.cfg.BoardPlace, w.cfg.BoardGroup)
+		}
+	}
+	if err != nil {
+		w.logf(levelErr, "wsgi", "the scoreboard is not available: %v", err)
 	}
 	syscall.Close(fd)
 }

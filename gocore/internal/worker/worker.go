@@ -20,6 +20,7 @@ import (
 	"syscall"
 	"time"
 
+	"modwsgi/gocore/internal/balance"
 	"modwsgi/gocore/internal/httpd"
 	"modwsgi/gocore/internal/listen"
 	"modwsgi/gocore/internal/mod"
@@ -49,15 +50,16 @@ func Main() int {
 }
 
 type worker struct {
-	cfg     *process.WorkerConfig
-	srv     *httpd.Server
-	group   *httpd.DaemonGroup // nil: embedded
-	control *process.Conn
-	source  listen.Source
-	d       *dispatcher
-	logs    []*hostLog // by index of the virtual host
-	sinkMu  sync.Mutex
-	sinks   map[sinkKey]int // the same for the Python side, see sink
+	cfg      *process.WorkerConfig
+	srv      *httpd.Server
+	group    *httpd.DaemonGroup // nil: embedded
+	control  *process.Conn
+	source   listen.Source
+	siblings *balance.Member // nil: this process alone accepts from its sockets
+	d        *dispatcher
+	logs     []*hostLog // by index of the virtual host
+	sinkMu   sync.Mutex
+	sinks    map[sinkKey]int // the same for the Python side, see sink
 	lifecycle
 }
 
@@ -136,7 +138,7 @@ func (w *worker) start() error {
 	w.source, err = listen.Open(listen.Config{Handler: w.d, Listeners: listeners, Threads: threads, Track: python.TrackFD,
 		QueueTimeout: w.d.queueTimeout, FlushDelay: w.d.flushDelay,
 		Memory:      listen.Memory{Alloc: python.Alloc, Realloc: python.Realloc, Free: python.Free},
-		ThreadStart: w.threadStart, Panic: w.panicked, TimerStart: python.TimerSlack})
+		ThreadStart: w.threadStart, Panic: w.panicked, TimerStart: python.TimerSlack, Siblings: w.siblings, Share: w.share})
 	if err != nil {
 		return err
 	}
@@ -199,6 +201,11 @@ func (w *worker) clock() {
 	}
 }
 
+// share gives a connection to process num of the group, through the supervisor.
+func (w *worker) share(fd int, pending []byte, num int) bool {
+	return w.control.Send(process.NewShare(num, fd, pending)) == nil
+}
+
 func (w *worker) receive() {
 	for {
 		f, err := w.control.Receive()
@@ -222,6 +229,15 @@ func (w *worker) receive() {
 				}
 				f.FDs = nil
 			}
+			f.CloseFDs()
+		case process.FrameShare:
+			w.control.Send(&process.Frame{Type: process.FrameTaken})
+			w.siblings.Arrived()
+			_, pending := f.Shared()
+			if err := w.source.Adopt(f.FDs[0], pending); err != nil {
+				w.logf(levelErr, "core", "take over connection: %v", err)
+			}
+			f.FDs = f.FDs[1:]
 			f.CloseFDs()
 		default:
 			f.CloseFDs()
