@@ -209,3 +209,28 @@ def test_other_transfer_codings(site):
     assert site.raw(b"POST / HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: gzip, chunked\r\n\r\n").startswith(
         b"HTTP/1.1 501 "
     )
+
+
+UNREADABLE = [b"RUBBISH\r\n\r\n", b"GET / HTTP/1.1\r\nHost: a b\r\n\r\n",
+              b"GET / HTTP/1.1\r\nHost: x\r\nno field\r\n\r\n"]
+
+
+@pytest.mark.parametrize(("document", "said"), [
+    ('"a text"', b"a text"), ("/files/no.html", b"<p>no entry</p>"), ("/files/large.html", b"<h1>Bad Request</h1>"),
+    ("/page/asked", b"<h1>Bad Request</h1>"), ("/files/secret/x", b"<h1>Bad Request</h1>"), ("http://elsewhere.example/x", b"elsewhere"),
+])
+def test_of_requests_that_cannot_be_read(app, server, document, said):
+    """The default host's; an application is not called for them, and a large file not sent."""
+    (app[0] / "files" / "large.html").write_bytes(b"x" * (1 << 21))
+    config = CONFIG.replace("@ROOT@", str(app[0])) + f"ErrorDocument 400 {document}\n"
+    running = server(app[1], root=app[0] / "unreadable" / document.replace("/", "-"), config=config)
+    for request in UNREADABLE:
+        head, _, body = running.raw(request).partition(b"\r\n\r\n")
+        assert head.startswith(b"HTTP/1.1 302 " if said == b"elsewhere" else b"HTTP/1.1 400 "), (request, head)
+        if said == b"elsewhere":
+            assert b"Location: http://elsewhere.example/x" in head
+        elif said:
+            assert said in body, request
+        else:  # with a name that is missing, but a request that was read, the page may be an application
+            assert (b'"path": "/page/asked"' in body) == (b"Host:\r" in request), request
+        assert b"Connection: close" in head

@@ -161,3 +161,47 @@ def test_request_and_response_stream_at_once(sink):
         sender.join(10)
     assert status == 200 and len(body) == total
     assert body == block * (len(body) // len(block))
+
+
+READER = """
+import json
+
+def application(environ, start_response):
+    try:
+        body = environ["wsgi.input"].read() if environ["PATH_INFO"] != "/never" else b""
+        said = f"read {len(body)}"
+    except OSError as e:
+        if environ["PATH_INFO"] == "/raise":
+            raise
+        if environ["PATH_INFO"] == "/other":
+            raise RuntimeError("wrapped") from e
+        said = f"caught {e}"
+    start_response("200 OK", [("Content-Type", "text/plain")])
+    return [said.encode()]
+"""
+CHUNKED = b"POST %s HTTP/1.1\r\nHost: x\r\nConnection: close\r\nTransfer-Encoding: chunked\r\n\r\n"
+
+
+@pytest.mark.ours
+@pytest.mark.parametrize("large", [False, True], ids=["buffered", "streamed"])
+def test_chunked_body_over_the_limit(server, script, large):
+    """The client hears 413, unless the application makes something of the error."""
+    limit = 2_000_000 if large else 1000
+    running = server(script(READER), config=f'LimitRequestBody {limit}\nErrorDocument 413 "too much"\n'
+                     'ErrorDocument 400 "not understood"\nWSGIChunkedRequest On\n')
+    for path, size, expected in [
+        (b"/raise", limit, (200, b"read %d" % limit)),
+        (b"/raise", limit + 1, (413, b"too much")),
+        (b"/other", limit + 1, (413, b"too much")),
+        (b"/catch", limit + 1, (200, b"caught request data read error: body is larger than LimitRequestBody")),
+        (b"/never", limit + 1, (200, b"read 0")),
+    ]:
+        with running.conn() as conn:
+            conn.send(CHUNKED % path + b"%x\r\n" % size + b"x" * size + b"\r\n0\r\n\r\n")
+            status, _, body = conn.response()
+        assert (status, body) == expected, path
+    if large:  # framing that only the application's reading finds broken
+        with running.conn() as conn:
+            conn.send(CHUNKED % b"/raise" + b"%x\r\n" % 1_900_000 + b"x" * 1_900_000 + b"\r\nrubbish\r\n")
+            status, _, body = conn.response()
+        assert (status, body) == (400, b"not understood")

@@ -88,9 +88,26 @@ func (b *builder) hostSettings(v *VirtualHost, h *hostBuild) {
 			}
 		}
 	}
+	v.SelfPort = selfPort(b.s.coreSlot, h, name)
 	if v.ServerPort == 0 && len(b.s.Listen) > 0 {
 		v.ServerPort = portOf(b.s.Listen[0].Addr)
 	}
+}
+
+// selfPort is the port in URLs of a host: that of its ServerName; of one
+// without ServerName that of its address; 0: neither has one. name is the
+// ServerName that holds, maybe the main server's. Source: ap_get_server_port.
+func selfPort(slot int, h *hostBuild, name ServerNameSpec) int {
+	port := name.Port
+	if own, _ := h.conf[slot].(*CoreConfig); h.spec != nil && (own == nil || !own.ServerName.Set) {
+		port = 0
+		if len(h.spec.Args) > 0 {
+			if keys, _, err := vhostAddr(h.spec.Args[0]); err == nil && len(keys) > 0 {
+				port = int(keys[0].Port())
+			}
+		}
+	}
+	return port
 }
 
 // core returns the section's own core settings.

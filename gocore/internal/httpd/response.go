@@ -3,6 +3,7 @@
 package httpd
 
 import (
+	"cmp"
 	"fmt"
 	"html"
 	"net/http"
@@ -147,33 +148,27 @@ func (r *Request) Scheme() string {
 }
 
 // SelfName is the name and port that the server gives itself for this request,
-// the source of SERVER_NAME, as UseCanonicalName and UseCanonicalPhysicalPort
-// say. port 0: the scheme's own.
+// the source of SERVER_NAME and SERVER_PORT, as UseCanonicalName and
+// UseCanonicalPhysicalPort say. port 0: the scheme's own. Source: ap_get_server_port.
 func (r *Request) SelfName() (name string, port int) {
 	c := r.m.core
-	canonical := c.UseCanonicalName.Or("off") != "off"
-	if !canonical && r.HostName != "" {
-		name, portText := SplitHost(r.HostName)
-		if n, err := strconv.Atoi(portText); err == nil {
-			return name, n
-		}
+	physical := func() int {
 		if c.UseCanonicalPhysicalPort.Or(false) && r.Local.IsValid() {
-			return name, int(r.Local.Port())
+			return int(r.Local.Port())
 		}
-		if portText == "" {
-			// a Host without port means the scheme's own port
-			return name, 0
-		}
-		return name, r.Host.ServerPort
+		return 0
 	}
-	if canonical {
-		port = r.Host.base.core.ServerName.V.Port
-		if port == 0 && c.UseCanonicalPhysicalPort.Or(false) && r.Local.IsValid() {
-			port = int(r.Local.Port())
-		}
-		return r.Host.ServerName, port
+	if c.UseCanonicalName.Or("off") != "off" {
+		return r.Host.ServerName, cmp.Or(r.Host.SelfPort, physical())
 	}
-	return r.Host.ServerName, r.Host.ServerPort
+	name, text := SplitHost(r.HostName)
+	if name == "" {
+		name = r.Host.ServerName
+	}
+	if n, err := strconv.Atoi(text); err == nil {
+		return name, n
+	}
+	return name, cmp.Or(physical(), r.Host.SelfPort)
 }
 
 // SplitHost splits a Host header into name and port, "" if there is none.
@@ -238,14 +233,15 @@ func (r *Request) Signature() string {
 	if sig != "on" && sig != "email" {
 		return ""
 	}
-	name := html.EscapeString(r.Host.ServerName)
+	name, _ := r.SelfName()
+	name = html.EscapeString(name)
 	if a := r.Host.ServerAdmin; sig == "email" && a != "" {
 		if !strings.Contains(a, ":") {
 			a = "mailto:" + a
 		}
 		name = `<a href="` + html.EscapeString(a) + `">` + name + "</a>"
 	}
-	return fmt.Sprintf("<hr>\n<address>%s Server at %s Port %d</address>\n", html.EscapeString(r.Host.server.Software), name, r.Host.ServerPort)
+	return fmt.Sprintf("<hr>\n<address>%s Server at %s Port %s</address>\n", html.EscapeString(r.Host.server.Software), name, serverPort(r))
 }
 
 // failedDocument tells whether r is an error document that failed itself.

@@ -122,6 +122,7 @@ type HostSet struct {
 type VirtualHost struct {
 	ServerName                             string // without scheme and port
 	ServerPort                             int    // of ServerName or of the address; 0 = the connection's
+	SelfPort                               int    // of a request whose Host names none; 0 = the scheme's own
 	ServerScheme                           string // of ServerName, "" if none
 	Aliases                                []string
 	ServerAdmin                            string

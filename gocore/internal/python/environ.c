@@ -370,10 +370,10 @@ fail:
 }
 
 /* What is the same for all requests of a connection to one host. 0 or -1. */
-static int fill_connection(PyObject *env, mw_req *r) {
+static int fill_connection(PyObject *env, const mw_route *rt, mw_req *r) {
     static last_str la, ra;
     mw_head *h = &r->head;
-    uint32_t port = r->local_port;
+    uint32_t port = rt->port;
     if (h->host.len) { /* UseCanonicalName Off: the port the client used */
         const char *hp = r->in + h->host.off, *c = memrchr(hp, ':', h->host.len), *e = hp + h->host.len;
         if (c && c + 1 < e && !memchr(c, ']', (size_t)(e - c))) {
@@ -418,7 +418,7 @@ static PyObject *environ_base(mw_route *rt, mw_req *r) {
         CACHE_UNLOCK();
     }
     env = with_fields(rt, r);
-    if (env && (fill_line(env, rt, r) < 0 || fill_connection(env, r) < 0)) Py_CLEAR(env);
+    if (env && (fill_line(env, rt, r) < 0 || fill_connection(env, rt, r) < 0)) Py_CLEAR(env);
     if (env && e) {
         CACHE_LOCK();
         conn_remember(e, rt, r, line, again ? env : NULL);
@@ -549,6 +549,7 @@ int mw_route_add(const mw_route_conf *c) {
     if (!rt->script || !rt->callable || !rt->script_c) goto fail;
     rt->id = nroutes;
     rt->sink = (uint32_t)c->sink;
+    rt->port = (uint32_t)c->port;
     id = (int)nroutes;
     routes[nroutes] = rt;
     nroutes++;

@@ -213,7 +213,7 @@ static mw_req *usable(mw_input *s) {
 
 static PyObject *fail(mw_input *s) {
     int e = errno;
-    s->failed = 1;
+    s->failed = e == EFBIG ? 413 : e == EPROTO ? 400 : 500;
     s->req->keep_alive = 0;
     s->req->chunk_state = BAD;
     s->req->stream_left = -1;

@@ -71,7 +71,7 @@ int mw_watch_init(void);
 void mw_watch_thread(int id, mw_thread *t);
 
 /* input.c */
-typedef struct mw_input { PyObject_HEAD mw_req *req; int failed; } mw_input;
+typedef struct mw_input { PyObject_HEAD mw_req *req; int failed; } mw_input; /* failed: 0, or the status for an application that leaves it at that */
 int mw_input_init(PyObject *module, mw_state *st);
 PyObject *mw_input_new(mw_state *st);
 
@@ -109,7 +109,7 @@ typedef struct mw_route {
     size_t environ_len;
     int pass_authorization, map_head, ignore_activity;
     int64_t mtime_ns, size;
-    uint32_t id, sink;
+    uint32_t id, sink, port;
     /* template plus the header fields of the last requests, keyed by their bytes */
     struct { char *key; size_t len, cap; PyObject *dict; uint64_t hash; } heads[8];
 } mw_route;

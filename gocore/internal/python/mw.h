@@ -98,6 +98,7 @@ typedef struct {
     int pass_authorization, map_head, multithread, multiprocess, error_override;
     int https, ignore_activity;
     int sink;                /* from mw_sink_add: where its records go */
+    int port;                /* SERVER_PORT of requests whose Host names none */
 } mw_route_conf;
 
 /* An error log with its format; programs as errorlog.Format.Program makes them. Copied. */

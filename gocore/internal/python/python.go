@@ -53,6 +53,7 @@ type Route struct {
 	Environ                                                                              []byte // from AppendSet
 	PassAuthorization, MapHEAD, Multithread, Multiprocess, HTTPS, IgnoreActivity         bool
 	Sink                                                                                 int // from AddSink
+	Port                                                                                 int // SERVER_PORT of requests whose Host names none
 }
 
 // Sink is an error log with its format; the programs come from errorlog.Program.
@@ -168,7 +169,7 @@ func AddRoute(r *Route) (uint32, error) {
 		callable: s(r.Callable), handler: s(r.Handler), handler_script: s(r.HandlerScript), script_name: s(r.ScriptName),
 		environ: (*C.char)(env), environ_len: C.size_t(len(r.Environ)), pass_authorization: flag(r.PassAuthorization),
 		map_head: flag(r.MapHEAD), multithread: flag(r.Multithread), multiprocess: flag(r.Multiprocess), https: flag(r.HTTPS),
-		ignore_activity: flag(r.IgnoreActivity), sink: C.int(r.Sink)}
+		ignore_activity: flag(r.IgnoreActivity), sink: C.int(r.Sink), port: C.int(r.Port)}
 	id := C.mw_route_add(&c)
 	if id < 0 {
 		return 0, fmt.Errorf("prepare %s: see the error log", r.Script)

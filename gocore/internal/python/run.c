@@ -385,7 +385,10 @@ void mw_run(mw_req *r) {
         int bad = !res || send_result(st, s, r, res) < 0;
         if (bad) {
             if (r->aborted && PyErr_ExceptionMatches(PyExc_OSError)) PyErr_Clear(); /* write() to a client that left */
-            else app_failed(st, s, r, rt);
+            else {
+                app_failed(st, s, r, rt);
+                if (t->input->failed && !s->committed && r->status == 500) r->status = t->input->failed; /* the client's fault */
+            }
         }
         if (res) close_result(st, res, r, rt);
         if (s->discard) r->result = MW_ERROR; /* WSGIErrorOverride: the server's own page for the status */

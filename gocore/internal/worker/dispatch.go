@@ -131,6 +131,8 @@ func (d *dispatcher) Route(c *listen.Conn, q *listen.Req) listen.Action {
 	host := hosts.Default
 	if q.Head.Host.Len > 0 {
 		host = hosts.Select(q.Bytes(q.Head.Host))
+	} else if q.Head.Flags&http1.FlagHTTP11 != 0 { // a Host field without a name
+		return d.status(c, q, host, d.request(c, q, host), 400, anyTime)
 	}
 	if q.Head.Flags&http1.FlagPlainPath != 0 {
 		if p, n := host.Fast(q.Bytes(q.Head.Method), q.Bytes(q.Head.Path)); p != nil && p.ID >= 0 && len(p.TrustedHeaders) == 0 {
@@ -193,7 +195,7 @@ func (d *dispatcher) register(p *httpd.Plan, scriptName string, environ []httpd.
 	id, err := python.AddRoute(&python.Route{Script: script, ProcessGroup: p.ProcessGroup, ApplicationGroup: p.ApplicationGroup,
 		Callable: callable, Handler: p.Handler, HandlerScript: p.HandlerScript, ScriptName: scriptName, Environ: env,
 		PassAuthorization: p.PassAuthorization, MapHEAD: mapHEAD(p), Multithread: p.Multithread,
-		Multiprocess: p.Multiprocess, HTTPS: https || p.Host != nil && p.Host.TLS, IgnoreActivity: p.IgnoreActivity, Sink: sink})
+		Multiprocess: p.Multiprocess, Port: selfPort(p.Host), HTTPS: https || p.Host != nil && p.Host.TLS, IgnoreActivity: p.IgnoreActivity, Sink: sink})
 	if err != nil {
 		d.w.logf(levelErr, "wsgi", "%v", err)
 		return nil
@@ -202,6 +204,17 @@ func (d *dispatcher) register(p *httpd.Plan, scriptName string, environ []httpd.
 	rt := &route{id: id, plan: p}
 	rt.checked.Store(-1)
 	return rt
+}
+
+// selfPort is SERVER_PORT where the client names no port.
+func selfPort(v *httpd.VirtualHost) int {
+	switch {
+	case v != nil && v.SelfPort != 0:
+		return v.SelfPort
+	case v != nil && (v.TLS || v.ServerScheme == "https"):
+		return 443
+	}
+	return 80
 }
 
 // slowRoute is the route of a plan that a request's phases gave; environ goes with each request.
@@ -292,11 +305,29 @@ func (d *dispatcher) handle(c *listen.Conn, q *listen.Req, host *httpd.VirtualHo
 	return listen.Run
 }
 
-// Bad implements listen.Handler.
+// Bad implements listen.Handler. Of a request that could not be read the
+// address chooses the host; its ErrorDocument applies if it is a text, a
+// redirect or a file.
 func (d *dispatcher) Bad(c *listen.Conn, q *listen.Req, status int) {
-	hosts := c.User.(*httpd.HostSet)
-	d.status(c, q, hosts.Default, nil, status, atOnce)
+	host := c.User.(*httpd.HostSet).Default
+	r := &httpd.Request{Method: "GET", RawTarget: "/", RawPath: "/", Proto: "HTTP/1.1", Local: c.Local, Remote: c.Remote, Peer: c.Remote,
+		ConnNo: q.ConnID, RequestNo: q.RequestNo, Start: time.Now(), ContentLength: -1}
+	if h := &q.Head; h.Method.Len > 0 && uint64(h.HeadLen) <= q.InLen {
+		if p := string(q.Bytes(h.Path)); p != "" {
+			r.RawTarget, r.RawPath = string(q.Bytes(h.Target)), p
+		}
+	}
+	out := host.Error(r, status)
+	if out.Plan != nil || out.Stream != nil || out.File != nil && out.FileLen > maxBadPage || len(out.Parts) > 0 {
+		closeFile(out)
+		out = host.Error(nil, status)
+	}
+	d.respond(c, q, host, nil, out, atOnce)
 }
+
+// maxBadPage is the largest file, in bytes, that answers a request which could
+// not be read: whoever sends garbage gets no more out of it.
+const maxBadPage = 1 << 20
 
 // Done implements listen.Handler.
 func (d *dispatcher) Done(c *listen.Conn, q *listen.Req) {

@@ -265,8 +265,8 @@ func (l *customLog) wanted(e *httpd.LogEntry) bool {
 // log appends the entry's line to every log of the host. No allocation in
 // steady state; it blocks only when a target is a megabyte behind.
 func log(v *httpd.VirtualHost, c *Config, e *httpd.LogEntry) {
-	server := Server{Name: v.ServerName, Port: uint16(v.ServerPort), UseCanonical: v.UseCanonicalName, PhysicalPort: v.UseCanonicalPhysicalPort}
-	if v.TLS {
+	server := Server{Name: v.ServerName, Port: uint16(v.SelfPort), UseCanonical: v.UseCanonicalName, PhysicalPort: v.UseCanonicalPhysicalPort}
+	if v.TLS || v.ServerScheme == "https" {
 		server.DefaultScheme = "https"
 	}
 	for _, l := range c.logs {
