@@ -188,7 +188,7 @@ def parse(response):
 class Server:
     """A running server: its process, address, folders and logs."""
 
-    def __init__(self, command, root, port, cwd, env=None):
+    def __init__(self, command, root, port, cwd, env=None, pass_fds=()):
         self.root, self.port = Path(root), port
         self.url = f"http://127.0.0.1:{port}"
         self.error_log = self.root / "error_log"
@@ -196,7 +196,8 @@ class Server:
         self.output_path = self.root / "test-output.txt"
         self.output_file = open(self.output_path, "wb")  # noqa: SIM115
         self.process = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=self.output_file, cwd=cwd,
-                                        stderr=subprocess.STDOUT, env=env or ENVIRON, start_new_session=True)
+                                        stderr=subprocess.STDOUT, env=env or ENVIRON, start_new_session=True,
+                                        pass_fds=pass_fds)
         import httpx  # here, so that tests without a server do not need it
 
         self.client = httpx.Client(base_url=self.url, timeout=10, trust_env=False)
@@ -296,7 +297,7 @@ class Server:
             self.output_file.close()
 
 
-def start(app, *args, root, config=None, cwd=None, env=None, port=None, ready=True, base=COMMAND):
+def start(app, *args, root, config=None, cwd=None, env=None, port=None, ready=True, base=COMMAND, pass_fds=()):
     """Starts `start-server` for a script (None: no script) and waits until the port is open."""
     port = port or free_port()
     root = Path(root)
@@ -310,7 +311,7 @@ def start(app, *args, root, config=None, cwd=None, env=None, port=None, ready=Tr
         extra.write_text(config.replace("@PORT@", str(port)).replace("@ROOT@", str(root)))
         command += ["--include-file", str(extra)]
     server = Server([*command, *map(str, args)], root, port, cwd or str(root),
-                    {**ENVIRON, **(env or {})})
+                    {**ENVIRON, **(env or {})}, pass_fds)
     if ready:
         try:
             server.wait_ready()

@@ -64,8 +64,8 @@ type Server struct {
 
 // ListenSpec is one listening socket.
 type ListenSpec struct {
-	Network string // "tcp", "tcp4", "tcp6" or "unix"
-	Addr    string // "0.0.0.0:80", "[::1]:80", ":80" or a path
+	Network string // "tcp", "tcp4", "tcp6", "unix", or "systemd" until the supervisor has put the address in
+	Addr    string // "0.0.0.0:80", "[::1]:80", ":80", a path, or the name of a socket that was passed
 	Proto   string // "http" or "https"
 	Pos     conf.Pos
 }

@@ -82,7 +82,7 @@ func (l *leadership) init(r *Reactor, n int) {
 func (l *leadership) startThreads() error {
 	// A thread blocked in C keeps its P until sysmon takes it back, up to 10 ms:
 	// there must be enough for everybody.
-	if n := runtime.NumCPU() + len(l.threads) + 4; runtime.GOMAXPROCS(0) < n {
+	if n := cpus + len(l.threads) + 4; runtime.GOMAXPROCS(0) < n {
 		runtime.GOMAXPROCS(n)
 	}
 	errs := make(chan error, len(l.threads))

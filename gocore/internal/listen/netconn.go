@@ -154,7 +154,7 @@ func (s *NetSource) closeListeners() {
 
 // Start implements Source.
 func (s *NetSource) Start() error {
-	if n := runtime.NumCPU() + len(s.threads) + 4; runtime.GOMAXPROCS(0) < n {
+	if n := cpus + len(s.threads) + 4; runtime.GOMAXPROCS(0) < n {
 		runtime.GOMAXPROCS(n) // a thread blocked in C keeps its P for a while
 	}
 	errs := make(chan error, len(s.threads))

@@ -190,6 +190,9 @@ func (r *Reactor) Drain(handoff bool) {
 	for fd := range r.lfds {
 		syscall.EpollCtl(r.ep, syscall.EPOLL_CTL_DEL, fd, nil)
 	}
+	if !handoff {
+		r.letGo()
+	}
 	for i := range r.conns {
 		c := r.conns[i].Load()
 		if c != nil && c.state.CompareAndSwap(stIdle, stBusy) {
@@ -204,6 +207,20 @@ func (r *Reactor) Drain(handoff bool) {
 		r.lead.handQueue()
 	}
 	r.checkDone()
+}
+
+// letGo gives up the listeners. When nobody has one any more, the system
+// refuses connections, and clients try elsewhere instead of waiting for the end
+// of this process. The numbers stay taken: a thread may be about to accept.
+func (r *Reactor) letGo() {
+	null, err := syscall.Open(os.DevNull, syscall.O_RDWR|syscall.O_CLOEXEC, 0)
+	if err != nil {
+		return
+	}
+	defer syscall.Close(null)
+	for fd := range r.lfds {
+		syscall.Dup3(null, fd, syscall.O_CLOEXEC)
+	}
 }
 
 // putBack gives up a connection that was only looked at. An event that came

@@ -96,6 +96,9 @@ func (s *supervisor) read(num int) (*generation, error) {
 	if v := os.Getenv("MOD_WSGI_ALLOW_ROOT"); v != "" && v != "0" {
 		allow = true
 	}
+	if err := s.useSockets(snap.srv); err != nil {
+		return nil, err
+	}
 	plans, err := layout(snap, num, s.root, allow)
 	if err != nil {
 		return nil, err
@@ -164,7 +167,7 @@ func (s *supervisor) open(g, old *generation) error {
 	if old != nil {
 		have = old.listeners
 	}
-	if g.listeners, err = openListeners(specs, have, options); err != nil {
+	if g.listeners, err = openListeners(specs, s.withPassed(have), options); err != nil {
 		logs.close()
 		return err
 	}

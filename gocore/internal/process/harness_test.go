@@ -49,8 +49,14 @@ type testConf struct {
 	Executable  string
 }
 
+// becomeReaper makes the orphans below this process its children, where that is possible.
+var becomeReaper = func() {}
+
 func TestMain(m *testing.M) {
 	switch os.Getenv(roleEnv) {
+	case "reaper":
+		becomeReaper()
+		os.Exit(fakeServer(os.Getenv(confEnv)))
 	case "supervisor":
 		os.Exit(fakeServer(os.Getenv(confEnv)))
 	case "worker":
@@ -207,6 +213,10 @@ func fakeWorker() {
 			kept = append(kept, c)
 			mu.Unlock()
 			return
+		case "orphan": // the shell ends, its child goes to whoever reaps
+			out, err := exec.Command("/bin/sh", "-c", "sleep 0.05 & echo $!").Output()
+			check(err)
+			fmt.Fprintf(c, "%s", out)
 		case "env":
 			fmt.Fprintln(c, os.Getenv(arg))
 		default:
@@ -258,6 +268,8 @@ func fakeWorker() {
 			}
 			time.Sleep(50 * time.Millisecond)
 			os.Exit(0)
+		case FramePing:
+			send(Frame{Type: FramePing})
 		case FrameStop:
 			if mode != "stubborn" {
 				os.Exit(0)
@@ -291,6 +303,9 @@ type server struct {
 	cmd  *exec.Cmd
 	out  *lockedBuffer
 	done chan struct{}
+
+	passed []*os.File // as a service manager passes sockets
+	role   string
 }
 
 type lockedBuffer struct {
@@ -334,7 +349,7 @@ func newServer(t *testing.T, c testConf) *server {
 	dir := t.TempDir()
 	require.NoError(t, os.Chmod(filepath.Dir(dir), 0o755))
 	require.NoError(t, os.Chmod(dir, 0o755))
-	s := &server{t: t, dir: dir, file: filepath.Join(dir, "httpd.conf"), conf: c, out: &lockedBuffer{}, done: make(chan struct{})}
+	s := &server{t: t, dir: dir, file: filepath.Join(dir, "httpd.conf"), conf: c, out: &lockedBuffer{}, done: make(chan struct{}), role: "supervisor"}
 	if s.conf.Listen == nil {
 		s.conf.Listen = []httpd.ListenSpec{{Network: "tcp", Addr: freePort(t), Proto: "http"}}
 	}
@@ -359,7 +374,11 @@ func (s *server) start(env ...string) *server {
 	exe, err := os.Executable()
 	require.NoError(s.t, err)
 	s.cmd = exec.Command(exe)
-	s.cmd.Env = append(os.Environ(), roleEnv+"=supervisor", confEnv+"="+s.file)
+	if s.passed != nil {
+		s.cmd = exec.Command("/bin/sh", "-c", `LISTEN_PID=$$ exec "$0"`, exe)
+		s.cmd.ExtraFiles = s.passed
+	}
+	s.cmd.Env = append(os.Environ(), roleEnv+"="+s.role, confEnv+"="+s.file)
 	s.cmd.Env = append(s.cmd.Env, env...)
 	if len(env) == 0 {
 		s.cmd.Env = append(s.cmd.Env, "PROCESS_TEST_ALLOW_ROOT=1")

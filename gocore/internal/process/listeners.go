@@ -22,9 +22,11 @@ import (
 
 // listener is one open socket.
 type listener struct {
-	spec httpd.ListenSpec
-	fd   int
-	path string // of a Unix socket, removed at the end
+	spec   httpd.ListenSpec
+	fd     int
+	path   string // of a Unix socket, removed at the end
+	passed bool   // opened by the service manager, see activation.go: never closed here
+	name   string // its name there
 }
 
 // listenOptions are the settings that all sockets of a kind share.
@@ -114,9 +116,11 @@ func openListeners(specs []httpd.ListenSpec, old []*listener, opt func(httpd.Lis
 		if l := had[key]; l != nil {
 			l.spec = s // Pos and Proto may have changed
 			// Adjusts the length of the queue; the socket goes on as it is.
-			if err := unix.Listen(l.fd, backlogOf(opt(s))); err != nil {
-				closeListeners(made)
-				return nil, &bindError{s, "listen on", err}
+			if !l.passed {
+				if err := unix.Listen(l.fd, backlogOf(opt(s))); err != nil {
+					closeListeners(made)
+					return nil, &bindError{s, "listen on", err}
+				}
 			}
 			all = append(all, l)
 			continue
@@ -143,7 +147,7 @@ func openListeners(specs []httpd.ListenSpec, old []*listener, opt func(httpd.Lis
 func openBeside(s httpd.ListenSpec, o listenOptions, wild4 map[string]bool, old []*listener) (*listener, error) {
 	share := func(fd, on int) { _ = unix.SetsockoptInt(fd, unix.SOL_SOCKET, unix.SO_REUSEPORT, on) } // a failure shows in bind
 	for _, l := range old {
-		if l.path == "" {
+		if l.path == "" && !l.passed {
 			share(l.fd, 1)
 			defer share(l.fd, 0)
 		}
@@ -309,6 +313,9 @@ func removeStaleSocket(path string) error {
 
 // close closes the socket here; workers that inherited it are not affected.
 func (l *listener) close() {
+	if l.passed {
+		return
+	}
 	_ = unix.Close(l.fd)
 	if l.path != "" {
 		_ = os.Remove(l.path)

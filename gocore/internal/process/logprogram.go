@@ -69,14 +69,14 @@ func (p *logProgram) spawn() (*os.Process, error) {
 	}
 	// Terminal signals are for the server: a log program that Ctrl-C ended
 	// would miss the last lines. It ends with its input.
-	return startProcess(p.argv[0], p.argv, os.Environ(), []int{p.r, 2, 2}, &syscall.SysProcAttr{Setpgid: true})
+	return startProcess(p.argv[0], p.argv, withoutService(os.Environ()), []int{p.r, 2, 2}, &syscall.SysProcAttr{Setpgid: true})
 }
 
 func (p *logProgram) watch(proc *os.Process) {
 	delay := backoffMin
 	for {
 		started := time.Now()
-		state, err := proc.Wait()
+		state, err := waitOwn(proc)
 		p.mu.Lock()
 		closed := p.closed
 		p.mu.Unlock()

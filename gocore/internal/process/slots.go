@@ -47,7 +47,9 @@ type child struct {
 	pending []Frame // connections that wait for 'R'
 	started time.Time
 	timers  []*time.Timer
-	place   int // on the scoreboard of its generation, -1 none
+	place   int       // on the scoreboard of its generation, -1 none
+	pinged  time.Time // asked and not answered since, see watchdog.go; zero: nothing asked
+	given   bool      // given up: killed because it did not answer
 }
 
 func (c *child) gen() *generation { return c.slot.group.gen }
@@ -189,7 +191,7 @@ func (s *supervisor) launch(sl *slot) (*child, error) {
 		s.receive(c)
 	}()
 	go func() {
-		state, err := proc.Wait()
+		state, err := waitOwn(proc)
 		// Frames that the process sent right before its end are still in the
 		// socket. A child of the application may hold the other end open for
 		// ever, so there is a limit to waiting for the end of file.
@@ -389,6 +391,8 @@ func (s *supervisor) frame(c *child, f Frame) {
 		s.route(c, f)
 	case FrameShare:
 		s.share(c, f)
+	case FramePing:
+		c.pinged = time.Time{}
 	case FrameTaken:
 		if !c.out.taken() {
 			s.log.printf("mpm", levelError, "%s (pid %d) acknowledged a connection that it was not sent", sl.group.title(), c.proc.Pid)

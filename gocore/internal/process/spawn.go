@@ -23,7 +23,8 @@ const (
 	backoffReset = 30 * time.Second // one that lived this long counts as started
 )
 
-// startProcess execs path with files as descriptors 0, 1, 2 ... It works on
+// startProcess execs path with files as descriptors 0, 1, 2 ... The caller has to
+// waitOwn for it. It works on
 // plain descriptors because os.File would change the blocking mode of sockets
 // that other processes share.
 func startProcess(path string, argv, env []string, files []int, sys *syscall.SysProcAttr) (*os.Process, error) {
@@ -31,7 +32,7 @@ func startProcess(path string, argv, env []string, files []int, sys *syscall.Sys
 	for i, fd := range files {
 		attr.Files[i] = uintptr(fd)
 	}
-	pid, err := syscall.ForkExec(path, argv, attr)
+	pid, err := startOwn(func() (int, error) { return syscall.ForkExec(path, argv, attr) })
 	if err != nil {
 		if sys.Credential != nil && errors.Is(err, syscall.EACCES) {
 			return nil, fmt.Errorf("exec %s: %w: user id %d may not run it, or may not enter a directory on the way to it",
@@ -69,7 +70,7 @@ func newLauncher(opt SuperviseOptions) (*launcher, error) {
 	if env == nil {
 		env = os.Environ()
 	}
-	l.env = lastWins(env)
+	l.env = lastWins(withoutService(env))
 	if l.null, err = unix.Open(os.DevNull, unix.O_RDWR|unix.O_CLOEXEC, 0); err != nil {
 		return nil, fmt.Errorf("%s: %w", os.DevNull, err)
 	}
@@ -168,7 +169,7 @@ func (l *launcher) launch(cfg *WorkerConfig, sl *slot, log *errorLog) (*os.Proce
 	conn, err := NewConn(mine)
 	if err != nil {
 		_ = proc.Kill()
-		_, _ = proc.Wait()
+		_, _ = waitOwn(proc)
 		return nil, nil, err
 	}
 	return proc, conn, nil

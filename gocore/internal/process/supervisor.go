@@ -54,7 +54,9 @@ type supervisor struct {
 	opt      SuperviseOptions
 	root     bool
 	log      *errorLog
-	board    *os.File // see shareScoreboard; nil: not wanted so far
+	manager  *manager    // who started the server
+	passed   []*listener // sockets that it passed on, see activation.go
+	board    *os.File    // see shareScoreboard; nil: not wanted so far
 	launcher *launcher
 	pid      *pidFile
 	warnings []conf.Diagnostic // of the last reading
@@ -91,10 +93,13 @@ func Supervise(opt SuperviseOptions) int {
 	_, err := unix.IoctlGetWinsize(1, unix.TIOCGWINSZ)
 	onTerminal := err == nil
 
+	reapStrangers(s.done)
 	if err := s.start(); err != nil {
+		s.manager.failed(err)
 		return s.startFailed(err)
 	}
 	for !s.finished {
+		s.tell()
 		select {
 		case sig := <-signals:
 			if sig != syscall.SIGWINCH || !onTerminal {
@@ -102,6 +107,8 @@ func Supervise(opt SuperviseOptions) int {
 			}
 		case f := <-s.events:
 			f()
+		case now := <-s.manager.tick:
+			s.watchdog(now)
 		}
 	}
 	close(s.done)
@@ -112,6 +119,12 @@ func Supervise(opt SuperviseOptions) int {
 // start brings the first generation up. Nothing outside of the process is
 // touched before the configuration is known to be good.
 func (s *supervisor) start() error {
+	var notes []string
+	s.manager = newManager(os.Getenv, s.log)
+	s.passed, notes = passedSockets(os.Getenv, firstPassed)
+	for _, note := range notes {
+		s.log.printf("core", levelWarn, "%s", note)
+	}
 	s.numbers = 1
 	g, err := s.read(1)
 	if err != nil {
@@ -126,7 +139,7 @@ func (s *supervisor) start() error {
 		return err
 	}
 	if err := s.open(g, nil); err != nil {
-		return err
+		return s.explainBind(err)
 	}
 	if s.pid != nil { // before anybody is served: who sees the server's answer finds the file
 		if err := s.pid.write(); err != nil {
@@ -139,6 +152,7 @@ func (s *supervisor) start() error {
 	}
 	s.useLogs(g)
 	s.logWarnings()
+	s.unserved(g)
 	s.log.printf("mpm", levelNotice, "AH00489: %s configured -- resuming normal operations", g.snap.srv.Software)
 	return nil
 }
@@ -175,6 +189,10 @@ func (s *supervisor) release() {
 			g.dropListeners(nil)
 		}
 	}
+	for _, l := range s.passed {
+		_ = unix.Close(l.fd) // the service manager's copy listens on
+	}
+	s.manager.close()
 	s.pid.release()
 	s.log.redirect(2, nil)
 	for _, g := range []*generation{s.gen, s.next} {
@@ -256,6 +274,7 @@ func (s *supervisor) stopAll() {
 	}
 	s.phase = phaseStopping
 	s.forget()
+	s.gen.dropListeners(nil)
 	for c := range s.children {
 		s.stop(c)
 	}
@@ -319,6 +338,7 @@ func (s *supervisor) restart(graceful bool) {
 	case phaseReloading:
 		s.abandon("a newer restart was asked for")
 	}
+	s.manager.reloading()
 	s.numbers++
 	g, err := s.read(s.numbers)
 	if err == nil {
@@ -331,6 +351,8 @@ func (s *supervisor) restart(graceful bool) {
 		err = s.open(g, from)
 	}
 	if err != nil {
+		err = s.explainBind(err)
+		s.manager.trouble = oneLine(err.Error())
 		s.log.printf("core", levelError, "%s", err)
 		s.log.printf("mpm", levelError, "the new configuration cannot be used, going on with the old one")
 		return
@@ -369,6 +391,7 @@ func (s *supervisor) restart(graceful bool) {
 func (s *supervisor) abandon(reason string) {
 	g := s.next
 	s.next, s.phase = nil, phaseServing
+	s.manager.trouble = reason
 	s.log.printf("mpm", levelError, "restart given up: %s; going on with the old configuration", reason)
 	g.dropListeners(s.gen)
 	for c := range s.children {
@@ -398,6 +421,7 @@ func (s *supervisor) promote() {
 	old.dropListeners(s.gen)
 	s.useLogs(s.gen)
 	s.logWarnings()
+	s.unserved(s.gen)
 	for c := range s.children {
 		if c.gen() == old {
 			s.drain(c, FrameGraceful, c.slot.group.drainLimit)

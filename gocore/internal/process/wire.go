@@ -38,6 +38,7 @@ const (
 	FrameGraceful FrameType = 'G' // S->W: stop accepting, finish the requests, exit 0. No payload
 	FrameDrain    FrameType = 'D' // S->W: as 'G', but nobody follows: close what is idle. No payload
 	FrameStop     FrameType = 'T' // S->W: stop now. No payload
+	FramePing     FrameType = 'P' // S->W: are you there; W->S: yes. No payload
 )
 
 const (
@@ -82,7 +83,7 @@ func (f *Frame) Shared() (num int, pending []byte) {
 // may exist.
 func checkFrame(t FrameType, length uint32, fds int) error {
 	switch t {
-	case FrameReady, FrameServed, FrameTaken, FrameGraceful, FrameDrain, FrameStop:
+	case FrameReady, FrameServed, FrameTaken, FrameGraceful, FrameDrain, FrameStop, FramePing:
 		if length != 0 {
 			return fmt.Errorf("%w: %d bytes in a frame %q that has none", ErrFrame, length, byte(t))
 		}

@@ -220,6 +220,8 @@ func (w *worker) receive() {
 			w.drain <- false
 		case process.FrameStop:
 			w.stop <- "stop"
+		case process.FramePing:
+			w.control.Send(&process.Frame{Type: process.FramePing})
 		case process.FrameHandoff:
 			// before the first byte is read: who acknowledges serves it, nobody else
 			w.control.Send(&process.Frame{Type: process.FrameTaken})

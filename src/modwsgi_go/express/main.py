@@ -39,6 +39,12 @@ COMMANDS = {
 def main(argv: Sequence[str] | None = None) -> int:
     """Runs one command line (sys.argv by default); returns the exit code."""
     words = list(sys.argv[1:] if argv is None else argv)
+    if os.getpid() == 1:
+        # The kernel drops signals that process 1 has no handler for: a container that is
+        # stopped before the server has taken over the signals would wait to be killed.
+        import signal
+
+        signal.signal(signal.SIGTERM, signal.default_int_handler)
     command = words[0] if words else ""
     if command in ("start-server", "setup-server"):
         try:

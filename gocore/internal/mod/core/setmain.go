@@ -136,8 +136,8 @@ func setTimeout(k *httpd.Cmd, c *config) error {
 	return err
 }
 
-// setListen reads [address:]port [protocol], or unix:path, which is this
-// server's addition.
+// setListen reads [address:]port [protocol], or this server's additions:
+// unix:path, and systemd:name for sockets that the service manager opened.
 func setListen(k *httpd.Cmd, c *config) error {
 	arg := k.Arg(0)
 	l := httpd.ListenSpec{Network: "tcp", Proto: "http", Pos: k.Pos}
@@ -146,6 +146,11 @@ func setListen(k *httpd.Cmd, c *config) error {
 			return fmt.Errorf("unix: needs a path")
 		}
 		l.Network, l.Addr = "unix", k.File(path)
+	} else if name, ok := strings.CutPrefix(arg, "systemd:"); ok {
+		if name == "" || strings.Contains(name, ":") {
+			return fmt.Errorf("systemd: needs the name of a socket, FileDescriptorName= of its unit")
+		}
+		l.Network, l.Addr = "systemd", name
 	} else {
 		host, port := "", arg
 		if strings.ContainsAny(arg, ":.") {
