@@ -174,6 +174,7 @@ void mw_script_call(const mw_script *s, mw_req *r, mw_script_result *out) {
     Py_XDECREF(errors);
     Py_XDECREF(mod);
     Py_CLEAR(t->request_data);
+    mw_log_tails(t);
     t->req = NULL;
     PyEval_SaveThread();
 }

@@ -532,7 +532,7 @@ int mw_route_add(const mw_route_conf *c) {
         rc |= PyDict_SetItemString(d, "mod_wsgi.daemon_start", zero);
         rc |= PyDict_SetItemString(d, "wsgi.multithread", c->multithread ? Py_True : Py_False);
         rc |= PyDict_SetItemString(d, "wsgi.multiprocess", c->multiprocess ? Py_True : Py_False);
-        rc |= PyDict_SetItemString(d, "wsgi.run_once", Py_False);
+        rc |= PyDict_SetItemString(d, "wsgi.run_once", c->run_once ? Py_True : Py_False);
         rc |= PyDict_SetItemString(d, "wsgi.input_terminated", Py_True);
         rc |= PyDict_SetItemString(d, "wsgi.errors", st->errors);
         rc |= PyDict_SetItemString(d, "wsgi.file_wrapper", (PyObject *)st->wrapper_type);

@@ -45,6 +45,9 @@ typedef struct mw_live {
     long long gil_count, in_reads, in_bytes, out_writes, out_bytes;
 } mw_live;
 
+/* Text after the last newline that was written to a log stream. */
+typedef struct { char *p; size_t len, cap; } mw_tail;
+
 /* A Python thread: permanent thread state and the objects it reuses.
  * Owner: the thread itself. */
 typedef struct mw_thread {
@@ -56,6 +59,7 @@ typedef struct mw_thread {
     PyObject *request_data;    /* dict or NULL, created on demand */
     int number;                /* 1 ... threads */
     unsigned long ident;       /* threading.get_ident() */
+    mw_tail tails[3];          /* of wsgi.errors, sys.stderr and sys.stdout */
     int interrupted;           /* RequestTimeout was asked for and maybe not raised yet */
     /* counters for the timers, written by the thread alone, read without the GIL */
     uint64_t serial, ignored;  /* requests begun; those under WSGIIgnoreActivity */
@@ -121,6 +125,9 @@ mw_route *mw_route_get(uint32_t i);
  * New reference, or NULL with an exception. May release the GIL while it waits. */
 PyObject *mw_script_module(const char *path);
 
+/* The module of a route's script, if it is loaded; new reference or NULL, no exception. */
+PyObject *mw_loaded_module(mw_route *rt);
+
 /* filewrapper.c */
 typedef struct { PyObject_HEAD PyObject *filelike; Py_ssize_t blksize; PyObject *dict; } mw_wrapper;
 int mw_wrapper_init(PyObject *module, mw_state *st);
@@ -143,6 +150,7 @@ void mw_log_exception(const mw_req *r, const char *fmt, ...);
 const char *mw_where(void); /* "main interpreter of daemon process 'G'" */
 int mw_log_init(PyObject *module, mw_state *st);
 PyObject *mw_log_stream(mw_state *st, const char *name);
+void mw_log_tails(mw_thread *t); /* the request ends: what has no newline yet */
 
 /* explain.c: why a script is not served; each consumes the current exception, if there is one */
 void mw_load_failed(const mw_req *r, const char *path);

@@ -6,6 +6,7 @@
 #include "internal.h"
 #include <stdarg.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 #define LINE_MAX_LEN 8192 /* as a record */
@@ -95,12 +96,18 @@ void mw_log_exception(const mw_req *r, const char *fmt, ...) {
 
 /* ---- mod_wsgi.Log: a binary stream; the text wrapper sits on top ---- */
 
+/* One object serves all requests, so what a thread has written of a line is kept with the thread
+ * while it runs a request. */
 typedef struct {
     PyObject_HEAD
     PyObject *name;
-    char *line;       /* text after the last newline */
-    size_t len, cap;
+    int slot;         /* of mw_thread.tails, -1 none */
+    mw_tail own;      /* outside of requests, and of streams without slot */
 } Log;
+
+static const char *const slots[] = {"<wsgi.errors>", "<stderr>", "<stdout>"};
+
+static mw_tail *tail_of(Log *s) { return s->slot >= 0 && mw_self && mw_self->req ? &mw_self->tails[s->slot] : &s->own; }
 
 /* What the application writes, by a record for each line. */
 static void log_output(const char *p, size_t n) {
@@ -108,34 +115,36 @@ static void log_output(const char *p, size_t n) {
     mw_log_about(MW_ERR, mw_self ? mw_self->req : NULL, &about, p, n);
 }
 
-static void log_flush_tail(Log *s) {
-    if (!s->len) return;
-    log_output(s->line, s->len);
-    s->len = 0;
+static void flush_tail(mw_tail *t) {
+    if (!t->len) return;
+    log_output(t->p, t->len);
+    t->len = 0;
+}
+
+void mw_log_tails(mw_thread *t) {
+    for (int i = 0; i < 3; i++) flush_tail(&t->tails[i]);
 }
 
 static int log_feed(Log *s, const char *p, size_t n) {
+    mw_tail *t = tail_of(s);
     while (n) {
         const char *nl = memchr(p, '\n', n);
         size_t k = nl ? (size_t)(nl - p) : n;
-        if (nl && !s->len) {
+        if (nl && !t->len) {
             log_output(p, k);
         } else {
             size_t keep = k; /* an endless line without newline is cut, not stored */
-            if (s->len + keep > LINE_MAX_LEN) keep = LINE_MAX_LEN - s->len;
-            if (s->len + keep > s->cap) {
-                size_t cap = s->len + keep + 256;
-                char *q = PyMem_Realloc(s->line, cap);
+            if (t->len + keep > LINE_MAX_LEN) keep = LINE_MAX_LEN - t->len;
+            if (t->len + keep > t->cap) {
+                size_t cap = t->len + keep + 256;
+                char *q = realloc(t->p, cap);
                 if (!q) { PyErr_NoMemory(); return -1; }
-                s->line = q;
-                s->cap = cap;
+                t->p = q;
+                t->cap = cap;
             }
-            memcpy(s->line + s->len, p, keep);
-            s->len += keep;
-            if (nl) {
-                log_output(s->line, s->len);
-                s->len = 0;
-            }
+            memcpy(t->p + t->len, p, keep);
+            t->len += keep;
+            if (nl) flush_tail(t);
         }
         p += k + (nl ? 1 : 0);
         n -= k + (nl ? 1 : 0);
@@ -177,7 +186,7 @@ static PyObject *log_writelines(PyObject *self, PyObject *arg) {
 /* io.TextIOWrapper with write_through flushes after every write; records end
  * at newlines, so a flush that is part of a write must not cut a line. Only
  * an explicit flush of the text layer arrives here with line text pending. */
-static PyObject *log_flush(PyObject *self, PyObject *u) { log_flush_tail((Log *)self); Py_RETURN_NONE; }
+static PyObject *log_flush(PyObject *self, PyObject *u) { flush_tail(tail_of((Log *)self)); Py_RETURN_NONE; }
 static PyObject *log_close(PyObject *self, PyObject *u) { Py_RETURN_NONE; }
 static PyObject *log_false(PyObject *self, PyObject *u) { Py_RETURN_FALSE; }
 static PyObject *log_true(PyObject *self, PyObject *u) { Py_RETURN_TRUE; }
@@ -192,8 +201,8 @@ static PyObject *log_get_errors(PyObject *self, void *c) { return PyUnicode_From
 
 static void log_dealloc(PyObject *self) {
     PyTypeObject *t = Py_TYPE(self);
-    log_flush_tail((Log *)self);
-    PyMem_Free(((Log *)self)->line);
+    flush_tail(&((Log *)self)->own);
+    free(((Log *)self)->own.p);
     Py_XDECREF(((Log *)self)->name);
     t->tp_free(self);
     Py_DECREF(t);
@@ -228,8 +237,9 @@ int mw_log_init(PyObject *module, mw_state *st) {
 PyObject *mw_log_stream(mw_state *st, const char *name) {
     Log *log = PyObject_New(Log, st->log_type);
     if (!log) return NULL;
-    log->line = NULL;
-    log->len = log->cap = 0;
+    log->own = (mw_tail){0};
+    log->slot = -1;
+    for (int i = 0; i < 3; i++) if (strcmp(name, slots[i]) == 0) log->slot = i;
     log->name = PyUnicode_FromString(name);
     PyObject *io = PyImport_ImportModule("io"), *res = NULL;
     if (io && log->name) {

@@ -96,7 +96,7 @@ typedef struct {
     const char *environ;     /* "name\0value\0"... */
     size_t environ_len;
     int pass_authorization, map_head, multithread, multiprocess, error_override;
-    int https, ignore_activity;
+    int https, ignore_activity, run_once;
     int sink;                /* from mw_sink_add: where its records go */
     int port;                /* SERVER_PORT of requests whose Host names none */
 } mw_route_conf;
@@ -150,6 +150,8 @@ void mw_run_hooked(mw_req *r);
 int mw_out_append(mw_req *r, const char *p, size_t n);
 int mw_out_flush(mw_req *r, int timeout_ms);
 int mw_stale(uint32_t route);
+enum { MW_NO_HOOK = -1, MW_SELDOM = 2 };
+int mw_reload_required(mw_req *r);
 int mw_import(const char *path, const char *group);
 void mw_add_path(const char *dirs);
 void mw_set_date(const char *date);

@@ -49,11 +49,11 @@ type Config struct {
 
 // Route is one WSGI target in the form the C side wants.
 type Route struct {
-	Script, ProcessGroup, ApplicationGroup, Callable, Handler, HandlerScript, ScriptName string
-	Environ                                                                              []byte // from AppendSet
-	PassAuthorization, MapHEAD, Multithread, Multiprocess, HTTPS, IgnoreActivity         bool
-	Sink                                                                                 int // from AddSink
-	Port                                                                                 int // SERVER_PORT of requests whose Host names none
+	Script, ProcessGroup, ApplicationGroup, Callable, Handler, HandlerScript, ScriptName  string
+	Environ                                                                               []byte // from AppendSet
+	PassAuthorization, MapHEAD, Multithread, Multiprocess, HTTPS, IgnoreActivity, RunOnce bool
+	Sink                                                                                  int // from AddSink
+	Port                                                                                  int // SERVER_PORT of requests whose Host names none
 }
 
 // Sink is an error log with its format; the programs come from errorlog.Program.
@@ -169,7 +169,7 @@ func AddRoute(r *Route) (uint32, error) {
 		callable: s(r.Callable), handler: s(r.Handler), handler_script: s(r.HandlerScript), script_name: s(r.ScriptName),
 		environ: (*C.char)(env), environ_len: C.size_t(len(r.Environ)), pass_authorization: flag(r.PassAuthorization),
 		map_head: flag(r.MapHEAD), multithread: flag(r.Multithread), multiprocess: flag(r.Multiprocess), https: flag(r.HTTPS),
-		ignore_activity: flag(r.IgnoreActivity), sink: C.int(r.Sink), port: C.int(r.Port)}
+		ignore_activity: flag(r.IgnoreActivity), run_once: flag(r.RunOnce), sink: C.int(r.Sink), port: C.int(r.Port)}
 	id := C.mw_route_add(&c)
 	if id < 0 {
 		return 0, fmt.Errorf("prepare %s: see the error log", r.Script)
@@ -229,6 +229,18 @@ func CallScript(req unsafe.Pointer, s *Script) (answer int, text []byte) {
 
 // Stale reports whether the script of a loaded route has changed on disk.
 func Stale(route uint32) bool { return C.mw_stale(C.uint32_t(route)) != 0 }
+
+// What ReloadRequired answers.
+const (
+	KeepScript   = 0
+	ReloadScript = 1
+	NoReloadHook = int(C.MW_NO_HOOK) // the script has no such function: nobody need ask again
+	AskSeldom    = int(C.MW_SELDOM)  // keep; looking when files change is enough
+)
+
+// ReloadRequired asks the function reload_required of the script of a request
+// (a listen.Req in C memory) that is about to run. Python threads only.
+func ReloadRequired(req unsafe.Pointer) int { return int(C.mw_reload_required((*C.mw_req)(req))) }
 
 // AddPath puts a colon-separated list of directories at the front of sys.path.
 func AddPath(dirs string) {

@@ -349,12 +349,14 @@ static PyObject *ssl_var_lookup(PyObject *self, PyObject *name) { Py_RETURN_NONE
 #include <structmember.h>
 static PyMemberDef resp_members[] = {
     {"__vectorcalloffset__", T_PYSSIZET, offsetof(mw_response, vectorcall), READONLY, NULL}, {0}};
+static PyObject *resp_self(PyObject *self, void *u) { return Py_NewRef(self); }
+static PyGetSetDef resp_getset[] = {{"__self__", resp_self}, {0}}; /* as of a bound method, where mod_wsgi's users look for the two below */
 static PyMethodDef resp_methods[] = {
     {"ssl_is_https", ssl_is_https, METH_NOARGS, "ssl_is_https() -> int: 1 on a TLS connection."},
     {"ssl_var_lookup", ssl_var_lookup, METH_O, "ssl_var_lookup(name) -> str or None."}, {0}};
 static PyType_Slot resp_slots[] = {
     {Py_tp_dealloc, resp_dealloc}, {Py_tp_traverse, resp_traverse}, {Py_tp_clear, resp_clear},
-    {Py_tp_call, PyVectorcall_Call}, {Py_tp_members, resp_members}, {Py_tp_methods, resp_methods},
+    {Py_tp_call, PyVectorcall_Call}, {Py_tp_members, resp_members}, {Py_tp_methods, resp_methods}, {Py_tp_getset, resp_getset},
     {Py_tp_doc, "start_response of PEP 3333: (status, headers[, exc_info]) -> write."}, {0, NULL}};
 static PyType_Spec resp_spec = {"mod_wsgi.Adapter", sizeof(mw_response), 0,
     Py_TPFLAGS_DEFAULT | Py_TPFLAGS_HAVE_GC | Py_TPFLAGS_HAVE_VECTORCALL | Py_TPFLAGS_DISALLOW_INSTANTIATION, resp_slots};

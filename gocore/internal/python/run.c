@@ -155,6 +155,13 @@ out:
     return rc;
 }
 
+PyObject *mw_loaded_module(mw_route *rt) {
+    PyObject *name = rt->app ? module_name(rt->script_c) : NULL, *mod = name ? PyImport_GetModule(name) : NULL;
+    PyErr_Clear();
+    Py_XDECREF(name);
+    return mod;
+}
+
 /* Has the script changed since it was loaded? Without GIL: one stat. */
 int mw_stale(uint32_t i) {
     mw_route *rt = mw_route_get(i);
@@ -337,6 +344,7 @@ static void close_result(mw_state *st, PyObject *res, mw_req *r, mw_route *rt) {
 /* The request is over: nobody may look at it any more. Gives the GIL back. */
 static void leave(mw_thread *t) {
     if (mw_board_on) mw_board_end(t, t->req);
+    if (t->tails[0].len | t->tails[1].len | t->tails[2].len) mw_log_tails(t);
     t->req = NULL;
     if (t->interrupted) { /* asked for, but maybe never raised: it must not hit the next request */
         PyThreadState_SetAsyncExc(t->ident, NULL);

@@ -85,14 +85,9 @@ func (d *dispatcher) Run(c *listen.Conn, q *listen.Req) bool {
 		d.board.begin(c, q, t)
 		defer d.board.end(q)
 	}
-	if t.plan.ScriptReloading {
-		if n := d.changes.Load(); n != t.route.checked.Load() || !d.watching {
-			if python.Stale(t.route.id) {
-				d.w.recycle("script_reload")
-				return false
-			}
-			t.route.checked.Store(n)
-		}
+	if t.plan.ScriptReloading && d.outdated(q, t.route) {
+		d.w.recycle("script_reload")
+		return false
 	}
 	if d.ioMs != 0 {
 		q.IOTimeoutMs = d.ioMs
@@ -106,6 +101,28 @@ func (d *dispatcher) Run(c *listen.Conn, q *listen.Req) bool {
 		d.failed(c, q, t)
 	}
 	return true
+}
+
+// outdated reports whether the script has changed, or says so itself
+// (reload_required, asked as in mod_wsgi before each request).
+func (d *dispatcher) outdated(q *listen.Req, rt *route) bool {
+	n := d.changes.Load()
+	look := n != rt.checked.Load() || !d.watching
+	if look {
+		if python.Stale(rt.id) {
+			return true
+		}
+		rt.checked.Store(n)
+	}
+	asking := int(rt.asking.Load())
+	if asking == python.NoReloadHook || asking == python.AskSeldom && !look {
+		return false
+	}
+	answer := python.ReloadRequired(unsafe.Pointer(q))
+	if answer != asking && answer != python.ReloadScript {
+		rt.asking.Store(int32(answer))
+	}
+	return answer == python.ReloadScript
 }
 
 // failed answers for a call that sent nothing. An error document that is an

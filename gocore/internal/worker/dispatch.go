@@ -27,6 +27,7 @@ type route struct {
 	id      uint32
 	plan    *httpd.Plan
 	checked atomic.Int64 // dispatcher.changes at the last look at the script
+	asking  atomic.Int32 // reload_required: 0 before each request, AskSeldom after changes, NoReloadHook never
 }
 
 // target is what the connection remembers of its current request.
@@ -138,7 +139,7 @@ func (d *dispatcher) Route(c *listen.Conn, q *listen.Req) listen.Action {
 		if p, n := host.Fast(q.Bytes(q.Head.Method), q.Bytes(q.Head.Path)); p != nil && p.ID >= 0 && len(p.TrustedHeaders) == 0 {
 			if t := d.fastTarget(p); t != nil {
 				if q.Head.Flags&http1.FlagChunked != 0 && !p.ChunkedRequest {
-					return d.status(c, q, host, d.request(c, q, host), 411, anyTime)
+					return d.phases(c, q, host)
 				}
 				q.Route, q.ScriptLen, q.BodyLimit = t.route.id, uint32(n), p.BodyLimit
 				if p.Host.LogsResponse {
@@ -195,7 +196,8 @@ func (d *dispatcher) register(p *httpd.Plan, scriptName string, environ []httpd.
 	id, err := python.AddRoute(&python.Route{Script: script, ProcessGroup: p.ProcessGroup, ApplicationGroup: p.ApplicationGroup,
 		Callable: callable, Handler: p.Handler, HandlerScript: p.HandlerScript, ScriptName: scriptName, Environ: env,
 		PassAuthorization: p.PassAuthorization, MapHEAD: mapHEAD(p), Multithread: p.Multithread,
-		Multiprocess: p.Multiprocess, Port: selfPort(p.Host), HTTPS: https || p.Host != nil && p.Host.TLS, IgnoreActivity: p.IgnoreActivity, Sink: sink})
+		Multiprocess: p.Multiprocess, Port: selfPort(p.Host), HTTPS: https || p.Host != nil && p.Host.TLS, IgnoreActivity: p.IgnoreActivity, Sink: sink,
+		RunOnce: p.Group != nil && p.Group.Threads == 1 && p.Group.MaximumRequests == 1})
 	if err != nil {
 		d.w.logf(levelErr, "wsgi", "%v", err)
 		return nil
@@ -297,6 +299,7 @@ func (d *dispatcher) handle(c *listen.Conn, q *listen.Req, host *httpd.VirtualHo
 	}
 	p := out.Plan
 	if r.Chunked && !p.ChunkedRequest && !out.NoBody {
+		r.Logf(httpd.LevelError, "wsgi", "[script %s] WSGI0139: a chunked request body, and WSGIChunkedRequest is not On", p.Script)
 		return d.status(c, q, host, r, 411, anyTime)
 	}
 	if !d.prepare(c, q, host, r, out) {

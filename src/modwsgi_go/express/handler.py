@@ -90,6 +90,9 @@ class ApplicationHandler:
         """
         return bool(self.target) and _mtime(self.target) != self.mtime
 
+    # Only files count, and this server notices when they change: it asks then, not before each request.
+    reload_required._modwsgi_seldom = True  # type: ignore[attr-defined]
+
 
 class ResourceHandler:
     """Scripts for files by the extension of their URL: --add-handler."""
