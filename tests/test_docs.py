@@ -58,3 +58,33 @@ def test_the_configuration_among_the_examples_has_its_full_effect():
     environ = {**os.environ, "PWD": str(folder)}
     check = subprocess.run(command, cwd=folder, env=environ, capture_output=True, text=True, timeout=60)
     assert check.returncode == 0 and "0 errors, 0 warnings, 0 notices" in check.stdout, check.stdout
+
+
+CODE = r"\b(?:WSGI\d{4}|AH\d{5}|(?:WSGI|CONF|HTTPD)(?:-[A-Z]+)+)\b"
+
+
+def printed_codes():
+    """Every code that the server can print: all that the sources of the server have; C names mod_wsgi's by number."""
+    found = {}
+    sources = [p for folder in ("gocore", "src") for p in (TOP / folder).rglob("*") if p.suffix in (".go", ".c", ".py")]
+    for path in sources:
+        if path.name.endswith("_test.go") or "_gocore" in path.parts:
+            continue
+        text = path.read_text(encoding="utf-8")
+        codes = re.findall(CODE, text)
+        if path.suffix == ".c":
+            codes += [f"WSGI{number}" for number in re.findall(r'"(0\d{3})"', text)]
+        for code in codes:
+            found.setdefault(code, path.relative_to(TOP))
+    return found
+
+
+def test_every_code_is_explained():
+    """docs/errors.md has a section for each code that can be printed, one only, and no other."""
+    page = (DOCS / "errors.md").read_text(encoding="utf-8")
+    explained = [code for line in page.splitlines() if line.startswith("### ") for code in re.findall(CODE, line)]
+    assert len(explained) == len(set(explained)), "a code has two sections"
+    printed = printed_codes()
+    missing = {code: str(path) for code, path in printed.items() if code not in explained}
+    assert not missing, f"docs/errors.md: say what these mean, their usual cause and the cure: {missing}"
+    assert set(explained) <= set(printed), f"docs/errors.md: nothing prints these: {set(explained) - set(printed)}"

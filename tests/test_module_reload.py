@@ -1,4 +1,4 @@
-"""reload_required(path), lines without newline at the end of a request, and other small promises of the mod_wsgi module."""
+"""reload_required(path), unfinished lines at the end of a request, and other small promises of the mod_wsgi module."""
 
 import pytest
 

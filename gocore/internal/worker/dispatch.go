@@ -186,7 +186,7 @@ func (d *dispatcher) register(p *httpd.Plan, scriptName string, environ []httpd.
 	}
 	sink, err := d.w.sink(p.Host, p.LogLevel)
 	if err != nil {
-		d.w.logf(levelErr, "wsgi", "%v", err)
+		d.w.logf(levelErr, "wsgi", "WSGI0314: %v", err)
 		return nil
 	}
 	script, callable := p.Script, p.CallableObject
@@ -199,7 +199,7 @@ func (d *dispatcher) register(p *httpd.Plan, scriptName string, environ []httpd.
 		Multiprocess: p.Multiprocess, Port: selfPort(p.Host), HTTPS: https || p.Host != nil && p.Host.TLS, IgnoreActivity: p.IgnoreActivity, Sink: sink,
 		RunOnce: p.Group != nil && p.Group.Threads == 1 && p.Group.MaximumRequests == 1})
 	if err != nil {
-		d.w.logf(levelErr, "wsgi", "%v", err)
+		d.w.logf(levelErr, "wsgi", "WSGI0314: %v", err)
 		return nil
 	}
 	d.watchScript(script)

@@ -32,8 +32,6 @@ const (
 	writePatience   = 250 * time.Millisecond // for responses that are complete to leave
 )
 
-var pid = os.Getpid()
-
 // recycling is why a process is being replaced.
 type recycling struct {
 	reason string
@@ -69,7 +67,7 @@ func (w *worker) recycle(reason string) {
 	if c.trouble {
 		level = levelWarn
 	}
-	w.logf(level, "wsgi", "mod_wsgi (pid=%d): %s: replacing the process (%s).", pid, c.text, w.state())
+	w.logf(level, "wsgi", "WSGI0310: %s: replacing the process (%s)", c.text, w.state())
 	if w.timers != nil {
 		w.timers.ask(func() {
 			if c.trouble {
@@ -136,7 +134,7 @@ func (w *worker) window() time.Duration {
 // serve runs until a reason to stop comes, and through the stop.
 func (w *worker) serve(signals <-chan os.Signal) int {
 	if err := w.control.Send(&process.Frame{Type: process.FrameReady}); err != nil {
-		w.logf(levelCrit, "core", "report to the supervisor: %v", err)
+		w.logf(levelCrit, "core", "WSGI0315: report to the supervisor: %v", err)
 		return 1
 	}
 	go w.receive()
@@ -170,7 +168,7 @@ func (w *worker) serve(signals <-chan os.Signal) int {
 				over = time.After(n)
 			}
 		case <-over:
-			w.logf(levelWarn, "wsgi", "mod_wsgi (pid=%d): requests are still running at the end of the graceful period (%s).", pid, w.state())
+			w.logf(levelWarn, "wsgi", "WSGI0311: requests are still running at the end of the graceful period (%s)", w.state())
 			w.timers.ask(func() { python.Report(levelWarn, true, 0) })
 			return w.finish(w.reason())
 		case <-w.source.Done():
@@ -220,7 +218,7 @@ func (w *worker) finish(reason string) int {
 			limit = defaultShutdown
 		}
 	}
-	w.logf(levelInfo, "wsgi", "mod_wsgi (pid=%d): stopping: %s (%s).", pid, reason, w.state())
+	w.logf(levelInfo, "wsgi", "stopping: %s (%s)", reason, w.state())
 	if limit > 0 {
 		time.AfterFunc(limit, func() { w.giveUp(limit) })
 	}
@@ -255,7 +253,7 @@ func (w *worker) finish(reason string) int {
 
 // giveUp ends a process that did not end in time.
 func (w *worker) giveUp(limit time.Duration) {
-	w.logf(levelWarn, "wsgi", "mod_wsgi (pid=%d): not done %s after the stop began, ending the process (%s).", pid, limit, w.state())
+	w.logf(levelWarn, "wsgi", "WSGI0312: not done %s after the stop began, ending the process (%s)", limit, w.state())
 	patient := func(f func()) bool {
 		done := make(chan struct{})
 		go func() { f(); close(done) }()
@@ -268,7 +266,7 @@ func (w *worker) giveUp(limit time.Duration) {
 	}
 	overdue := w.timers.overdue()
 	if !patient(func() { python.Report(levelWarn, true, 0); python.Abandon(overdue, true) }) {
-		w.logf(levelWarn, "wsgi", "mod_wsgi (pid=%d): the GIL cannot be taken: no stacks.", pid)
+		w.logf(levelWarn, "wsgi", "WSGI0067: the GIL cannot be taken: no stacks")
 		python.Abandon(overdue, false)
 	}
 	w.srv.FlushLogs()

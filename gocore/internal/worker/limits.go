@@ -126,7 +126,7 @@ func (w *worker) announce() {
 	if g.RequestTimeout > 0 {
 		list = fmt.Sprintf(", request-timeout %s, which is %.1f s for each of %d threads", g.RequestTimeout, requestLimit(g).Seconds(), g.Threads) + list
 	}
-	w.logf(levelInfo, "wsgi", "mod_wsgi (pid=%d): process group '%s': %d threads%s", pid, g.Name, w.cfg.Threads, list)
+	w.logf(levelInfo, "wsgi", "process group '%s': %d threads%s", g.Name, w.cfg.Threads, list)
 }
 
 // attachBoard joins the scoreboard, if there is one.
@@ -146,7 +146,7 @@ func (w *worker) attachBoard(fd int) {
 		}
 	}
 	if err != nil {
-		w.logf(levelErr, "wsgi", "the scoreboard is not available: %v", err)
+		w.logf(levelErr, "wsgi", "WSGI0316: the scoreboard is not available: %v", err)
 	}
 	syscall.Close(fd)
 }

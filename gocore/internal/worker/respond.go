@@ -165,7 +165,7 @@ func (d *dispatcher) streamFailed(q *listen.Req, o *output, err error) {
 	q.KeepAlive, q.Result = 0, listen.ResultCut
 	var ne net.Error
 	if q.Aborted == 0 && !errors.As(err, &ne) {
-		d.w.logf(levelErr, "core", "response broke off: %v", err)
+		d.w.logf(levelErr, "core", "WSGI0319: response broke off: %v", err)
 	}
 }
 

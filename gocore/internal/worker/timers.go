@@ -180,10 +180,10 @@ func (t *timers) requests(now time.Time) {
 
 func (t *timers) interrupt(thread int, serial uint64, age time.Duration) {
 	t.ask(func() {
-		t.w.logf(levelWarn, "wsgi", "mod_wsgi (pid=%d): a request has been running for %.1f s (limit %.1f s), interrupting it", pid, age.Seconds(), t.limit.Seconds())
+		t.w.logf(levelWarn, "wsgi", "WSGI0313: a request has been running for %.1f s (limit %.1f s), interrupting it", age.Seconds(), t.limit.Seconds())
 		python.Report(levelWarn, true, thread)
 		if !python.Interrupt(thread, serial) {
-			t.w.logf(levelInfo, "wsgi", "mod_wsgi (pid=%d): the request has ended by itself", pid)
+			t.w.logf(levelInfo, "wsgi", "the request has ended by itself")
 		}
 	})
 }

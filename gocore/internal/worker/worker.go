@@ -43,7 +43,7 @@ func Main() int {
 	}
 	w := &worker{cfg: cfg, lifecycle: lifecycle{stop: make(chan string, 8), drain: make(chan bool, 8)}}
 	if err := w.start(); err != nil {
-		w.logf(levelCrit, "core", "worker cannot start: %v", err)
+		w.logf(levelCrit, "core", "WSGI0317: worker cannot start: %v", err)
 		return 1
 	}
 	return w.serve(signals)
@@ -227,7 +227,7 @@ func (w *worker) receive() {
 			w.control.Send(&process.Frame{Type: process.FrameTaken})
 			if len(f.FDs) == 1 {
 				if err := w.source.Adopt(f.FDs[0], f.Payload); err != nil {
-					w.logf(levelErr, "core", "take over connection: %v", err)
+					w.logf(levelErr, "core", "WSGI0318: take over connection: %v", err)
 				}
 				f.FDs = nil
 			}
@@ -237,7 +237,7 @@ func (w *worker) receive() {
 			w.siblings.Arrived()
 			_, pending := f.Shared()
 			if err := w.source.Adopt(f.FDs[0], pending); err != nil {
-				w.logf(levelErr, "core", "take over connection: %v", err)
+				w.logf(levelErr, "core", "WSGI0318: take over connection: %v", err)
 			}
 			f.FDs = f.FDs[1:]
 			f.CloseFDs()
