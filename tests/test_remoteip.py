@@ -2,6 +2,7 @@
 
 import json
 
+import httpx
 import pytest
 
 from harness import wait_for
@@ -133,3 +134,14 @@ def test_client_is_known_after_a_reload(proxied, tmp_path):
             return seen["mod_wsgi.server_pid"] != before["mod_wsgi.server_pid"]
 
         wait_for(replaced, 10, "another process")
+
+
+@pytest.mark.parametrize(("proxy", "address"), [("127.0.0.1", "192.0.2.9"), ("10.0.0.1", "")])
+def test_proxy_on_a_unix_socket(server, script, proxy, address):
+    """It counts as 127.0.0.1: who may connect is a matter of the socket's permissions."""
+    lines = f"Listen unix:@ROOT@/sock\nRemoteIPHeader X-Forwarded-For\nRemoteIPInternalProxy {proxy}\n"
+    running = server(script(SHOW), config=lines)
+    with httpx.Client(transport=httpx.HTTPTransport(uds=str(running.root / "sock")), trust_env=False) as client:
+        seen = client.get("http://x/", headers={"X-Forwarded-For": "192.0.2.9"}).json()
+    assert seen.get("REMOTE_ADDR", "") == address
+    assert ("HTTP_X_FORWARDED_FOR" in seen) is (address == "")

@@ -155,7 +155,7 @@ def test_socket_by_name(service, configuration):
     server = service([listen(port) for port in ports], "web:other:web", ["run-config", str(path)])
     for port in (ports[0], ports[2]):
         assert httpx.get(f"http://127.0.0.1:{port}/", trust_env=False).text.split()[1] == str(port)
-    wait_for(lambda: "WSGI0311" in server.output(), 5, "the warning")
+    wait_for(lambda: "WSGI0332" in server.output(), 5, "the warning")
     assert f"nobody serves the socket 127.0.0.1:{ports[1]}" in server.output()
 
 
@@ -245,7 +245,7 @@ def test_watchdog(service, tmp_path):
     manager.until("WATCHDOG", "1")
     (worker,) = descendants(server.process.pid)
     os.kill(worker, signal.SIGSTOP)
-    server.wait_log(rf"WSGI0313: .*\(pid {worker}\) has not answered the supervisor")
+    server.wait_log(rf"WSGI0334: .*\(pid {worker}\) has not answered the supervisor")
     wait_for(lambda: descendants(server.process.pid) not in ([], [worker]), 10, "another process")
     manager.until("WATCHDOG", "1")
     assert server.get("/").status_code == 200

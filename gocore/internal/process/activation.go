@@ -53,11 +53,11 @@ func passedSockets(getenv func(string) string, first int) (sockets []*listener, 
 		return nil, nil
 	}
 	if pid != strconv.Itoa(os.Getpid()) {
-		return nil, []string{fmt.Sprintf("WSGI0310: sockets were passed to process %q, and this is %d: they are not used; a script that starts the server has to end with exec", pid, os.Getpid())}
+		return nil, []string{fmt.Sprintf("WSGI0331: sockets were passed to process %q, and this is %d: they are not used; a script that starts the server has to end with exec", pid, os.Getpid())}
 	}
 	n, err := strconv.Atoi(count)
 	if err != nil || n < 0 || n > 1<<16 {
-		return nil, []string{fmt.Sprintf("WSGI0310: LISTEN_FDS=%q is no number of descriptors", count)}
+		return nil, []string{fmt.Sprintf("WSGI0331: LISTEN_FDS=%q is no number of descriptors", count)}
 	}
 	names := strings.Split(getenv("LISTEN_FDNAMES"), ":")
 	for i := range n {
@@ -65,7 +65,7 @@ func passedSockets(getenv func(string) string, first int) (sockets []*listener, 
 		unix.CloseOnExec(fd)
 		l, err := passedSocket(fd)
 		if err != nil {
-			notes = append(notes, fmt.Sprintf("WSGI0310: descriptor %d, which was passed to the server, is not used: %s", fd, err))
+			notes = append(notes, fmt.Sprintf("WSGI0331: descriptor %d, which was passed to the server, is not used: %s", fd, err))
 			continue
 		}
 		l.name = "unknown" // as sd_listen_fds_with_names says
@@ -191,7 +191,7 @@ func (s *supervisor) withPassed(have []*listener) []*listener {
 func (s *supervisor) unserved(g *generation) {
 	for _, p := range s.passed {
 		if !slices.Contains(g.listeners, p) {
-			s.log.printf("core", levelWarn, "WSGI0311: nobody serves the socket %s that was passed to the server as %s: its clients wait in vain. "+
+			s.log.printf("core", levelWarn, "WSGI0332: nobody serves the socket %s that was passed to the server as %s: its clients wait in vain. "+
 				"Add `Listen systemd:%s` or `Listen %s` to the configuration, or take it out of the socket unit", p.spec.Addr, p.name, p.name, listenArgument(p.spec))
 		}
 	}

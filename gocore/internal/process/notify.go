@@ -56,12 +56,12 @@ func newManager(getenv func(string) string, log *errorLog) *manager {
 		return m
 	}
 	if path[0] != '/' && path[0] != '@' || len(path) < 2 {
-		log.printf("core", levelWarn, "WSGI0312: NOTIFY_SOCKET=%s is neither a path nor an abstract name: the service manager is told nothing", path)
+		log.printf("core", levelWarn, "WSGI0333: NOTIFY_SOCKET=%s is neither a path nor an abstract name: the service manager is told nothing", path)
 		return m
 	}
 	fd, err := notifySocket()
 	if err != nil {
-		log.printf("core", levelWarn, "WSGI0312: a socket to the service manager: %s", err)
+		log.printf("core", levelWarn, "WSGI0333: a socket to the service manager: %s", err)
 		return m
 	}
 	m.fd, m.addr = fd, &unix.SockaddrUnix{Name: path} // "@" stands for the zero byte of an abstract name
@@ -96,7 +96,7 @@ func (m *manager) send(lines ...string) {
 	}
 	if err != 0 && !m.complained {
 		m.complained = true
-		m.log.printf("core", levelWarn, "WSGI0312: telling the service manager (%s): %s", m.addr.Name, err)
+		m.log.printf("core", levelWarn, "WSGI0333: telling the service manager (%s): %s", m.addr.Name, err)
 	}
 }
 

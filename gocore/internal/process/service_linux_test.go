@@ -72,7 +72,7 @@ func TestPassedSocket(t *testing.T) {
 	got, err := l.Accept()
 	require.NoError(t, err)
 	got.Close()
-	assert.NotContains(t, s.out.String(), "WSGI031")
+	assert.NotContains(t, s.out.String(), "WSGI033")
 }
 
 func TestPassedSocketByName(t *testing.T) {
@@ -89,7 +89,7 @@ func TestPassedSocketByName(t *testing.T) {
 		s.conf.Listen = []httpd.ListenSpec{spec}
 		s.up("v1")
 	}
-	s.logged("WSGI0311: nobody serves the socket " + idle + " that was passed to the server as idle")
+	s.logged("WSGI0332: nobody serves the socket " + idle + " that was passed to the server as idle")
 	s.logged("Add `Listen systemd:idle` or `Listen " + idle + "`")
 	s.signal(syscall.SIGTERM)
 	assert.Equal(t, 0, s.wait())
@@ -262,7 +262,7 @@ func TestWatchdog(t *testing.T) {
 	s.logged("(pid " + pid + ") was killed by SIGKILL")
 	n.until("WATCHDOG=1")
 	n.until("WATCHDOG=1")
-	assert.NotContains(t, s.out.String(), "WSGI0314")
+	assert.NotContains(t, s.out.String(), "WSGI0335")
 }
 
 // Without a process that answers, the watchdog is told nothing.

@@ -31,7 +31,7 @@ func (s *supervisor) watchdog(now time.Time) {
 			c.out.push(Frame{Type: FramePing})
 		case now.Sub(c.pinged) >= m.watchdog && !c.given:
 			c.given = true
-			s.log.printf("mpm", levelError, "WSGI0313: %s (pid %d) has not answered the supervisor for %s; killing it",
+			s.log.printf("mpm", levelError, "WSGI0334: %s (pid %d) has not answered the supervisor for %s; killing it",
 				c.slot.group.title(), c.proc.Pid, now.Sub(c.pinged).Round(time.Millisecond))
 			s.signal(c, syscall.SIGKILL)
 		}
@@ -41,7 +41,7 @@ func (s *supervisor) watchdog(now time.Time) {
 		m.served = now
 	}
 	if silent := now.Sub(m.served); silent > m.watchdog {
-		s.log.printf("mpm", levelError, "WSGI0314: there is a process group without a process that answers for %s: not telling the watchdog of the service manager",
+		s.log.printf("mpm", levelError, "WSGI0335: there is a process group without a process that answers for %s: not telling the watchdog of the service manager",
 			silent.Round(time.Millisecond))
 		return
 	}

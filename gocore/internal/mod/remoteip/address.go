@@ -30,17 +30,25 @@ func isPrivate(a netip.Addr) bool {
 	return slices.ContainsFunc(private, func(p netip.Prefix) bool { return p.Contains(a) })
 }
 
+// unixPeer stands for who connects to a Unix socket: a process of this machine
+// that the permissions of the socket admit.
+var unixPeer = netip.MustParseAddrPort("127.0.0.1:0")
+
 // postRead changes r.Remote and takes the entries that were believed out of
 // the field.
 func postRead(r *httpd.Request, c *Config) httpd.Status {
-	if c.header.V == "" || !r.Remote.IsValid() {
+	if c.header.V == "" {
 		return httpd.Declined
+	}
+	peer := r.Remote
+	if !peer.IsValid() {
+		peer = unixPeer
 	}
 	text, ok := r.Get(c.header.V)
 	if !ok {
 		return httpd.Declined
 	}
-	addr, rest, via, why := c.client(r.Remote.Addr().Unmap().WithZone(""), text)
+	addr, rest, via, why := c.client(peer.Addr().Unmap().WithZone(""), text)
 	if why != "" {
 		r.Logf(httpd.LevelDebug, "remoteip", "%s: %s", c.header.V, why)
 	}
@@ -63,7 +71,7 @@ func postRead(r *httpd.Request, c *Config) httpd.Status {
 		}
 	}
 	r.SetHeader(fields)
-	r.Remote = netip.AddrPortFrom(addr, r.Remote.Port())
+	r.Remote = netip.AddrPortFrom(addr, peer.Port())
 	return httpd.Declined
 }
 

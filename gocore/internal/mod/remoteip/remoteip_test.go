@@ -67,6 +67,17 @@ func TestPostRead(t *testing.T) {
 	assert.True(t, r.HeaderEdited())
 }
 
+// A proxy on a Unix socket has no address: it is believed where 127.0.0.1 is.
+func TestUnixSocket(t *testing.T) {
+	for _, x := range []struct{ proxy, want string }{{"127.0.0.1", "192.0.2.9:0"}, {"10.0.0.1", "invalid AddrPort"}} {
+		c := config(t, []string{x.proxy}, nil)
+		c.header = httpd.Some("X-Client")
+		r := &httpd.Request{Header: []httpd.Field{{Name: "X-Client", Value: "192.0.2.9"}}}
+		postRead(r, c)
+		assert.Equal(t, x.want, r.Remote.String(), x.proxy)
+	}
+}
+
 func TestLists(t *testing.T) {
 	dir := t.TempDir()
 	file := filepath.Join(dir, "proxies")
