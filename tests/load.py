@@ -26,8 +26,6 @@ from typing import NamedTuple
 
 import pytest
 
-from harness import wait_for
-
 LIMIT = 30.0  # seconds until a request without a complete answer is a failure
 
 
@@ -60,9 +58,12 @@ class Client:
 
     def hung_up(self):
         """What the kernel knows at this moment; the event loop may not have heard of it yet."""
+        descriptor = self.writer.get_extra_info("socket").fileno()
+        if descriptor < 0 or self.reader.at_eof() or self.reader.exception():
+            return True
         poll = select.poll()
-        poll.register(self.writer.get_extra_info("socket").fileno(), select.POLLIN | getattr(select, "POLLRDHUP", 0))
-        return self.reader.at_eof() or self.reader.exception() or bool(poll.poll(0))
+        poll.register(descriptor, select.POLLIN | getattr(select, "POLLRDHUP", 0))
+        return bool(poll.poll(0))
 
     async def run(self):
         while not self.load.done:
@@ -184,11 +185,18 @@ class Load:
     def __init__(self, running, path="/", clients=32, pause=0.02):
         self.port, self.path, self.clients, self.pause = running.port, path, clients, pause
         self.running = running
-        self.answers, self.closed, self.done = [], [], False
-        self.thread = threading.Thread(target=lambda: asyncio.run(self.main()), daemon=True)
+        self.answers, self.closed, self.done, self.broken = [], [], False, None
+        self.thread = threading.Thread(target=self.run, daemon=True)
 
-    async def main(self):
-        await asyncio.gather(*(Client(self, n).run() for n in range(self.clients)))
+    def run(self):
+        async def all_clients():
+            await asyncio.gather(*(Client(self, n).run() for n in range(self.clients)))
+
+        try:
+            asyncio.run(all_clients())
+        except BaseException as error:
+            self.broken = error  # a fault of the clients themselves
+            raise
 
     def note(self, answer):
         self.answers.append(answer)
@@ -202,16 +210,20 @@ class Load:
         self.done = True
         self.thread.join(LIMIT + 10)
         assert not self.thread.is_alive(), "the clients do not end"
+        assert self.broken is None, self.broken
 
     def more(self, count=100):
         """Waits until `count` further requests have ended."""
-        target = len(self.answers) + count
-        wait_for(lambda: len(self.answers) >= target, 60, f"{count} further answers: {self.summary()}")
+        self.wait(lambda new: len(new) >= count, f"{count} further answers")
 
     def wait(self, condition, what, limit=60):
         """Waits until the answers that come from now on satisfy condition(list of them)."""
-        start = len(self.answers)
-        return wait_for(lambda: condition(self.answers[start:]), limit, f"{what}: {self.summary()}")
+        start, end = len(self.answers), time.monotonic() + limit
+        while not condition(self.answers[start:]):
+            assert self.broken is None, self.broken
+            if time.monotonic() > end:
+                pytest.fail(f"waited {limit} s in vain for {what}: {self.summary()}\n{self.running.report()}")
+            time.sleep(0.02)
 
     def settled(self, condition, what, limit=60):
         """Waits until the last answers of so many that each client has several satisfy condition."""

@@ -201,6 +201,17 @@ def test_touched_script_is_reloaded(server, script):
 
 
 @pytest.mark.ours
+def test_script_edited_before_the_first_request(timed, script):
+    """The script was loaded at start; the first request gets the new code all the same."""
+    path = script(HELLO % "one")
+    running = timed("threads=1", script=path)
+    running.wait_log("is ready after")
+    path.write_text(HELLO % "two")
+    os.utime(path, (time.time() + 5, time.time() + 5))
+    assert running.get("/").text.split()[0] == "two"
+
+
+@pytest.mark.ours
 def test_reload_under_load_loses_nothing(server, script):
     """Five edits while four clients ask without pause: all answers 200, and in the end only the newest text."""
     path = script(HELLO % "version0")

@@ -68,9 +68,17 @@ type PythonConfig struct {
 	ServerMetrics                         bool
 	SlowRequests                          float64
 	EmbeddedImports                       []ImportScript // WSGIImportScript process-group=%{GLOBAL}
+	Embedded                              []EmbeddedUse
 	SocketPrefix                          string
 	SocketRotation                        bool
 	Interpreters                          []InterpreterOptions
+}
+
+// EmbeddedUse is a place where an application may run in the server's own
+// processes, as far as the settings of its host say: sections can say otherwise.
+type EmbeddedUse struct {
+	Host   int    // index of the virtual host
+	Script string // a mounted script; "": scripts in a directory, or of a handler
 }
 
 // InterpreterOptions is one <WSGIInterpreterOptions>; nil selectors match all.

@@ -34,6 +34,7 @@ type generation struct {
 	groups    []*procGroup
 	board     *board // nil: nobody looks at it
 	alive     int    // processes, successors and draining ones included
+	ending    ending
 }
 
 // procGroup is a running groupPlan.
@@ -126,25 +127,20 @@ func (s *supervisor) open(g, old *generation) error {
 		logs.close()
 		return err
 	}
+	if err := s.socketPlace(g); err != nil {
+		logs.close()
+		return err
+	}
 	var specs []httpd.ListenSpec
-	groupOf := map[string]*httpd.DaemonGroup{}
-	front := keepIdentity()
-	var direct *httpd.DaemonGroup // the group that accepts from clients itself
+	groupOf := map[string]*procGroup{} // those of sockets behind the front
+	var direct *httpd.DaemonGroup      // the group that accepts from clients itself
 	for _, pg := range g.groups {
 		specs = append(append(specs, pg.listen...), pg.sockets...)
-		if pg.name == "" {
-			front = pg.id
+		for _, s := range pg.sockets {
+			groupOf[listenKey(s)] = pg
 		}
-		for i := range srv.Groups {
-			if srv.Groups[i].Name != pg.name {
-				continue
-			}
-			for _, s := range pg.sockets {
-				groupOf[listenKey(s)] = &srv.Groups[i]
-			}
-			if len(pg.listen) > 0 {
-				direct = &srv.Groups[i]
-			}
+		if len(pg.listen) > 0 {
+			direct = pg.daemon()
 		}
 	}
 	options := func(spec httpd.ListenSpec) listenOptions {
@@ -153,13 +149,8 @@ func (s *supervisor) open(g, old *generation) error {
 			o.backlog = max(backlogOf(o), direct.ListenBacklog)
 			o.sndbuf, o.rcvbuf = max(o.sndbuf, direct.SendBufferSize), max(o.rcvbuf, direct.ReceiveBufferSize)
 		}
-		if dg := groupOf[listenKey(spec)]; dg != nil {
-			o = listenOptions{backlog: dg.ListenBacklog, mode: hopSocketMode, uid: front.uid, gid: -1}
-			if dg.SocketUser != "" && s.root {
-				if owner, err := resolveIdentity(dg.SocketUser, "#0", nil); err == nil {
-					o.uid = owner.uid
-				}
-			}
+		if pg := groupOf[listenKey(spec)]; pg != nil {
+			o = listenOptions{backlog: pg.daemon().ListenBacklog, mode: hopSocketMode, uid: pg.socketUID, gid: -1}
 		}
 		return o
 	}
@@ -173,6 +164,10 @@ func (s *supervisor) open(g, old *generation) error {
 	}
 	by := map[string]*listener{}
 	for _, l := range g.listeners {
+		if l.stale {
+			s.log.printf("core", levelWarn, "removed the socket %s, on which nobody listened any more", l.path)
+			l.stale = false
+		}
 		by[listenKey(l.spec)] = l
 	}
 	for _, pg := range g.groups {
@@ -199,20 +194,33 @@ func (s *supervisor) open(g, old *generation) error {
 	return nil
 }
 
-// dropListeners closes the sockets of g that keep (may be nil) does not have.
-func (g *generation) dropListeners(keep *generation) {
-	kept := map[*listener]bool{}
-	if keep != nil {
-		for _, l := range keep.listeners {
-			kept[l] = true
+// socketPlace looks after the directory of the sockets behind the front.
+func (s *supervisor) socketPlace(g *generation) error {
+	front := keepIdentity()
+	var users []identity
+	needed := false
+	for _, pg := range g.groups {
+		if pg.name == "" {
+			front = pg.id
+		}
+		needed = needed || len(pg.sockets) > 0
+	}
+	if !needed {
+		return nil
+	}
+	for _, pg := range g.groups { // root may do everything anyway, and the front's user all that the front may
+		if uid := pg.id.number(); uid != 0 && uid != front.number() {
+			users = append(users, pg.id)
 		}
 	}
-	for _, l := range g.listeners {
-		if !kept[l] {
-			l.close()
-		}
+	prefix, dir := socketPrefix(g.snap.srv, s.root, os.Getenv)
+	if err := prepareSocketDir(prefix, dir, s.root, front, users); err != nil {
+		return err
 	}
-	g.listeners = nil
+	if s.gen == nil { // the start
+		removeLeftSockets(prefix, s.log)
+	}
+	return stablePaths(g, s.living())
 }
 
 // config is what a process of the slot is told.
@@ -249,7 +257,7 @@ func (g *generation) frontUID() int {
 func (g *generation) ready() bool {
 	for _, pg := range g.groups {
 		for _, sl := range pg.slots {
-			if sl.cur == nil || (sl.cur.state == childStarting && pg.threads > 0) {
+			if pg.threads > 0 && (sl.cur == nil || sl.cur.state == childStarting) {
 				return false
 			}
 		}
@@ -257,11 +265,11 @@ func (g *generation) ready() bool {
 	return true
 }
 
-// find gives the slot that continues the work of sl in another generation:
-// the same group as the same user, or nil.
+// find gives the slot that takes over connections of clients from sl, of
+// another generation: one that accepts from clients as the same user, or nil.
 func (g *generation) find(sl *slot) *slot {
-	for _, pg := range g.groups {
-		if pg.name == sl.group.name && pg.id.same(sl.group.id) {
+	for _, pg := range g.groups { // there is one group that accepts
+		if !pg.behind() && pg.id.same(sl.group.id) {
 			return pg.slots[sl.num%len(pg.slots)]
 		}
 	}

@@ -197,7 +197,7 @@ func TestForGroup(t *testing.T) {
 		`/ x.wsgi process-group=ab`:                      false,
 		`/ x.wsgi process-group=b application-group=a`:   false,
 		`/ process-group=a.wsgi process-group=a`:         true,
-		`/ a.wsgi`: false,
+		`/ a.wsgi`:                                       false,
 	} {
 		assert.Equal(t, want, forGroup(raw, "a"), raw)
 	}

@@ -47,12 +47,15 @@ type testConf struct {
 	User, Group string
 	Graceful    time.Duration
 	Executable  string
+	Stable      bool   // WSGISocketRotation Off
+	Prefix      string // WSGISocketPrefix
 }
 
 // becomeReaper makes the orphans below this process its children, where that is possible.
 var becomeReaper = func() {}
 
 func TestMain(m *testing.M) {
+	frontAvailable = true
 	switch os.Getenv(roleEnv) {
 	case "reaper":
 		becomeReaper()
@@ -85,6 +88,10 @@ func loadTestConf(opt SuperviseOptions) (*snapshot, []conf.Diagnostic) {
 	srv := &httpd.Server{Listen: c.Listen, Groups: c.Groups, PidFile: c.PidFile, ErrorLog: c.ErrorLog, User: c.User, Group: c.Group,
 		GracefulShutdownTimeout: c.Graceful, Software: "Test/" + c.Version, ServerRoot: filepath.Dir(opt.ConfigFile), Tree: tree,
 		Main: &httpd.VirtualHost{LogLevel: httpd.LogLevels{Default: levelDebug}}}
+	srv.Python.SocketRotation, srv.Python.SocketPrefix = !c.Stable, c.Prefix
+	if c.Prefix == "" {
+		srv.Python.SocketPrefix = filepath.Join(srv.ServerRoot, "wsgi")
+	}
 	return &snapshot{tree: tree, srv: srv, logs: c.Logs}, nil
 }
 
@@ -106,6 +113,7 @@ func fakeServer(file string) int {
 
 // fakeWorker is the worker process. Modes: "" well behaved; "nostart" exits
 // before it is ready; "slow" gets ready late; "stubborn" ignores 'T' and SIGTERM;
+// "held": a front drains and stops only when the file .release is there;
 // "deaf": the first second process dies of its first frame without reading it.
 func fakeWorker() {
 	check := func(err error) {
@@ -164,7 +172,7 @@ func fakeWorker() {
 	var kept []net.Conn
 	served := false
 	pass := func(c net.Conn, frame func(fd int) *Frame) {
-		f, err := c.(*net.TCPConn).File()
+		f, err := c.(interface{ File() (*os.File, error) }).File()
 		check(err)
 		send(*frame(int(f.Fd())))
 		_, _ = f.Close(), c.Close()
@@ -238,9 +246,21 @@ func fakeWorker() {
 	if cfg.Threads > 0 {
 		send(Frame{Type: FrameReady})
 	}
+	if cfg.Threads == 0 {
+		fmt.Fprintf(os.Stderr, "fake worker: service %s %s runs\n", cfg.Group, version)
+	}
 	for {
 		f, err := conn.Receive()
 		check(err)
+		if f.Type != FrameHandoff {
+			fmt.Fprintf(os.Stderr, "fake worker: %s/%d of %s gets %c\n", cfg.Group, cfg.ProcessNum, version, f.Type)
+		}
+		for mode == "held" && cfg.Front && f.Type != FrameHandoff { // requests of clients last
+			if _, err := os.Stat(os.Getenv(confEnv) + ".release"); err == nil {
+				break
+			}
+			time.Sleep(10 * time.Millisecond)
+		}
 		switch f.Type {
 		case FrameHandoff, FrameShare:
 			send(Frame{Type: FrameTaken})

@@ -9,6 +9,7 @@ import (
 	"fmt"
 	"os"
 	"os/user"
+	"slices"
 	"strconv"
 	"strings"
 )
@@ -24,6 +25,16 @@ func keepIdentity() identity { return identity{uid: -1, gid: -1} }
 
 // same says whether connections may pass between processes of a and b.
 func (a identity) same(b identity) bool { return a.uid == b.uid && a.gid == b.gid }
+
+// equal says whether processes of a and b have the same rights.
+func (a identity) equal(b identity) bool {
+	sorted := func(list []int) []int {
+		list = slices.Clone(list)
+		slices.Sort(list)
+		return list
+	}
+	return a.same(b) && slices.Equal(sorted(a.groups), sorted(b.groups))
+}
 
 // number is the user id that processes of a have.
 func (a identity) number() int {

@@ -7,7 +7,6 @@ import (
 	"errors"
 	"fmt"
 	"os"
-	"path/filepath"
 	"strconv"
 	"strings"
 	"time"
@@ -32,6 +31,7 @@ type groupPlan struct {
 	id                 identity
 	listen             []httpd.ListenSpec  // what each of its workers inherits
 	sockets            []httpd.ListenSpec  // behind the hop: what the worker of each slot inherits besides
+	socketUID          int                 // owner of sockets; -1: as created
 	hops               map[string][]string // of the front: the sockets of the other groups
 	stopGrace          time.Duration       // from 'T' to SIGKILL
 	drainLimit         time.Duration       // from 'G' to 'T'; 0 = none
@@ -73,8 +73,6 @@ func layout(snap *snapshot, generation int, root, allowRoot bool) ([]groupPlan, 
 		return nil, err
 	}
 	var groups []groupPlan
-	serving := 0 // groups that take requests
-	direct := -1 // the one that can accept from clients itself
 	for i := range srv.Groups {
 		g := &srv.Groups[i]
 		user, group := g.User, g.Group
@@ -98,16 +96,10 @@ func layout(snap *snapshot, generation int, root, allowRoot bool) ([]groupPlan, 
 		p.stopGrace += stopSlack
 		p.python = groupPython(srv, g)
 		p.stackSize, p.priority = g.StackSize, g.CPUPriority
-		if g.Threads > 0 {
-			serving++
-			if id.same(server) && g.Chroot == "" {
-				direct = len(groups)
-			}
-		}
 		groups = append(groups, p)
 	}
-	if serving == 1 && direct >= 0 {
-		groups[direct].listen = srv.Listen
+	if i := direct(srv, groups, server); i >= 0 {
+		groups[i].listen = srv.Listen
 		return groups, nil
 	}
 	own := groupPlan{id: server, listen: srv.Listen, stopGrace: defaultStopGrace + stopSlack, hops: map[string][]string{}, python: embeddedPython(srv)}
@@ -115,44 +107,26 @@ func layout(snap *snapshot, generation int, root, allowRoot bool) ([]groupPlan, 
 	if srv.MaxRequestWorkers > 0 {
 		own.threads = min(own.threads, max(1, srv.MaxRequestWorkers/own.processes))
 	}
+	prefix, _ := socketPrefix(srv, root, os.Getenv)
 	for i := range groups {
-		if groups[i].threads == 0 {
+		p, g := &groups[i], &srv.Groups[i]
+		if p.threads == 0 {
 			continue
 		}
-		var paths []string
-		for slot := range groups[i].processes {
-			path := hopPath(srv, &srv.Groups[i], slot, generation, groups[i].id)
-			groups[i].sockets = append(groups[i].sockets, httpd.ListenSpec{Network: "unix", Addr: path, Proto: ProtoHop, Pos: srv.Groups[i].Pos})
-			paths = append(paths, path)
+		if p.socketUID, err = socketUser(g, root, server); err != nil {
+			return nil, err
 		}
-		own.hops[groups[i].name] = paths
+		paths, err := socketNames(prefix, g, p.processes, generation, srv.Python.SocketRotation, p.id)
+		if err != nil {
+			return nil, err
+		}
+		for _, path := range paths {
+			p.sockets = append(p.sockets, httpd.ListenSpec{Network: "unix", Addr: path, Proto: ProtoHop, Pos: g.Pos})
+		}
+		own.hops[p.name] = paths
 	}
 	// The front comes last so that the groups behind it start first.
 	return append(groups, own), nil
-}
-
-// hopPath is where the request socket of a group's slot lies: that of slot 0 is
-// named as mod_wsgi names the one socket of a group.
-func hopPath(srv *httpd.Server, g *httpd.DaemonGroup, slot, generation int, id identity) string {
-	prefix := srv.Python.SocketPrefix
-	if prefix == "" {
-		prefix = "wsgi"
-		if srv.DefaultRuntimeDir != "" {
-			prefix = filepath.Join(srv.DefaultRuntimeDir, prefix)
-		}
-	}
-	if !filepath.IsAbs(prefix) {
-		prefix = filepath.Join(srv.ServerRoot, prefix)
-	}
-	series := strconv.Itoa(generation)
-	if !srv.Python.SocketRotation {
-		series = "u" + strconv.Itoa(id.number())
-	}
-	name := fmt.Sprintf("%s.%d.%s.%d", prefix, os.Getpid(), series, g.ID)
-	if slot > 0 {
-		name += "." + strconv.Itoa(slot)
-	}
-	return name + ".sock"
 }
 
 // embeddedSize is the number of the server's own processes and of their

@@ -27,6 +27,7 @@ type listener struct {
 	path   string // of a Unix socket, removed at the end
 	passed bool   // opened by the service manager, see activation.go: never closed here
 	name   string // its name there
+	stale  bool   // a socket of that path lay there, and nobody listened
 }
 
 // listenOptions are the settings that all sockets of a kind share.
@@ -255,7 +256,8 @@ func openUnix(s httpd.ListenSpec, o listenOptions) (*listener, error) {
 	if len(s.Addr) >= len(probe.Path) {
 		return nil, &bindError{s, "bind to", fmt.Errorf("the path is longer than the %d bytes that the system allows", len(probe.Path)-1)}
 	}
-	if err := removeStaleSocket(s.Addr); err != nil {
+	stale, err := removeStaleSocket(s.Addr)
+	if err != nil {
 		return nil, &bindError{s, "bind to", err}
 	}
 	fd, err := newSocket(unix.AF_UNIX)
@@ -269,7 +271,7 @@ func openUnix(s httpd.ListenSpec, o listenOptions) (*listener, error) {
 		op, err = "set the mode of", os.Chmod(s.Addr, o.mode)
 	}
 	if err == nil && (o.uid >= 0 || o.gid >= 0) {
-		op, err = "set the owner of", os.Chown(s.Addr, o.uid, o.gid)
+		op, err = "set the owner of", os.Lchown(s.Addr, o.uid, o.gid)
 	}
 	if err == nil {
 		op, err = "listen on", unix.Listen(fd, backlogOf(o))
@@ -281,34 +283,35 @@ func openUnix(s httpd.ListenSpec, o listenOptions) (*listener, error) {
 		}
 		return nil, &bindError{s, op, err}
 	}
-	return &listener{spec: s, fd: fd, path: s.Addr}, nil
+	return &listener{spec: s, fd: fd, path: s.Addr, stale: stale}, nil
 }
 
 // removeStaleSocket removes what a dead server left; never anything else than
 // a socket that nobody listens on.
-func removeStaleSocket(path string) error {
+func removeStaleSocket(path string) (removed bool, err error) {
 	st, err := os.Lstat(path)
 	if errors.Is(err, os.ErrNotExist) {
-		return nil
+		return false, nil
 	}
 	if err != nil {
-		return err
+		return false, err
 	}
 	if st.Mode()&os.ModeSocket == 0 {
-		return fmt.Errorf("%s exists and is not a socket", path)
+		return false, fmt.Errorf("%s exists and is not a socket", path)
 	}
 	c, err := net.Dial("unix", path)
 	if err == nil {
 		_ = c.Close()
-		return syscall.EADDRINUSE
+		return false, syscall.EADDRINUSE
 	}
 	if errors.Is(err, syscall.ECONNREFUSED) {
-		return os.Remove(path)
+		err = os.Remove(path)
+		return err == nil, err
 	}
 	if errors.Is(err, syscall.EAGAIN) { // its queue is full: alive
-		return syscall.EADDRINUSE
+		return false, syscall.EADDRINUSE
 	}
-	return err
+	return false, err
 }
 
 // close closes the socket here; workers that inherited it are not affected.

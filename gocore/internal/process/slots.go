@@ -312,16 +312,25 @@ func (s *supervisor) launchFailed(sl *slot, err error) {
 	s.refill(sl)
 }
 
-// wants says whether the slot's generation is (or is about to be) in service.
+// wants says whether the slot is to have a process: its generation is (or is
+// about to be) in service, or its front is still at work.
 func (s *supervisor) wants(sl *slot) bool {
 	g := sl.group.gen
 	switch s.phase {
 	case phaseServing:
-		return g == s.gen
+		return g == s.gen || s.needed(sl)
 	case phaseReloading:
-		return g == s.gen || g == s.next
+		return g == s.gen || g == s.next || s.needed(sl)
+	case phaseDraining:
+		return s.needed(sl)
 	}
 	return false
+}
+
+// needed says whether processes that are ending send requests to the slot.
+func (s *supervisor) needed(sl *slot) bool {
+	pg := sl.group
+	return len(pg.sockets) > 0 && (pg.gen.ending == endGraceful || pg.gen.ending == endDrain) && s.accepting(pg.gen)
 }
 
 // backoff is the wait before the next start after n useless deaths.
@@ -387,9 +396,16 @@ func (s *supervisor) frame(c *child, f Frame) {
 		}
 		c.log().printf("wsgi", levelInfo, "%s (pid %d) asks to be replaced: %s", sl.group.title(), c.proc.Pid, f.Payload)
 		s.succeed(sl)
-	case FrameHandoff:
-		s.route(c, f)
-	case FrameShare:
+	case FrameHandoff, FrameShare:
+		if sl.group.behind() {
+			f.CloseFDs()
+			c.log().printf("mpm", levelError, "%s (pid %d) handed a connection over, and has none of clients", sl.group.title(), c.proc.Pid)
+			return
+		}
+		if f.Type == FrameHandoff {
+			s.route(c, f)
+			return
+		}
 		s.share(c, f)
 	case FramePing:
 		c.pinged = time.Time{}
@@ -498,7 +514,7 @@ func (s *supervisor) exited(c *child, state *os.ProcessState, err error) {
 	case sl.cur == c:
 		sl.cur = nil
 		if service && state != nil && state.Success() {
-			sl.fails = max(sl.fails, 1) // but not in a tight loop
+			sl.fails = 1 // but not in a tight loop
 		}
 		s.refill(sl)
 	case sl.next == c:
@@ -514,6 +530,10 @@ func (s *supervisor) exited(c *child, state *os.ProcessState, err error) {
 			s.route(c, f)
 		}
 	}
+	s.endRest(c.gen(), false)
+	if service {
+		s.startServices()
+	}
 	s.settle(c.gen())
 }
 
@@ -524,9 +544,11 @@ func (s *supervisor) logExit(c *child, was childState, state *os.ProcessState, e
 	} else {
 		how, clean = exitText(state), state.Success()
 	}
-	served := "without having served a request"
+	served := " without having served a request"
 	if c.served {
-		served = "after having served requests"
+		served = " after having served requests"
+	} else if c.slot.group.threads == 0 {
+		served = ""
 	}
 	expected := was == childStopping || (was == childDraining && clean)
 	level, then := levelNotice, ""
@@ -545,5 +567,5 @@ func (s *supervisor) logExit(c *child, was childState, state *os.ProcessState, e
 			then = "; restarting in " + d.String()
 		}
 	}
-	c.log().printf("mpm", level, "%s (pid %d) %s %s%s (%s)", c.slot.group.title(), c.proc.Pid, how, served, then, usageText(state, time.Since(c.started)))
+	c.log().printf("mpm", level, "%s (pid %d) %s%s%s (%s)", c.slot.group.title(), c.proc.Pid, how, served, then, usageText(state, time.Since(c.started)))
 }

@@ -7,14 +7,14 @@
 //	Serving    | SIGUSR1, new one good        | Reloading  | new sockets bound, new generation started
 //	Serving    | SIGUSR1 or SIGHUP, it is bad | Serving    | errors logged
 //	Serving    | SIGHUP, new one good         | Restarting | new sockets bound, old processes stopped
-//	Reloading  | new generation all ready     | Serving    | 'G' to the old one
+//	Reloading  | new generation all ready     | Serving    | the old one ends gracefully (ending.go)
 //	Reloading  | its processes do not start   | Serving    | new generation stopped, errors logged
 //	Reloading  | SIGUSR1, SIGHUP              | as Serving | the generation that was coming up is stopped
 //	Restarting | old processes gone           | Serving    | new generation started
 //	Restarting | SIGUSR1, SIGHUP              | Restarting | the newest configuration is the one to start
-//	any        | SIGWINCH                     | Draining   | sockets closed, 'D' to all
-//	any        | SIGTERM, SIGINT              | Stopping   | 'T' to all
-//	Draining   | GracefulShutdownTimeout      | Stopping   | 'T' to all
+//	any        | SIGWINCH                     | Draining   | client sockets closed, 'D' in order (ending.go)
+//	any        | SIGTERM, SIGINT              | Stopping   | 'T' in order
+//	Draining   | GracefulShutdownTimeout      | Stopping   | 'T' in order
 //	Draining   | last process gone            | (end)      | exit 0
 //	Stopping   | last process gone            | (end)      | exit 0
 //
@@ -62,9 +62,10 @@ type supervisor struct {
 	warnings []conf.Diagnostic // of the last reading
 
 	phase    phase
-	gen      *generation // in service
-	next     *generation // Reloading: coming up; Restarting: to be started
-	numbers  int         // generations so far
+	gen      *generation   // in service
+	next     *generation   // Reloading: coming up; Restarting: to be started
+	old      []*generation // ending, see ending.go
+	numbers  int           // generations so far
 	children map[*child]bool
 	finished bool
 
@@ -184,10 +185,8 @@ func (s *supervisor) startFailed(err error) int {
 
 // release gives back everything that outlives the loop.
 func (s *supervisor) release() {
-	for _, g := range []*generation{s.gen, s.next} {
-		if g != nil {
-			g.dropListeners(nil)
-		}
+	for _, g := range s.living() {
+		g.dropClients(nil)
 	}
 	for _, l := range s.passed {
 		_ = unix.Close(l.fd) // the service manager's copy listens on
@@ -195,11 +194,9 @@ func (s *supervisor) release() {
 	s.manager.close()
 	s.pid.release()
 	s.log.redirect(2, nil)
-	for _, g := range []*generation{s.gen, s.next} {
-		if g != nil && g.logs != nil {
-			g.logs.close()
-			g.board.close()
-		}
+	for _, g := range s.living() {
+		s.gen, s.next = nil, nil
+		s.dispose(g)
 	}
 	if s.launcher != nil {
 		s.launcher.close()
@@ -211,7 +208,7 @@ func (s *supervisor) release() {
 func (s *supervisor) startAll(g *generation) error {
 	for _, pg := range g.groups {
 		for _, sl := range pg.slots {
-			if sl.cur != nil {
+			if sl.cur != nil || pg.threads == 0 && g == s.next { // a service waits for its predecessor
 				continue
 			}
 			c, err := s.launch(sl)
@@ -274,9 +271,9 @@ func (s *supervisor) stopAll() {
 	}
 	s.phase = phaseStopping
 	s.forget()
-	s.gen.dropListeners(nil)
-	for c := range s.children {
-		s.stop(c)
+	for _, g := range s.living() {
+		g.dropClients(nil)
+		s.end(g, endStop)
 	}
 	s.settle(nil)
 }
@@ -289,9 +286,9 @@ func (s *supervisor) drainAll() {
 	s.phase = phaseDraining
 	limit := s.gen.snap.srv.GracefulShutdownTimeout
 	s.forget()
-	s.gen.dropListeners(nil)
-	for c := range s.children {
-		s.drain(c, FrameDrain, 0)
+	for _, g := range s.living() {
+		g.dropClients(nil)
+		s.end(g, endDrain)
 	}
 	if limit > 0 {
 		time.AfterFunc(limit, func() {
@@ -324,7 +321,8 @@ func (s *supervisor) forget() {
 	}
 	if next := s.next; next != nil {
 		s.next = nil
-		next.dropListeners(s.gen)
+		s.old = append(s.old, next)
+		next.dropClients(s.gen)
 		s.settle(next)
 	}
 }
@@ -363,15 +361,15 @@ func (s *supervisor) restart(graceful bool) {
 	if s.phase == phaseRestarting {
 		old := s.next
 		s.next = g
-		old.dropListeners(g)
+		old.dropClients(g)
 		s.settle(old)
 		return
 	}
 	s.next = g
 	if !graceful {
 		s.phase = phaseRestarting
-		for c := range s.children {
-			s.stop(c)
+		for _, g := range s.living() {
+			s.end(g, endStop)
 		}
 		s.settle(nil)
 		return
@@ -393,12 +391,9 @@ func (s *supervisor) abandon(reason string) {
 	s.next, s.phase = nil, phaseServing
 	s.manager.trouble = reason
 	s.log.printf("mpm", levelError, "restart given up: %s; going on with the old configuration", reason)
-	g.dropListeners(s.gen)
-	for c := range s.children {
-		if c.gen() == g {
-			s.stop(c)
-		}
-	}
+	s.old = append(s.old, g)
+	g.dropClients(s.gen)
+	s.end(g, endStop)
 	s.settle(g)
 	s.revive()
 }
@@ -418,15 +413,13 @@ func (s *supervisor) revive() {
 func (s *supervisor) promote() {
 	old := s.gen
 	s.gen, s.next, s.phase = s.next, nil, phaseServing
-	old.dropListeners(s.gen)
+	s.old = append(s.old, old)
+	old.dropClients(s.gen)
 	s.useLogs(s.gen)
 	s.logWarnings()
 	s.unserved(s.gen)
-	for c := range s.children {
-		if c.gen() == old {
-			s.drain(c, FrameGraceful, c.slot.group.drainLimit)
-		}
-	}
+	s.end(old, endGraceful)
+	s.startServices()
 	for _, pg := range old.groups {
 		for _, sl := range pg.slots {
 			waiting := sl.pending
@@ -443,13 +436,8 @@ func (s *supervisor) promote() {
 // settle looks whether something was waiting for the last process of g (or of
 // the server) to end.
 func (s *supervisor) settle(g *generation) {
-	if g != nil && g != s.gen && g != s.next && g.alive == 0 && g.logs != nil {
-		for _, pg := range g.groups {
-			pg.given.log = s.log
-		}
-		g.logs.close()
-		g.logs = nil
-		g.board.close()
+	if g != nil && g != s.gen && g != s.next && g.alive == 0 {
+		s.dispose(g)
 	}
 	if len(s.children) > 0 {
 		return

@@ -426,8 +426,15 @@ func TestRootDropsPrivileges(t *testing.T) {
 	g := oneGroup(1)
 	g[0].SupplementaryGroups = []string{"#4242", "#4343"}
 	s := newServer(t, testConf{User: "nobody", Groups: g, Executable: bin}).start("X=1")
-	w := s.up("v1")
-	assert.Equal(t, []string{u.Uid, u.Gid}, w[4:6])
+	w := s.up("v1") // other groups than User's: not the one that accepts
+	assert.Equal(t, []string{u.Uid, u.Gid}, w[3:5])
+	sock := filepath.Join(s.dir, fmt.Sprintf("wsgi.%d.1.1.sock", s.cmd.Process.Pid))
+	st, err := os.Stat(sock)
+	require.NoError(t, err)
+	assert.Equal(t, u.Uid, strconv.Itoa(owner(st)))
+	s.conf.Listen = []httpd.ListenSpec{{Network: "unix", Addr: sock}}
+	w = s.up("v1")
+	assert.Equal(t, []string{"app", u.Uid, u.Gid}, w[3:6])
 	assert.ElementsMatch(t, []string{u.Gid, "4242", "4343"}, strings.Fields(strings.Trim(strings.Join(w[6:], " "), "[]")))
 	assert.Equal(t, u.HomeDir, s.ask("env HOME"))
 }

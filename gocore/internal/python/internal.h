@@ -128,6 +128,10 @@ PyObject *mw_script_module(const char *path);
 /* The module of a route's script, if it is loaded; new reference or NULL, no exception. */
 PyObject *mw_loaded_module(mw_route *rt);
 
+/* loaded.c */
+void mw_loaded_note(const char *path, int64_t mtime_ns, int64_t size);
+int mw_loaded_as_of(const char *path, int64_t *mtime_ns, int64_t *size);
+
 /* filewrapper.c */
 typedef struct { PyObject_HEAD PyObject *filelike; Py_ssize_t blksize; PyObject *dict; } mw_wrapper;
 int mw_wrapper_init(PyObject *module, mw_state *st);

@@ -102,6 +102,7 @@ static PyObject *load_script(const char *path, int64_t *mtime, int64_t *size) {
         goto fail;
     }
     if (PyDict_SetItemString(d, "__mtime__", mt) < 0) Py_CLEAR(mod);
+    else mw_loaded_note(path, *mtime, *size);
 fail:
     if (!res) Py_CLEAR(mod);
     Py_XDECREF(name); Py_XDECREF(src); Py_XDECREF(code); Py_XDECREF(file); Py_XDECREF(mt); Py_XDECREF(res);
@@ -123,7 +124,7 @@ static int route_load(mw_route *rt, const mw_req *r) {
     Py_XDECREF(name);
     if (have && PyObject_HasAttrString(have, "__mtime__")) {
         mod = have;
-        rt->mtime_ns = stat_ns(rt->script_c, &rt->size);
+        if (!mw_loaded_as_of(rt->script_c, &rt->mtime_ns, &rt->size)) rt->mtime_ns = stat_ns(rt->script_c, &rt->size);
     } else {
         Py_XDECREF(have);
         PyErr_Clear();
@@ -162,12 +163,16 @@ PyObject *mw_loaded_module(mw_route *rt) {
     return mod;
 }
 
-/* Has the script changed since it was loaded? Without GIL: one stat. */
+/* Has the script changed since it was loaded, by this route or another? Without GIL: one stat. */
 int mw_stale(uint32_t i) {
     mw_route *rt = mw_route_get(i);
-    if (!rt || !rt->app) return 0;
-    int64_t size = 0, t = stat_ns(rt->script_c, &size);
-    return t != 0 && (t != rt->mtime_ns || size != rt->size);
+    int64_t size = 0, then = 0, t;
+    if (!rt) return 0;
+    if (rt->app) { then = rt->mtime_ns; size = rt->size; }
+    else if (!mw_loaded_as_of(rt->script_c, &then, &size)) return 0;
+    int64_t n = size;
+    t = stat_ns(rt->script_c, &n);
+    return t != 0 && (t != then || n != size);
 }
 
 PyObject *mw_script_module(const char *path) {

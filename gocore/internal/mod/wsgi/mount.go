@@ -350,10 +350,40 @@ func check(k *httpd.Checker, c *config) {
 	if k.Host.Index() == 0 || c.processGroup.Set {
 		warn(c.processGroup, c.processGroupPos, "WSGIProcessGroup")
 	}
+	mayEmbed(k.Server, k.Host.Index(), c)
 	for _, m := range c.mounts {
 		if !m.options.applicationGroup.Set { // else Finish has judged it
 			warn(m.options.processGroup, m.pos, "WSGIScriptAlias")
 		}
+	}
+}
+
+// mayEmbed notes what of a host may run in embedded mode, by its own settings.
+func mayEmbed(srv *httpd.Server, host int, c *config) {
+	embedded := func(o httpd.Opt[string]) bool {
+		name := o.Or(c.processGroup.V)
+		return name == "" || dynamic(name)
+	}
+	add := func(script string) {
+		srv.Python.Embedded = append(srv.Python.Embedded, httpd.EmbeddedUse{Host: host, Script: script})
+	}
+	for _, m := range c.mounts {
+		if !embedded(m.options.processGroup) {
+			continue
+		}
+		script := m.target
+		if fi, err := os.Stat(script); m.re != nil || err != nil || fi.IsDir() {
+			script = ""
+		}
+		add(script)
+	}
+	for _, h := range c.handlers {
+		if embedded(h.options.processGroup) {
+			add("")
+		}
+	}
+	if embedded(httpd.Opt[string]{}) && (srv.UsesHandler(handlerName) || srv.UsesHandler(scriptType)) {
+		add("")
 	}
 }
 
