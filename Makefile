@@ -7,7 +7,7 @@ PORT   ?= 8000
 BIN     = $(VENV)/bin
 # Packages that do without the operating system.
 PORTABLE = ./gocore/internal/conf/... ./gocore/internal/expr/... \
-	./gocore/internal/httpd/... ./gocore/internal/http1/... ./gocore/internal/mod/...
+	./gocore/internal/httpd/... ./gocore/internal/http1/... ./gocore/internal/mod/... ./gocore/internal/hop
 # Python packages that the build needs when pip does not isolate it (fast rebuilds).
 BUILD_REQUIRES = "setuptools>=77" "PyBindGen>=0.22.1"
 

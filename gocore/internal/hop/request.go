@@ -75,7 +75,10 @@ func (r *Request) Complete() bool { return r.BodyLen >= 0 && int64(len(r.Body)) 
 // AppendRequest appends the frame, with the end flag if the body is complete.
 // The payload must not be longer than MaxRequest; Pool checks that.
 func AppendRequest(dst []byte, stream uint32, r *Request) []byte {
-	dst = appendHeader(dst, stream, TypeRequest, r.Complete(), r.size())
+	return r.appendPayload(appendHeader(dst, stream, TypeRequest, r.Complete(), r.size()))
+}
+
+func (r *Request) appendPayload(dst []byte) []byte {
 	var f [requestFixed]byte
 	be := binary.BigEndian
 	be.PutUint32(f[offPlan:], r.Plan)

@@ -1,0 +1,4 @@
+// What checkPeer compares on this system.
+package hop
+
+const checksProcess = true

@@ -1,0 +1,6 @@
+//go:build !linux
+
+// What checkPeer compares on this system.
+package hop
+
+const checksProcess = false

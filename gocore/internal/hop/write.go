@@ -1,0 +1,220 @@
+// The sending half of a connection. Frames are appended to what is pending;
+// then somebody, one at a time, writes: whoever flushes, without blocking, and,
+// when the socket is full, a goroutine until it is empty again.
+package hop
+
+import (
+	"sync"
+	"time"
+)
+
+const (
+	requestSize = 2 << 10   // of a new buffer of a request; most are around a kilobyte
+	bufferSize  = 16 << 10  // of a new buffer of small frames
+	bufferJoin  = 64 << 10  // buffers of small frames grow to this
+	copyMax     = 16 << 10  // larger requests are written from their own buffer
+	pendHigh    = 512 << 10 // bytes pending at which Body waits
+	writeChunk  = 64 << 10  // bytes that must be taken within SocketTimeout
+	recycleSize = 2 << 20   // larger buffers are left to the garbage collector
+)
+
+// buffer has bytes to be written. refs and b are guarded by the pool's lock once it is shared.
+type buffer struct {
+	b    []byte
+	refs int  // the exchange, the list of pending buffers
+	own  bool // made for small frames: may be appended to
+}
+
+// Buffers by use, so that a small one is not kept at the size of a large one.
+var frameBuffers, requestBuffers, largeBuffers sync.Pool
+
+// newBuffer has room for a request of n bytes.
+func newBuffer(n int) *buffer {
+	from, least := &requestBuffers, requestSize
+	if n > copyMax {
+		from, least = &largeBuffers, n
+	}
+	u := getBuffer(from, max(n, least))
+	u.own = false
+	return u
+}
+
+func getBuffer(from *sync.Pool, n int) *buffer {
+	u, _ := from.Get().(*buffer)
+	if u == nil {
+		u = new(buffer)
+	}
+	if cap(u.b) < n {
+		u.b = make([]byte, 0, n)
+	}
+	u.b, u.refs = u.b[:0], 1
+	return u
+}
+
+// release gives up one reference; with the pool's lock if there may be others.
+func (u *buffer) release() {
+	if u.refs--; u.refs > 0 {
+		return
+	}
+	switch n := cap(u.b); {
+	case u.own && n <= 2*bufferJoin:
+		frameBuffers.Put(u)
+	case u.own:
+	case n <= copyMax:
+		requestBuffers.Put(u)
+	case n <= recycleSize:
+		largeBuffers.Put(u)
+	}
+}
+
+// append adds frames to what is pending. Holds the lock.
+func (c *conn) append(put func(dst []byte) []byte) {
+	var u *buffer
+	if n := len(c.pend); n > 0 {
+		u = c.pend[n-1]
+	}
+	if u == nil || !u.own || len(u.b) >= bufferJoin {
+		u = getBuffer(&frameBuffers, bufferSize)
+		u.own = true
+		c.pend = append(c.pend, u)
+	}
+	n := len(u.b)
+	u.b = put(u.b)
+	c.pended(len(u.b) - n)
+}
+
+// appendRequest adds a Request frame with u as payload. A long one is not
+// copied. It is never written to: it may be on its way on another connection.
+func (c *conn) appendRequest(stream uint32, u *buffer, whole bool) {
+	if len(u.b) <= copyMax {
+		c.append(func(dst []byte) []byte {
+			return append(appendHeader(dst, stream, TypeRequest, whole, len(u.b)), u.b...)
+		})
+		return
+	}
+	c.append(func(dst []byte) []byte { return appendHeader(dst, stream, TypeRequest, whole, len(u.b)) })
+	u.refs++
+	c.pend = append(c.pend, u)
+	c.pended(len(u.b))
+}
+
+func (c *conn) pended(n int) {
+	c.pendBytes += n
+	c.queued += uint64(n)
+	if !c.dirty {
+		c.dirty = true
+		c.pool.dirty = append(c.pool.dirty, c)
+		c.pool.ndirty.Store(int32(len(c.pool.dirty)))
+	}
+}
+
+// committed is how many bytes of the stream may have been written. Holds the lock.
+func (c *conn) committed() uint64 {
+	if !c.writing {
+		return c.written
+	}
+	n := c.queued
+	for _, u := range c.pend {
+		n -= uint64(len(u.b))
+	}
+	return n
+}
+
+// write writes what is pending as far as the socket takes it. Holds the lock,
+// and lets go of it during the system calls. Somebody else who writes at the
+// moment does it as well.
+func (p *Pool) write(c *conn) {
+	if c.writing || c.unwritable {
+		return
+	}
+	c.writing = true
+	for len(c.pend) > 0 && !c.unwritable {
+		c.take()
+		p.mu.Unlock()
+		n, blocked, err := c.tryWrite()
+		p.mu.Lock()
+		c.wrote(n)
+		if err != nil {
+			c.unwritable = true // the reader will find out why, after what was sent before
+		} else if blocked {
+			p.spawn(c.writeRest) // goes on with writing set
+			return
+		}
+	}
+	c.writing = false
+}
+
+// take makes what is pending what is being written.
+func (c *conn) take() {
+	c.now, c.pend = c.pend, c.now[:0]
+	c.at = 0
+}
+
+// wrote accounts for n bytes and releases buffers that are done. Holds the lock.
+func (c *conn) wrote(n int) {
+	c.written += uint64(n)
+	c.pendBytes -= n
+	for i, u := range c.now {
+		if i == c.at {
+			break
+		}
+		if u != nil {
+			u.release()
+			c.now[i] = nil
+		}
+	}
+	if c.stalled && c.pendBytes < pendHigh {
+		c.stalled = false
+		for i := range c.streams {
+			if x := c.streams[i].x; x != nil {
+				x.signal()
+			}
+		}
+	}
+}
+
+// rest is what is still to be written of the buffer at c.at.
+func (c *conn) rest() []byte { return c.now[c.at].b[c.off:] }
+
+// advance says that n bytes of rest are written. The writer's alone.
+func (c *conn) advance(n int) {
+	if c.off += n; c.off == len(c.now[c.at].b) {
+		c.at++
+		c.off = 0
+	}
+}
+
+// writeRest writes until nothing is pending; it waits for the socket.
+func (c *conn) writeRest() {
+	p := c.pool
+	for {
+		n := 0
+		var err error
+		if c.at < len(c.now) {
+			if t := p.cfg.SocketTimeout; t > 0 {
+				c.nc.SetWriteDeadline(time.Now().Add(t))
+			}
+			b := c.rest()
+			n, err = c.nc.Write(b[:min(len(b), writeChunk)])
+			c.advance(n)
+		}
+		p.mu.Lock()
+		c.wrote(n)
+		if err != nil && !c.unwritable {
+			c.unwritable = true
+			if isTimeout(err) { // it will not read any more; nothing else would wake the reader
+				c.why = "it has not read what was sent to it within socket-timeout"
+				c.nc.SetReadDeadline(time.Unix(1, 0))
+			}
+		}
+		if c.at == len(c.now) || c.unwritable {
+			if len(c.pend) == 0 || c.unwritable {
+				c.writing = false
+				p.mu.Unlock()
+				return
+			}
+			c.take()
+		}
+		p.mu.Unlock()
+	}
+}
