@@ -52,14 +52,12 @@ application. Names and defaults are those of mod_wsgi-express 6.
 """
 # Options that work, but not quite as in mod_wsgi-express.
 DIFFERENT = {
-    "--application-group": "the name is taken; there is one interpreter, the main one.",
     "--chunked-request": "always on.",
     "--connect-timeout": "accepted for WSGIDaemonProcess; there is no hop between processes that could take time.",
     "--embedded-mode": "there is no process in front, so it differs from daemon mode only in its settings.",
     "--enable-sendfile": "files are sent by the kernel in any case.",
     "--header-buffer-size": "32768 there unless given.",
     "--mount-point": "a slash at the end does not count; the prefix ends at a path component.",
-    "--orphan-interpreter": "the main interpreter ends with its process.",
     "--response-flush-delay": "streamed blocks go out within 100 microseconds unless it is given.",
     "--rotate-logs": "refuses to start where rotatelogs is missing.",
     "--auth-type": "other words than Basic and Digest are refused.",

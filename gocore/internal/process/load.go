@@ -3,8 +3,6 @@
 package process
 
 import (
-	"fmt"
-
 	"modwsgi/gocore/internal/conf"
 	"modwsgi/gocore/internal/httpd"
 	"modwsgi/gocore/internal/mod"
@@ -31,36 +29,8 @@ func readConfig(opt SuperviseOptions) (*snapshot, []conf.Diagnostic) {
 }
 
 // Unservable lists what is understood in a configuration but not there yet:
-// errors for what would stop the start, warnings for what would not.
-func Unservable(srv *httpd.Server) []conf.Diagnostic {
-	return append(needsFront(srv), sharedInterpreter(srv)...)
-}
-
-// sharedInterpreter warns of scripts that their application groups would keep
-// in interpreters of their own. Groups that only a request makes known
-// (%{ENV:...}, scripts found in directories) are not among the plans yet.
-func sharedInterpreter(srv *httpd.Server) []conf.Diagnostic {
-	plans := srv.Plans()
-	for i, p := range plans {
-		for _, q := range plans[:i] {
-			if p.Script == q.Script || p.ApplicationGroup == q.ApplicationGroup {
-				continue
-			}
-			return []conf.Diagnostic{{Severity: conf.Warning, Code: "WSGI-ONE-INTERPRETER", Pos: p.Host.Pos, Directive: "WSGIApplicationGroup",
-				Message: fmt.Sprintf("%s and %s run in the same interpreter, although their application groups differ (%s, %s)",
-					q.Script, p.Script, groupName(q), groupName(p)),
-				Suggestion: "write WSGIApplicationGroup %{GLOBAL}; applications that cannot share modules and os.environ need servers of their own"}}
-		}
-	}
-	return nil
-}
-
-func groupName(p *httpd.Plan) string {
-	if p.ApplicationGroup == "" {
-		return "%{GLOBAL}"
-	}
-	return p.ApplicationGroup
-}
+// errors for what would stop the start.
+func Unservable(srv *httpd.Server) []conf.Diagnostic { return needsFront(srv) }
 
 // needsFront refuses what only a front process could serve: rather no start
 // than an isolation that is not there.

@@ -141,7 +141,8 @@ static int answer(const mw_script *s, PyObject *res, mw_script_result *out) {
     return MW_SCRIPT_TEXT;
 }
 
-/* mod_wsgi's numbers by kind: no such function; a result of the wrong kind. */
+/* mod_wsgi's numbers by kind: no interpreter; no such function; a result of the wrong kind. */
+static const char *const interp_id[] = {"0042", "0045", "0048", "0054", "0086"};
 static const char *const missing_id[] = {"0043", "0046", "0052", "0056"};
 static const char *const result_id[] = {"0177", "0179", "0050", "0055", "0306"};
 
@@ -149,9 +150,12 @@ static const char *const result_id[] = {"0177", "0179", "0050", "0055", "0306"};
 void mw_script_call(const mw_script *s, mw_req *r, mw_script_result *out) {
     mw_thread *t = mw_self;
     *out = (mw_script_result){.answer = MW_SCRIPT_FAILED};
-    PyEval_RestoreThread(t->ts);
+    mw_state *st = t->st = mw_interps[s->interp];
+    if (mw_enter(t, st) < 0) {
+        mw_logf(MW_ERR, r, "[script %s] WSGI%s: cannot enter sub-interpreter '%s'", s->script, interp_id[s->kind], st->conf.name);
+        return;
+    }
     __atomic_store_n(&r->phase, MW_IN_APP, __ATOMIC_RELEASE);
-    mw_state *st = mw_state_get();
     t->req = r;
     PyObject *mod = mw_script_module(s->script), *errors = NULL, *env = NULL, *res = NULL;
     if (!mod) {

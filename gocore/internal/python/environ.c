@@ -17,50 +17,13 @@
  * in a row had the same field lines.
  */
 #include "internal.h"
+#include "environ.h"
 #include <stdio.h>
 #include <string.h>
 #include <strings.h>
 #include <sys/time.h>
 
-#ifdef Py_GIL_DISABLED
-static PyMutex cache_mutex;
-#define CACHE_LOCK() PyMutex_Lock(&cache_mutex)
-#define CACHE_UNLOCK() PyMutex_Unlock(&cache_mutex)
-#else
-#define CACHE_LOCK() (void)0   /* the GIL is held */
-#define CACHE_UNLOCK() (void)0
-#endif
-
-/* keys set for each request, interned once */
-#define KEYS(X) \
-    X(REQUEST_METHOD, "REQUEST_METHOD") X(SCRIPT_NAME, "SCRIPT_NAME") X(PATH_INFO, "PATH_INFO") \
-    X(QUERY_STRING, "QUERY_STRING") X(REQUEST_URI, "REQUEST_URI") X(SERVER_PROTOCOL, "SERVER_PROTOCOL") \
-    X(SERVER_NAME, "SERVER_NAME") X(SERVER_ADDR, "SERVER_ADDR") X(SERVER_PORT, "SERVER_PORT") \
-    X(REMOTE_ADDR, "REMOTE_ADDR") X(REMOTE_PORT, "REMOTE_PORT") X(INPUT, "wsgi.input") \
-    X(REQUEST_ID, "mod_wsgi.request_id") X(CONNECTION_ID, "mod_wsgi.connection_id") \
-    X(THREAD_ID, "mod_wsgi.thread_id") X(REQUEST_START, "mod_wsgi.request_start") \
-    X(APPLICATION_START, "mod_wsgi.application_start") X(QUEUE_START, "mod_wsgi.queue_start") X(DAEMON_START, "mod_wsgi.daemon_start") X(SN, "mod_wsgi.script_name") X(PI, "mod_wsgi.path_info") X(LISTENER_PORT, "mod_wsgi.listener_port")
-enum {
-#define X(a, b) K_##a,
-    KEYS(X)
-#undef X
-    K_COUNT
-};
-static PyObject *keys[K_COUNT + 1];
-#define K_HTTP_HOST K_COUNT /* not in the template: only if sent */
-static PyObject *k_scheme, *v_http, *v_https, *v_get, *v_post, *v_head, *v_http11, *v_http10, *v_empty, *v_slash;
-
 /* ---- header names ---- */
-typedef struct {
-    char name[48];         /* as sent */
-    uint32_t len;
-    PyObject *key;         /* interned "HTTP_..." or NULL: not exposed */
-    char *val;             /* last value and its str */
-    uint32_t vlen, vcap;
-    PyObject *vobj;
-} name_entry;
-static name_entry names[512];
-
 static uint32_t name_hash(const char *s, uint32_t n) {
     uint32_t h = 2166136261u ^ n;
     for (uint32_t i = 0; i < n; i++) h = (h ^ ((unsigned char)s[i] | 32u)) * 16777619u;
@@ -94,8 +57,8 @@ static int is_auth(const char *s, uint32_t n) {
     return (n == 13 && !strncasecmp(s, "authorization", 13)) || (n == 19 && !strncasecmp(s, "proxy-authorization", 19));
 }
 
-static int add_field(PyObject *env, const char *s, uint32_t n, const char *v, uint32_t m, int fresh) {
-    name_entry *e = &names[name_hash(s, n)];
+static int add_field(mw_env *w, PyObject *env, const char *s, uint32_t n, const char *v, uint32_t m, int fresh) {
+    name_entry *e = &w->names[name_hash(s, n)];
     PyObject *k, *x;
     if (e->len == n && n && !memcmp(e->name, s, n)) {
         if (!(k = e->key)) return 0;
@@ -159,10 +122,9 @@ static PyObject *server_name(const char *p, size_t n) {
     return str(p, e); /* http1 admits no character that HTML would escape */
 }
 
-static int fill_fields(PyObject *env, mw_route *rt, mw_req *r) {
+static int fill_fields(mw_env *w, PyObject *env, mw_route *rt, mw_req *r) {
     const char *in = r->in;
     uint32_t nf = r->head.nfields;
-    CACHE_LOCK();
     int rc = 0;
     uint64_t seen = 0; /* a cheap filter: only names with an equal hash bit can repeat */
     for (uint32_t i = 0; i < nf && !rc; i++) {
@@ -171,14 +133,13 @@ static int fill_fields(PyObject *env, mw_route *rt, mw_req *r) {
         if (!rt->pass_authorization && is_auth(s, f->name.len)) continue;
         if (rt->pass_authorization && f->name.len == 19 && is_auth(s, 19)) continue;
         uint64_t bit = 1ull << (name_hash(s, f->name.len) & 63);
-        rc = add_field(env, s, f->name.len, in + f->value.off, f->value.len, !(seen & bit));
+        rc = add_field(w, env, s, f->name.len, in + f->value.off, f->value.len, !(seen & bit));
         seen |= bit;
     }
-    CACHE_UNLOCK();
     if (!rc && r->head.host.len)
-        rc = set_new(env, keys[K_SERVER_NAME], server_name(in + r->head.host.off, r->head.host.len));
+        rc = set_new(env, w->keys[K_SERVER_NAME], server_name(in + r->head.host.off, r->head.host.len));
     if (!rc && r->head.host.len && (!nf || r->head.host.off < r->head.fields[0].name.off)) /* absolute-form, RFC 9112 3.2.2 */
-        rc = set_new(env, keys[K_HTTP_HOST], str(in + r->head.host.off, r->head.host.len));
+        rc = set_new(env, w->keys[K_HTTP_HOST], str(in + r->head.host.off, r->head.host.len));
     return rc;
 }
 
@@ -192,11 +153,11 @@ static PyObject *copy_kept(PyObject *dict) {
 }
 
 /* Template copy with header fields in it. New reference. */
-static PyObject *with_fields(mw_route *rt, mw_req *r) {
+static PyObject *with_fields(mw_env *w, mw_route *rt, mw_req *r) {
     uint32_t nf = r->head.nfields;
     if (!nf) {
         PyObject *env = PyDict_Copy(rt->template_);
-        if (env && r->head.host.len && fill_fields(env, rt, r) < 0) Py_CLEAR(env);
+        if (env && r->head.host.len && fill_fields(w, env, rt, r) < 0) Py_CLEAR(env);
         return env;
     }
     uint32_t from = r->head.fields[0].name.off, len = r->head.head_len - from;
@@ -205,7 +166,7 @@ static PyObject *with_fields(mw_route *rt, mw_req *r) {
     PyObject *env;
     if (!cacheable) {
         env = PyDict_Copy(rt->template_);
-        if (env && fill_fields(env, rt, r) < 0) Py_CLEAR(env);
+        if (env && fill_fields(w, env, rt, r) < 0) Py_CLEAR(env);
         return env;
     }
     uint64_t a, b, c;
@@ -216,20 +177,16 @@ static PyObject *with_fields(mw_route *rt, mw_req *r) {
     h ^= h >> 29;
     h *= 0xBF58476D1CE4E5B9ull;
     h ^= h >> 32;
-    CACHE_LOCK();
-    typeof(&rt->heads[0]) e = &rt->heads[h & 7];
+    mw_head_env *e = &HEADS_OF(rt, w)[h % HEADS];
     int same = e->hash == h && e->len == len && !memcmp(e->key, p, len);
     if (same && e->dict) {
         env = copy_kept(e->dict);
-        CACHE_UNLOCK();
         return env;
     }
-    CACHE_UNLOCK();
     env = PyDict_Copy(rt->template_);
-    if (!env || fill_fields(env, rt, r) < 0) { Py_XDECREF(env); return NULL; }
+    if (!env || fill_fields(w, env, rt, r) < 0) { Py_XDECREF(env); return NULL; }
     PyObject *kept = same ? PyDict_Copy(env) : NULL;
     if (same && !kept) PyErr_Clear();
-    CACHE_LOCK();
     if (same) { /* the slot may hold another block by now: creating a dict can run the collector, and that any Python code */
         if (kept && e->hash == h && e->len == len && !memcmp(e->key, p, len)) Py_XSETREF(e->dict, Py_NewRef(kept));
     } else {
@@ -244,13 +201,11 @@ static PyObject *with_fields(mw_route *rt, mw_req *r) {
             Py_CLEAR(e->dict);
         }
     }
-    CACHE_UNLOCK();
     Py_XDECREF(kept);
     return env;
 }
 
 /* small caches of values that seldom change between requests */
-typedef struct { char s[64]; PyObject *o; } last_str;
 static PyObject *cached(last_str *c, const char *s) { /* borrowed until the next call */
     if (!c->o || strcmp(c->s, s)) {
         PyObject *o = str(s, strlen(s));
@@ -261,36 +216,26 @@ static PyObject *cached(last_str *c, const char *s) { /* borrowed until the next
     return c->o;
 }
 /* The str of a port; one for each of the 65536, made on first use and kept. Borrowed. */
-static PyObject *cached_port(uint32_t port) {
-    static PyObject *all[65536];
-    PyObject **o = &all[port & 65535];
+static PyObject *cached_port(mw_env *w, uint32_t port) {
+    PyObject **o = &w->ports[port & 65535];
     if (!*o) *o = PyUnicode_FromFormat("%u", (unsigned)(port & 65535));
     return *o;
 }
 
 /* ---- the environ of a connection's last request ---- */
-enum { CONNS = 256 }; /* of all routes, which bounds the memory; more connections than that share the slots */
-static struct mw_conn_env {
-    uint64_t conn;
-    const mw_route *route;
-    char *key;             /* head of the last request from its method on */
-    size_t len, cap, line; /* line: bytes of the request line, with its CRLF */
-    PyObject *dict;        /* NULL: seen once */
-} conns[CONNS];
-
-static struct mw_conn_env *conn_slot(const mw_route *rt, uint64_t id) {
-    return &conns[((id + ((uint64_t)rt->id << 32)) * 0x9E3779B97F4A7C15ull) >> 56];
+static conn_env *conn_slot(mw_env *w, const mw_route *rt, uint64_t id) {
+    return &w->conns[((id + ((uint64_t)rt->id << 32)) * 0x9E3779B97F4A7C15ull) >> 56];
 }
 
 /* Is the head in r the one of the slot? 2: to the byte; 1: but for the request line; 0: no. */
-static int conn_match(const struct mw_conn_env *e, const mw_route *rt, const mw_req *r, size_t line) {
+static int conn_match(const conn_env *e, const mw_route *rt, const mw_req *r, size_t line) {
     const char *p = r->in + r->head.method.off;
     size_t rest = r->head.head_len - r->head.method.off - line;
     if (e->conn != r->conn_id || e->route != rt || e->len - e->line != rest || memcmp(e->key + e->line, p + line, rest)) return 0;
     return e->line == line && !memcmp(e->key, p, line) ? 2 : 1;
 }
 
-static void conn_remember(struct mw_conn_env *e, const mw_route *rt, const mw_req *r, size_t line, PyObject *env) {
+static void conn_remember(conn_env *e, const mw_route *rt, const mw_req *r, size_t line, PyObject *env) {
     size_t len = r->head.head_len - r->head.method.off;
     PyObject *d = env ? PyDict_Copy(env) : NULL;
     if (env && !d) PyErr_Clear();
@@ -308,9 +253,10 @@ static void conn_remember(struct mw_conn_env *e, const mw_route *rt, const mw_re
     e->line = line;
 }
 
-static int apply_extra(PyObject *env, const char *p, size_t n) {
+/* Set ("+NAME\0value\0") and delete ("-NAME\0\0") what Go passes. 0 or -1. */
+int mw_environ_extra(mw_env *w, PyObject *env, const char *p, size_t n) {
     const char *end = p + n;
-    while (p < end) { /* "+NAME\0value\0" sets, "-NAME\0\0" deletes */
+    while (p < end) {
         const char *name = p + 1;
         size_t a = strlen(name);
         const char *val = name + a + 1;
@@ -322,7 +268,7 @@ static int apply_extra(PyObject *env, const char *p, size_t n) {
             Py_DECREF(k);
         } else if (a == 5 && !memcmp(name, "HTTPS", 5)) {
             int on = !strcasecmp(val, "on") || !strcmp(val, "1");
-            if (PyDict_SetItem(env, k_scheme, on ? v_https : v_http) < 0) return -1;
+            if (PyDict_SetItem(env, w->k_scheme, on ? w->v_https : w->v_http) < 0) return -1;
         } else {
             PyObject *k = str(name, a), *v = str(val, b);
             if (k) PyUnicode_InternInPlace(&k);
@@ -336,8 +282,8 @@ static int apply_extra(PyObject *env, const char *p, size_t n) {
     return 0;
 }
 
-#define SET(k, o) do { if (set_new(env, keys[K_##k], (o)) < 0) goto fail; } while (0)
-#define SETB(k, o) do { PyObject *o_ = (o); if (!o_ || PyDict_SetItem(env, keys[K_##k], o_) < 0) goto fail; } while (0)
+#define SET(k, o) do { if (set_new(env, w->keys[K_##k], (o)) < 0) goto fail; } while (0)
+#define SETB(k, o) do { PyObject *o_ = (o); if (!o_ || PyDict_SetItem(env, w->keys[K_##k], o_) < 0) goto fail; } while (0)
 
 static const char hx[] = "0123456789abcdef";
 static void hex16(char *p, uint64_t v) {
@@ -345,33 +291,32 @@ static void hex16(char *p, uint64_t v) {
 }
 
 /* What differs between requests of one connection: the request line. 0 or -1. */
-static int fill_line(PyObject *env, mw_route *rt, mw_req *r) {
+static int fill_line(mw_env *w, PyObject *env, mw_route *rt, mw_req *r) {
     const char *in = r->in, *m = in + r->head.method.off;
     mw_head *h = &r->head;
-    if (h->method.len == 3 && !memcmp(m, "GET", 3)) SETB(REQUEST_METHOD, v_get);
-    else if (h->method.len == 4 && !memcmp(m, "POST", 4)) SETB(REQUEST_METHOD, v_post);
-    else if (h->method.len == 4 && !memcmp(m, "HEAD", 4)) SETB(REQUEST_METHOD, rt->map_head ? v_get : v_head);
+    if (h->method.len == 3 && !memcmp(m, "GET", 3)) SETB(REQUEST_METHOD, w->v_get);
+    else if (h->method.len == 4 && !memcmp(m, "POST", 4)) SETB(REQUEST_METHOD, w->v_post);
+    else if (h->method.len == 4 && !memcmp(m, "HEAD", 4)) SETB(REQUEST_METHOD, rt->map_head ? w->v_get : w->v_head);
     else SET(REQUEST_METHOD, str(m, h->method.len));
     if (!r->extra) {
         size_t pl = h->path.len - r->script_len;
         const char *pp = in + h->path.off + r->script_len;
-        PyObject *pi = pl == 1 && *pp == '/' ? Py_NewRef(v_slash) : str(pp, pl);
+        PyObject *pi = pl == 1 && *pp == '/' ? Py_NewRef(w->v_slash) : str(pp, pl);
         if (!pi) goto fail;
-        if (PyDict_SetItem(env, keys[K_PATH_INFO], pi) < 0 || PyDict_SetItem(env, keys[K_PI], pi) < 0) { Py_DECREF(pi); goto fail; }
+        if (PyDict_SetItem(env, w->keys[K_PATH_INFO], pi) < 0 || PyDict_SetItem(env, w->keys[K_PI], pi) < 0) { Py_DECREF(pi); goto fail; }
         Py_DECREF(pi);
     }
     if (h->query.len) SET(QUERY_STRING, str(in + h->query.off, h->query.len));
-    else SETB(QUERY_STRING, v_empty);
+    else SETB(QUERY_STRING, w->v_empty);
     SET(REQUEST_URI, str(in + h->target.off, h->target.len));
-    SETB(SERVER_PROTOCOL, h->flags & MW_HTTP11 ? v_http11 : v_http10);
+    SETB(SERVER_PROTOCOL, h->flags & MW_HTTP11 ? w->v_http11 : w->v_http10);
     return 0;
 fail:
     return -1;
 }
 
 /* What is the same for all requests of a connection to one host. 0 or -1. */
-static int fill_connection(PyObject *env, const mw_route *rt, mw_req *r) {
-    static last_str la, ra;
+static int fill_connection(mw_env *w, PyObject *env, const mw_route *rt, mw_req *r) {
     mw_head *h = &r->head;
     uint32_t port = rt->port;
     if (h->host.len) { /* UseCanonicalName Off: the port the client used */
@@ -381,12 +326,10 @@ static int fill_connection(PyObject *env, const mw_route *rt, mw_req *r) {
             for (c++; c < e; c++) port = port * 10 + (uint32_t)(*c - '0');
         }
     }
-    CACHE_LOCK();
-    PyObject *vals[5] = {cached(&la, r->local), cached_port(port), cached(&ra, r->remote), cached_port(r->remote_port), cached_port(r->local_port)};
+    PyObject *vals[5] = {cached(&w->local, r->local), cached_port(w, port), cached(&w->remote, r->remote), cached_port(w, r->remote_port), cached_port(w, r->local_port)};
     static const int at[5] = {K_SERVER_ADDR, K_SERVER_PORT, K_REMOTE_ADDR, K_REMOTE_PORT, K_LISTENER_PORT};
     int bad = 0;
-    for (int i = 0; i < 5; i++) bad |= !vals[i] || PyDict_SetItem(env, keys[at[i]], vals[i]) < 0;
-    CACHE_UNLOCK();
+    for (int i = 0; i < 5; i++) bad |= !vals[i] || PyDict_SetItem(env, w->keys[at[i]], vals[i]) < 0;
     if (bad) goto fail;
     char id[16];
     hex16(id, r->conn_id);
@@ -397,41 +340,37 @@ fail:
 }
 
 /* The environ without what is new in each request. New reference or NULL with an exception. */
-static PyObject *environ_base(mw_route *rt, mw_req *r) {
+static PyObject *environ_base(mw_env *w, mw_route *rt, mw_req *r) {
     uint32_t nf = r->head.nfields, start = r->head.method.off;
     size_t line = nf ? r->head.fields[0].name.off - start : 0;
     int usable = !r->extra && nf && r->head.head_len - start <= 4096 && r->head.host.off >= start + line;
-    struct mw_conn_env *e = NULL;
+    conn_env *e = NULL;
     PyObject *env;
     int same = 0, again = 0;
     if (usable) {
-        CACHE_LOCK();
-        e = conn_slot(rt, r->conn_id);
+        e = conn_slot(w, rt, r->conn_id);
         same = conn_match(e, rt, r, line);
         if (same && e->dict) {
             env = copy_kept(e->dict);
-            CACHE_UNLOCK();
-            if (env && same == 1 && fill_line(env, rt, r) < 0) Py_CLEAR(env);
+            if (env && same == 1 && fill_line(w, env, rt, r) < 0) Py_CLEAR(env);
             return env;
         }
         again = same;
-        CACHE_UNLOCK();
     }
-    env = with_fields(rt, r);
-    if (env && (fill_line(env, rt, r) < 0 || fill_connection(env, rt, r) < 0)) Py_CLEAR(env);
+    env = with_fields(w, rt, r);
+    if (env && (fill_line(w, env, rt, r) < 0 || fill_connection(w, env, rt, r) < 0)) Py_CLEAR(env);
     if (env && e) {
-        CACHE_LOCK();
         conn_remember(e, rt, r, line, again ? env : NULL);
-        CACHE_UNLOCK();
     }
     return env;
 }
 
 /* The environ of a request. New reference or NULL with an exception. */
-PyObject *mw_environ(mw_state *st, mw_route *rt, mw_req *r, mw_thread *th) {
-    PyObject *env = environ_base(rt, r);
+PyObject *mw_environ(mw_route *rt, mw_req *r, mw_local *l) {
+    mw_env *w = l->env;
+    PyObject *env = environ_base(w, rt, r);
     if (!env) return NULL;
-    SETB(INPUT, (PyObject *)th->input);
+    SETB(INPUT, (PyObject *)l->input);
     char id[40];
     hex16(id, r->conn_id);
     id[16] = '-';
@@ -439,126 +378,44 @@ PyObject *mw_environ(mw_state *st, mw_route *rt, mw_req *r, mw_thread *th) {
     while (sh && !((r->request_no >> sh) & 15)) sh -= 4;
     for (; sh >= 0; sh -= 4) id[n++] = hx[(r->request_no >> sh) & 15];
     SET(REQUEST_ID, str(id, (size_t)n));
-    SETB(THREAD_ID, th->id);
+    SETB(THREAD_ID, l->id);
     struct timeval tv;
     gettimeofday(&tv, NULL);
     double now = (double)tv.tv_sec + (double)tv.tv_usec / 1e6;
     PyObject *at = PyFloat_FromDouble(now);
-    int failed = !at || PyDict_SetItem(env, keys[K_APPLICATION_START], at) < 0;
+    int failed = !at || PyDict_SetItem(env, w->keys[K_APPLICATION_START], at) < 0;
     if (!failed && mw_cfg.process_group[0]) { /* taken up now; handed to the group now too unless it had to wait for a thread */
-        failed = PyDict_SetItem(env, keys[K_DAEMON_START], at) < 0;
-        if (r->queue_us) failed |= set_new(env, keys[K_QUEUE_START], PyFloat_FromDouble((double)r->queue_us / 1e6)) < 0;
-        else failed |= PyDict_SetItem(env, keys[K_QUEUE_START], at) < 0;
+        failed = PyDict_SetItem(env, w->keys[K_DAEMON_START], at) < 0;
+        if (r->queue_us) failed |= set_new(env, w->keys[K_QUEUE_START], PyFloat_FromDouble((double)r->queue_us / 1e6)) < 0;
+        else failed |= PyDict_SetItem(env, w->keys[K_QUEUE_START], at) < 0;
     }
     Py_XDECREF(at);
     if (failed) goto fail;
     SET(REQUEST_START, PyFloat_FromDouble(r->start_us ? (double)r->start_us / 1e6 : now));
-    if (r->extra && apply_extra(env, r->extra, r->extra_len) < 0) goto fail;
+    if (r->extra && mw_environ_extra(w, env, r->extra, r->extra_len) < 0) goto fail;
     return env;
 fail:
     Py_DECREF(env);
     return NULL;
 }
 
-int mw_environ_init(mw_state *st) {
-#define X(a, b) if (!(keys[K_##a] = PyUnicode_InternFromString(b))) return -1;
+/* The strings and empty caches for an interpreter; NULL with an exception. */
+mw_env *mw_env_new(void) {
+    mw_env *w = calloc(1, sizeof *w);
+    if (!w) { PyErr_NoMemory(); return NULL; }
+#define X(a, b) w->keys[K_##a] = PyUnicode_InternFromString(b);
     KEYS(X)
 #undef X
-    k_scheme = PyUnicode_InternFromString("wsgi.url_scheme");
-    keys[K_HTTP_HOST] = PyUnicode_InternFromString("HTTP_HOST");
-    v_http = PyUnicode_InternFromString("http");
-    v_https = PyUnicode_InternFromString("https");
-    v_get = PyUnicode_InternFromString("GET");
-    v_post = PyUnicode_InternFromString("POST");
-    v_head = PyUnicode_InternFromString("HEAD");
-    v_http11 = PyUnicode_InternFromString("HTTP/1.1");
-    v_http10 = PyUnicode_InternFromString("HTTP/1.0");
-    v_empty = PyUnicode_InternFromString("");
-    v_slash = PyUnicode_InternFromString("/");
-    return v_slash && v_empty ? 0 : -1;
-}
-
-/* ---- routes ---- */
-static mw_route *routes[4096];
-static uint32_t nroutes;
-
-mw_route *mw_route_get(uint32_t i) { return i < nroutes ? routes[i] : NULL; }
-
-static int put_str(PyObject *d, const char *k, const char *v) {
-    PyObject *ks = PyUnicode_InternFromString(k), *vs = PyUnicode_DecodeLatin1(v, (Py_ssize_t)strlen(v), NULL);
-    if (vs) PyUnicode_InternInPlace(&vs);
-    int rc = ks && vs ? PyDict_SetItem(d, ks, vs) : -1;
-    Py_XDECREF(ks);
-    Py_XDECREF(vs);
-    return rc;
-}
-
-/* Register a WSGI target; its index or -1 with the exception logged. Takes the GIL itself. */
-int mw_route_add(const mw_route_conf *c) {
-    PyGILState_STATE g = PyGILState_Ensure();
-    mw_state *st = mw_state_get();
-    mw_route *rt = calloc(1, sizeof *rt);
-    PyObject *d = rt ? PyDict_New() : NULL;
-    int id = -1;
-    if (!d || nroutes == 4096) goto fail;
-    for (int i = 0; i < K_COUNT; i++) if (PyDict_SetItem(d, keys[i], v_empty) < 0) goto fail;
-    if (PyDict_SetItem(d, k_scheme, c->https ? v_https : v_http) < 0) goto fail;
-    size_t left = c->environ_len;
-    rt->environ = malloc(left + 1);
-    if (!rt->environ) goto fail;
-    memcpy(rt->environ, c->environ, left);
-    rt->environ_len = left;
-    if (apply_extra(d, rt->environ, left) < 0) goto fail;
-    if (PyDict_SetItem(d, keys[K_SERVER_PROTOCOL], v_http11) < 0) goto fail;
-    if (put_str(d, "SCRIPT_NAME", c->script_name) < 0 || put_str(d, "mod_wsgi.script_name", c->script_name) < 0 ||
-        put_str(d, "mod_wsgi.process_group", c->process_group) < 0 ||
-        put_str(d, "mod_wsgi.application_group", c->application_group) < 0 ||
-        put_str(d, "mod_wsgi.callable_object", c->callable) < 0 ||
-        put_str(d, "mod_wsgi.request_handler", c->handler) < 0 ||
-        put_str(d, "mod_wsgi.handler_script", c->handler_script) < 0 ||
-        put_str(d, "mod_wsgi.listener_host", "") < 0)
-        goto fail;
-    char pid[24];
-    snprintf(pid, sizeof pid, "%ld", (long)getpid());
-    if (put_str(d, "mod_wsgi.server_pid", pid) < 0) goto fail;
-    PyObject *version = PyObject_GetAttrString(st->module, "version");
-    PyObject *wsgi = Py_BuildValue("(ii)", 1, 0), *apache = Py_BuildValue("(iii)", 2, 4, 63), *zero = PyFloat_FromDouble(0.0);
-    int rc = version && wsgi && apache && zero ? 0 : -1;
-    if (!rc) {
-        rc |= PyDict_SetItemString(d, "mod_wsgi.version", version);
-        rc |= PyDict_SetItemString(d, "apache.version", apache);
-        rc |= PyDict_SetItemString(d, "wsgi.version", wsgi);
-        rc |= PyDict_SetItemString(d, "mod_wsgi.queue_start", zero);
-        rc |= PyDict_SetItemString(d, "mod_wsgi.daemon_start", zero);
-        rc |= PyDict_SetItemString(d, "wsgi.multithread", c->multithread ? Py_True : Py_False);
-        rc |= PyDict_SetItemString(d, "wsgi.multiprocess", c->multiprocess ? Py_True : Py_False);
-        rc |= PyDict_SetItemString(d, "wsgi.run_once", c->run_once ? Py_True : Py_False);
-        rc |= PyDict_SetItemString(d, "wsgi.input_terminated", Py_True);
-        rc |= PyDict_SetItemString(d, "wsgi.errors", st->errors);
-        rc |= PyDict_SetItemString(d, "wsgi.file_wrapper", (PyObject *)st->wrapper_type);
-    }
-    Py_XDECREF(version); Py_XDECREF(wsgi); Py_XDECREF(apache); Py_XDECREF(zero);
-    if (rc) goto fail;
-    rt->template_ = d;
-    rt->script_c = strdup(c->script);
-    rt->script = PyUnicode_DecodeFSDefault(c->script);
-    rt->callable = PyUnicode_DecodeLatin1(c->callable, (Py_ssize_t)strlen(c->callable), NULL);
-    rt->pass_authorization = c->pass_authorization;
-    rt->map_head = c->map_head;
-    rt->ignore_activity = c->ignore_activity;
-    if (!rt->script || !rt->callable || !rt->script_c) goto fail;
-    rt->id = nroutes;
-    rt->sink = (uint32_t)c->sink;
-    rt->port = (uint32_t)c->port;
-    id = (int)nroutes;
-    routes[nroutes] = rt;
-    nroutes++;
-    PyGILState_Release(g);
-    return id;
-fail:
-    if (PyErr_Occurred()) mw_log_exception(NULL, "while the environ for '%s' was prepared", c->script);
-    Py_XDECREF(d);
-    free(rt);
-    PyGILState_Release(g);
-    return -1;
+    w->keys[K_HTTP_HOST] = PyUnicode_InternFromString("HTTP_HOST");
+    w->k_scheme = PyUnicode_InternFromString("wsgi.url_scheme");
+    w->v_http = PyUnicode_InternFromString("http");
+    w->v_https = PyUnicode_InternFromString("https");
+    w->v_get = PyUnicode_InternFromString("GET");
+    w->v_post = PyUnicode_InternFromString("POST");
+    w->v_head = PyUnicode_InternFromString("HEAD");
+    w->v_http11 = PyUnicode_InternFromString("HTTP/1.1");
+    w->v_http10 = PyUnicode_InternFromString("HTTP/1.0");
+    w->v_empty = PyUnicode_InternFromString("");
+    w->v_slash = PyUnicode_InternFromString("/");
+    return PyErr_Occurred() ? NULL : w; /* out of memory at the very start */
 }

@@ -7,6 +7,7 @@
  * mw_live_any says so. All but mw_live_enter want the GIL.
  */
 #include "internal.h"
+#include <stddef.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/resource.h>
@@ -107,7 +108,7 @@ PyObject *mw_active_requests(mw_state *st) {
         st->active_kept = mw_live_any = 1;
         for (int i = 0; i < mw_threads_max; i++) {
             mw_thread *t = mw_threads[i];
-            if (t && t->req) active_add(st, t, t->req);
+            if (t && t->req && t->st == st) active_add(st, t, t->req);
         }
     }
     return Py_NewRef(st->active_requests);
@@ -147,7 +148,7 @@ static PyObject *payload(mw_thread *t, mw_req *r) {
 }
 
 static int put_times(PyObject *p, mw_thread *t, mw_req *r) {
-    int rc = put(p, "thread_id", Py_NewRef(t->id));
+    int rc = put(p, "thread_id", Py_NewRef(t->at->id));
     rc |= put_int(p, "server_pid", (long long)getpid());
     rc |= put_float(p, "request_start", r->start_us ? (double)r->start_us / 1e6 : t->live.entered);
     rc |= put_float(p, "queue_start", mw_queue_start(t, r));
@@ -287,24 +288,37 @@ static void publish_process(mw_state *st, const char *event, PyObject *p, PyObje
     PyErr_Clear();
 }
 
-/* process_stopping, with the reason of the stop. Takes the GIL. */
-void mw_stopping(const char *reason) {
-    PyGILState_STATE g = PyGILState_Ensure();
-    mw_state *st = mw_state_get();
-    PyObject *p = Py_BuildValue("{ss}", "shutdown_reason", reason);
-    if (p) publish_process(st, "process_stopping", p, st->shutdown_callbacks);
-    PyErr_Clear();
-    Py_XDECREF(p);
-    PyGILState_Release(g);
+/* Publish an event in every interpreter, the main one last. Takes their GILs. payload makes a new
+ * dict, since objects cannot go from one interpreter to another. */
+static void publish_everywhere(const char *event, PyObject *(*payload)(const void *), const void *arg, size_t callbacks) {
+    int n = mw_interp_count();
+    for (int i = 1; i <= n; i++) {
+        mw_state *st = mw_interps[i % n];
+        mw_visit v;
+        if (mw_visit_begin(&v, st) < 0) continue;
+        PyObject *p = payload(arg);
+        if (p) publish_process(st, event, p, *(PyObject **)((char *)st + callbacks));
+        PyErr_Clear();
+        Py_XDECREF(p);
+        mw_visit_end(&v);
+    }
 }
 
-/* process_signal: SIGHUP or SIGUSR2 came. Takes the GIL. */
+static PyObject *stopping_payload(const void *reason) { return Py_BuildValue("{ss}", "shutdown_reason", (const char *)reason); }
+
+/* process_stopping, with the reason of the stop. Takes the GILs. */
+void mw_stopping(const char *reason) {
+    publish_everywhere("process_stopping", stopping_payload, reason, offsetof(mw_state, shutdown_callbacks));
+}
+
+typedef struct { const char *name; int number; } signal_arg;
+static PyObject *signal_payload(const void *arg) {
+    const signal_arg *s = arg;
+    return Py_BuildValue("{sssi}", "signame", s->name, "signum", s->number);
+}
+
+/* process_signal: SIGHUP or SIGUSR2 came. Takes the GILs. */
 void mw_signal_event(const char *name, int number) {
-    PyGILState_STATE g = PyGILState_Ensure();
-    mw_state *st = mw_state_get();
-    PyObject *p = Py_BuildValue("{sssi}", "signame", name, "signum", number);
-    if (p) publish_process(st, "process_signal", p, st->signal_callbacks);
-    PyErr_Clear();
-    Py_XDECREF(p);
-    PyGILState_Release(g);
+    signal_arg s = {name, number};
+    publish_everywhere("process_signal", signal_payload, &s, offsetof(mw_state, signal_callbacks));
 }

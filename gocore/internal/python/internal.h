@@ -22,9 +22,16 @@ static inline void *memrchr(const void *p, int c, size_t n) {
 #define Py_T_OBJECT_EX T_OBJECT_EX
 #endif
 
-/* Per-interpreter state; one today (main interpreter), reached by mw_state(). */
+/* An interpreter: one application group of this process (interp.c). Index 0 is the main
+ * interpreter, application group "". The fields up to `failed` may be read on any thread without
+ * its GIL; the objects belong to the interpreter. */
 typedef struct mw_state {
-    PyObject *module;          /* the `mod_wsgi` module */
+    int index;                  /* place in mw_interps */
+    mw_interp_conf conf;        /* conf.name is the application group */
+    PyInterpreterState *interp; /* NULL until the first use; stored last, with release */
+    int failed;                 /* it could not be prepared: requests for it get 500 */
+    struct mw_env *env;         /* environ.c; its threads' own where there is no GIL */
+    PyObject *module;           /* the `mod_wsgi` module */
     PyTypeObject *input_type, *log_type, *response_type, *wrapper_type;
     PyObject *errors;          /* io.TextIOWrapper given as wsgi.errors */
     PyObject *request_timeout; /* mod_wsgi.RequestTimeout */
@@ -34,7 +41,8 @@ typedef struct mw_state {
     PyObject *str_close, *str_fileno, *str_tell;
 } mw_state;
 
-mw_state *mw_state_get(void);
+extern mw_state *mw_interps[MW_INTERPS];
+int mw_interp_count(void);
 extern mw_conf mw_cfg;
 
 /* What the present request is measured by; see events.c. Seconds; times since the epoch. */
@@ -48,14 +56,20 @@ typedef struct mw_live {
 /* Text after the last newline that was written to a log stream. */
 typedef struct { char *p; size_t len, cap; } mw_tail;
 
-/* A Python thread: permanent thread state and the objects it reuses.
- * Owner: the thread itself. */
-typedef struct mw_thread {
-    PyThreadState *ts;
-    mw_req *req;               /* request being run or NULL */
+/* A Python thread in one interpreter: permanent thread state and the objects it reuses. */
+typedef struct mw_local {
+    PyThreadState *ts;         /* NULL: the thread was never there */
+    struct mw_env *env;        /* environ.c */
     struct mw_input *input;
     struct mw_response *response;
     PyObject *id;              /* mod_wsgi.thread_id */
+} mw_local;
+
+/* A Python thread. Owner: the thread itself. */
+typedef struct mw_thread {
+    mw_req *req;               /* request being run or NULL */
+    mw_state *st;              /* interpreter of that request, set before req */
+    mw_local *at;              /* where in local that is; valid with the GIL */
     PyObject *request_data;    /* dict or NULL, created on demand */
     int number;                /* 1 ... threads */
     unsigned long ident;       /* threading.get_ident() */
@@ -65,8 +79,28 @@ typedef struct mw_thread {
     uint64_t serial, ignored;  /* requests begun; those under WSGIIgnoreActivity */
     uint32_t busy;             /* in a request, the wait for the GIL included */
     mw_live live;
+    mw_local local[MW_INTERPS];
 } mw_thread;
 extern __thread mw_thread *mw_self;   /* NULL on threads of the application's own */
+
+/* interp.c */
+const mw_state *mw_state_current(void); /* of the thread state that is current; NULL while it is made */
+int mw_interps_init(void);
+int mw_interp_prepare(mw_state *st);
+int mw_enter_first(mw_thread *t, mw_state *st);
+/* Take the GIL of an interpreter on one of its threads for a request: t->at is where. 0, or -1
+ * without any GIL when the interpreter or its thread state cannot be made; the log says why. */
+static inline int mw_enter(mw_thread *t, mw_state *st) {
+    mw_local *l = &t->local[st->index];
+    if (!l->ts) return mw_enter_first(t, st);
+    t->at = l;
+    PyEval_RestoreThread(l->ts);
+    return 0;
+}
+/* The same on a thread of Go's, for a moment: 0, or -1 if the interpreter is not there. */
+typedef struct { PyThreadState *ts; PyGILState_STATE gil; } mw_visit;
+int mw_visit_begin(mw_visit *v, mw_state *st);
+void mw_visit_end(mw_visit *v);
 
 /* watch.c */
 extern mw_thread **mw_threads;
@@ -82,6 +116,7 @@ PyObject *mw_input_new(mw_state *st);
 /* response.c: start_response and the head; output.c: the output buffer */
 typedef struct mw_response {
     PyObject_HEAD
+    mw_state *st;
     mw_req *req;               /* NULL once the request is finished */
     PyObject *status, *headers;
     PyObject *checked;         /* tuple of the pairs in headers that start_response found good */
@@ -103,23 +138,26 @@ int mw_filter_file(mw_response *s, int fd, int64_t off, int64_t len);
 /* no GIL: this, and mw_out_append and mw_out_flush of mw.h */
 void mw_stream_end(mw_req *r);
 
-/* environ.c */
+/* route.c */
 typedef struct mw_route {
-    PyObject *template_;       /* dict copied for each request */
-    PyObject *name, *script, *callable;  /* str: module name, path, callable */
+    mw_state *st;              /* the interpreter it runs in */
+    PyObject *template_;       /* dict copied for each request; NULL until the first one */
+    PyObject *script, *callable; /* str: path, name in the script's module */
     PyObject *app;             /* borrowed cache of module.callable, or NULL */
-    PyObject *script_name;     /* str */
     char *script_c, *environ;
     size_t environ_len;
     int pass_authorization, map_head, ignore_activity;
     int64_t mtime_ns, size;
     uint32_t id, sink, port;
-    /* template plus the header fields of the last requests, keyed by their bytes */
-    struct { char *key; size_t len, cap; PyObject *dict; uint64_t hash; } heads[8];
+    struct mw_head_env *heads; /* environ.c: template plus the header fields of the last requests */
+    mw_route_conf conf;
 } mw_route;
-int mw_environ_init(mw_state *st);
-PyObject *mw_environ(mw_state *st, mw_route *rt, mw_req *r, mw_thread *th);
 mw_route *mw_route_get(uint32_t i);
+int mw_route_prepare(mw_route *rt, mw_local *l);
+
+/* environ.c */
+struct mw_env *mw_env_new(void);
+PyObject *mw_environ(mw_route *rt, mw_req *r, mw_local *l);
 
 /* run.c: the module of an auxiliary script, executed again when the file has changed.
  * New reference, or NULL with an exception. May release the GIL while it waits. */
@@ -129,8 +167,8 @@ PyObject *mw_script_module(const char *path);
 PyObject *mw_loaded_module(mw_route *rt);
 
 /* loaded.c */
-void mw_loaded_note(const char *path, int64_t mtime_ns, int64_t size);
-int mw_loaded_as_of(const char *path, int64_t *mtime_ns, int64_t *size);
+void mw_loaded_note(int interp, const char *path, int64_t mtime_ns, int64_t size);
+int mw_loaded_as_of(int interp, const char *path, int64_t *mtime_ns, int64_t *size);
 
 /* filewrapper.c */
 typedef struct { PyObject_HEAD PyObject *filelike; Py_ssize_t blksize; PyObject *dict; } mw_wrapper;
@@ -162,8 +200,13 @@ void mw_no_callable(const mw_req *r, PyObject *module, const char *path, PyObjec
 void mw_not_callable(const mw_req *r, PyObject *object, const char *path, PyObject *name);
 void mw_log_stack(int level, const mw_req *r); /* of the calling thread */
 
+/* refusal.c */
+void mw_log_refusal(const mw_req *r, PyObject *value);
+
 /* module.c */
 int mw_module_init(mw_state *st);
+int mw_restrict_signals(void);
+mw_state *mw_state_of(PyObject *module);
 
 /* events.c: nothing of it runs while mw_live_any is 0 and nobody subscribed */
 extern int mw_live_any;

@@ -33,9 +33,13 @@ void mw_say(int level, const mw_req *r, const char *id, const char *fmt, ...) {
 
 /* The interpreter and the process as messages name them. */
 const char *mw_where(void) {
-    static __thread char buf[160];
-    if (mw_cfg.process_group[0]) snprintf(buf, sizeof buf, "main interpreter of daemon process '%s'", mw_cfg.process_group);
-    else snprintf(buf, sizeof buf, "main interpreter in embedded mode");
+    static __thread char buf[320], name[160];
+    const mw_state *st = mw_state_current();
+    if (!st && mw_self) st = mw_self->st; /* it is being made */
+    if (st && st->index) snprintf(name, sizeof name, "sub-interpreter '%.130s'", st->conf.name);
+    else strcpy(name, "main interpreter");
+    if (mw_cfg.process_group[0]) snprintf(buf, sizeof buf, "%s of daemon process '%s'", name, mw_cfg.process_group);
+    else snprintf(buf, sizeof buf, "%s in embedded mode", name);
     return buf;
 }
 
@@ -90,6 +94,7 @@ void mw_log_exception(const mw_req *r, const char *fmt, ...) {
         PyErr_PrintEx(0);
     }
     PyErr_Clear();
+    if (PyInterpreterState_Get() != PyInterpreterState_Main()) mw_log_refusal(r, v);
     Py_XDECREF(bytes); Py_XDECREF(joined); Py_XDECREF(lines); Py_XDECREF(mod);
     Py_XDECREF(t); Py_XDECREF(v); Py_XDECREF(tb);
 }

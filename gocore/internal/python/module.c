@@ -11,8 +11,6 @@
 #include <unistd.h>
 
 mw_conf mw_cfg = {.server_software = "modwsgi-go"};
-static mw_state state;
-mw_state *mw_state_get(void) { return &state; }
 int mw_run_init(void);
 
 size_t mw_sizeof_req(void) { return sizeof(mw_req); }
@@ -58,9 +56,9 @@ static PyObject *subscribe(PyObject *list, PyObject *cb) {
 }
 static PyObject *sub_events(PyObject *m, PyObject *cb) {
     mw_live_any = 1; /* from now on requests are measured */
-    return subscribe(state.event_callbacks, cb);
+    return subscribe(mw_state_of(m)->event_callbacks, cb);
 }
-static PyObject *sub_shutdown(PyObject *m, PyObject *cb) { return subscribe(state.shutdown_callbacks, cb); }
+static PyObject *sub_shutdown(PyObject *m, PyObject *cb) { return subscribe(mw_state_of(m)->shutdown_callbacks, cb); }
 static PyObject *sub_signals(PyObject *m, PyObject *cb) {
     if (!mw_cfg.process_group[0]) { /* as in mod_wsgi: those signals have another meaning there */
         const mw_req *r = mw_self ? mw_self->req : NULL;
@@ -68,7 +66,7 @@ static PyObject *sub_signals(PyObject *m, PyObject *cb) {
         mw_log_stack(MW_INFO, r);
         return Py_NewRef(cb);
     }
-    return subscribe(state.signal_callbacks, cb);
+    return subscribe(mw_state_of(m)->signal_callbacks, cb);
 }
 
 static PyObject *request_data(PyObject *m, PyObject *u) {
@@ -108,7 +106,10 @@ static PyMethodDef methods[] = {
     {0}};
 static PyMethodDef signal_def = {"signal", signal_hook, METH_VARARGS, "signal(signum, handler): ignored in a managed process."};
 static struct PyModuleDef def = {PyModuleDef_HEAD_INIT, .m_name = "mod_wsgi",
-    .m_doc = "Interface between a WSGI application and the server it runs in.", .m_size = -1, .m_methods = methods};
+    .m_doc = "Interface between a WSGI application and the server it runs in.", .m_size = sizeof(mw_state *), .m_methods = methods};
+
+/* The interpreter that an instance of our module belongs to. */
+mw_state *mw_state_of(PyObject *module) { return *(mw_state **)PyModule_GetState(module); }
 
 static const char python_half[] =
     "import logging as _l\n"
@@ -152,7 +153,7 @@ static PyMethodDef log_def = {"_log", log_record, METH_VARARGS, NULL};
 
 /* __path__ of a package mod_wsgi that is installed beside this server (mod_wsgi's own from PyPI), so
  * that its sub-packages (mod_wsgi.server ...) can be imported. New reference; NULL without exception if there is none. */
-static PyObject *companion_path(void) {
+static PyObject *companion_path(PyObject *m) {
     PyObject *mod = PyImport_ImportModule("importlib.machinery"), *finder = NULL, *spec = NULL, *path = NULL;
     if (mod) finder = PyObject_GetAttrString(mod, "PathFinder");
     if (finder) spec = PyObject_CallMethod(finder, "find_spec", "s", "mod_wsgi");
@@ -161,7 +162,7 @@ static PyObject *companion_path(void) {
     if (!path || path == Py_None) { Py_XDECREF(path); return NULL; }
     PyObject *list = PySequence_List(path);
     Py_DECREF(path);
-    if (list && PyDict_SetItemString(PyModule_GetDict(state.module), "__path__", list) < 0) Py_CLEAR(list);
+    if (list && PyDict_SetItemString(PyModule_GetDict(m), "__path__", list) < 0) Py_CLEAR(list);
     return list;
 }
 
@@ -169,7 +170,7 @@ static PyObject *companion_path(void) {
  * active_requests is kept from the first access on. */
 static PyObject *module_getattr(PyObject *m, PyObject *name) {
     if (PyUnicode_Check(name) && PyUnicode_CompareWithASCIIString(name, "LogHandler") == 0) {
-        PyObject *d = PyModule_GetDict(state.module);
+        PyObject *d = PyModule_GetDict(m);
         PyObject *ns = PyDict_New(), *f = PyCFunction_New(&log_def, NULL), *e = PyCFunction_New(&enabled_def, NULL), *x = NULL, *cls = NULL;
         if (ns && f && e && PyDict_SetItemString(ns, "_log", f) == 0 && PyDict_SetItemString(ns, "_enabled", e) == 0 &&
             PyDict_SetItemString(ns, "__builtins__", PyEval_GetBuiltins()) == 0) {
@@ -183,9 +184,9 @@ static PyObject *module_getattr(PyObject *m, PyObject *name) {
         Py_XDECREF(x); Py_XDECREF(ns); Py_XDECREF(f); Py_XDECREF(e);
         return cls;
     }
-    if (PyUnicode_Check(name) && PyUnicode_CompareWithASCIIString(name, "active_requests") == 0) return mw_active_requests(&state);
+    if (PyUnicode_Check(name) && PyUnicode_CompareWithASCIIString(name, "active_requests") == 0) return mw_active_requests(mw_state_of(m));
     if (PyUnicode_Check(name) && PyUnicode_CompareWithASCIIString(name, "__path__") == 0) {
-        PyObject *path = companion_path();
+        PyObject *path = companion_path(m);
         if (path || PyErr_Occurred()) return path;
     }
     PyErr_Format(PyExc_AttributeError, "module 'mod_wsgi' has no attribute %R", name);
@@ -194,7 +195,7 @@ static PyObject *module_getattr(PyObject *m, PyObject *name) {
 
 /* dir(mod_wsgi) also has what __getattr__ makes. */
 static PyObject *module_dir(PyObject *m, PyObject *u) {
-    PyObject *names = PyDict_Keys(PyModule_GetDict(state.module)), *more = Py_BuildValue("[ss]", "LogHandler", "active_requests");
+    PyObject *names = PyDict_Keys(PyModule_GetDict(m)), *more = Py_BuildValue("[ss]", "LogHandler", "active_requests");
     for (Py_ssize_t i = 0; names && more && i < PyList_GET_SIZE(more); i++) {
         int have = PySequence_Contains(names, PyList_GET_ITEM(more, i));
         if (have < 0 || (!have && PyList_Append(names, PyList_GET_ITEM(more, i)) < 0)) Py_CLEAR(names);
@@ -226,6 +227,7 @@ static int redirect_streams(mw_state *st) {
 int mw_module_init(mw_state *st) {
     PyObject *m = st->module = PyModule_Create(&def);
     if (!m) return -1;
+    *(mw_state **)PyModule_GetState(m) = st;
     st->event_callbacks = PyList_New(0);
     st->shutdown_callbacks = PyList_New(0);
     st->signal_callbacks = PyList_New(0);
@@ -239,7 +241,7 @@ int mw_module_init(mw_state *st) {
     if (mw_log_init(m, st) < 0 || mw_input_init(m, st) < 0 || mw_response_init(m, st) < 0 || mw_wrapper_init(m, st) < 0) return -1;
     int rc = add(d, "version", Py_BuildValue("(iii)", 6, 0, 5));
     rc |= add(d, "process_group", PyUnicode_FromString(mw_cfg.process_group));
-    rc |= add(d, "application_group", PyUnicode_FromString(""));
+    rc |= add(d, "application_group", PyUnicode_DecodeLatin1(st->conf.name, (Py_ssize_t)strlen(st->conf.name), NULL));
     rc |= add(d, "maximum_processes", PyLong_FromLong(mw_cfg.processes));
     rc |= add(d, "threads_per_process", PyLong_FromLong(mw_cfg.threads));
     rc |= PyDict_SetItemString(d, "FileWrapper", (PyObject *)st->wrapper_type);
@@ -247,7 +249,7 @@ int mw_module_init(mw_state *st) {
     rc |= PyDict_SetItemString(d, "event_callbacks", st->event_callbacks);
     rc |= PyDict_SetItemString(d, "shutdown_callbacks", st->shutdown_callbacks);
     rc |= PyDict_SetItemString(d, "signal_callbacks", st->signal_callbacks);
-    rc |= add(d, "__getattr__", PyCFunction_New(&getattr_def, NULL)) | add(d, "__dir__", PyCFunction_New(&dir_def, NULL));
+    rc |= add(d, "__getattr__", PyCFunction_New(&getattr_def, m)) | add(d, "__dir__", PyCFunction_New(&dir_def, m));
     if (rc || !(st->errors = mw_log_stream(st, "<wsgi.errors>"))) return -1;
     PyObject *modules = PyImport_GetModuleDict();
     if (PyDict_SetItemString(modules, "mod_wsgi", m) < 0) return -1;
@@ -265,7 +267,8 @@ int mw_module_init(mw_state *st) {
     return rc || redirect_streams(st) < 0 ? -1 : 0;
 }
 
-static int restrict_signals(void) {
+/* WSGIRestrictSignal. 0, or -1 with an exception. */
+int mw_restrict_signals(void) {
     PyObject *mod = PyImport_ImportModule("signal"), *f = PyCFunction_New(&signal_def, NULL);
     int rc = mod && f ? PyObject_SetAttrString(mod, "signal", f) : -1;
     Py_XDECREF(mod);
@@ -273,97 +276,20 @@ static int restrict_signals(void) {
     return rc;
 }
 
-static int set_switch_interval(double seconds) {
-    PyObject *f = PySys_GetObject("setswitchinterval");
-    PyObject *x = f ? PyObject_CallFunction(f, "d", seconds) : NULL;
-    Py_XDECREF(x);
-    return x ? 0 : -1;
-}
-
-/* WSGIRestrictStdin, WSGIRestrictStdout: any use of the stream is an error. */
-static int restrict_stream(const char *name) {
-    static const char restricted[] =
-        "class Restricted:\n"
-        "    def __init__(self, name): object.__setattr__(self, '_name', name)\n"
-        "    def __getattribute__(self, attribute):\n"
-        "        raise OSError('sys.%s may not be used here (WSGIRestrict%s)' %\n"
-        "                      (object.__getattribute__(self, '_name'), object.__getattribute__(self, '_name').capitalize()))\n";
-    PyObject *ns = PyDict_New(), *x = NULL, *stream = NULL;
-    if (ns && PyDict_SetItemString(ns, "__builtins__", PyEval_GetBuiltins()) == 0) x = PyRun_String(restricted, Py_file_input, ns, ns);
-    if (x) stream = PyObject_CallFunction(PyDict_GetItemString(ns, "Restricted"), "s", name);
-    int rc = stream ? PySys_SetObject(name, stream) : -1;
-    Py_XDECREF(x); Py_XDECREF(stream); Py_XDECREF(ns);
-    return rc;
-}
-
 static char *copy(const char *s) { return strdup(s ? s : ""); }
 
 /* Prepare the main interpreter. Called once, without GIL, before any thread starts; 0 or -1 (logged). */
-int mw_init(const mw_conf *c) {
+int mw_init(const mw_conf *c, const mw_interp_conf *conf) {
     mw_cfg = *c;
     mw_cfg.process_group = copy(c->process_group);
     mw_cfg.server_software = copy(c->server_software);
     PyGILState_STATE g = PyGILState_Ensure();
-    int rc = mw_watch_init() | mw_environ_init(&state) | mw_run_init();
+    int rc = mw_watch_init() | mw_run_init() | mw_interps_init() | mw_interp_add(conf);
     mw_metrics_init();
-    if (!rc) rc = mw_module_init(&state);
-    if (!rc && mw_cfg.switch_interval > 0) rc = set_switch_interval(mw_cfg.switch_interval);
-    if (!rc && mw_cfg.restrict_stdin) rc = restrict_stream("stdin");
-    if (!rc && mw_cfg.restrict_stdout) rc = restrict_stream("stdout");
-    if (!rc && mw_cfg.restrict_signal) rc = restrict_signals();
+    if (!rc) rc = mw_interp_prepare(mw_interps[0]);
+    if (!rc) mw_interps[0]->interp = PyInterpreterState_Main();
     if (rc) mw_log_exception(NULL, "WSGI0035: while the interpreter was prepared");
     pthread_atfork(before_fork, after_fork_parent, after_fork_child);
     PyGILState_Release(g);
     return rc;
-}
-
-/* python-path: put the directories of a ':' list at the front of sys.path, .pth files honoured. */
-void mw_add_path(const char *dirs) {
-    PyGILState_STATE g = PyGILState_Ensure();
-    PyObject *site = PyImport_ImportModule("site"), *path = PySys_GetObject("path");
-    char *list = copy(dirs), *save = NULL;
-    Py_ssize_t at = 0;
-    for (char *p = strtok_r(list, ":", &save); p && path; p = strtok_r(NULL, ":", &save)) {
-        Py_ssize_t before = PyList_Size(path);
-        PyObject *x = site ? PyObject_CallMethod(site, "addsitedir", "s", p) : NULL;
-        if (!x) PyErr_Clear();
-        Py_XDECREF(x);
-        Py_ssize_t added = PyList_Size(path) - before;
-        for (Py_ssize_t i = 0; i < added; i++) { /* what addsitedir appended moves to the front, in order */
-            PyObject *o = Py_NewRef(PyList_GetItem(path, before + i));
-            if (PySequence_DelItem(path, before + i) == 0) PyList_Insert(path, at++, o);
-            Py_DECREF(o);
-        }
-    }
-    free(list);
-    Py_XDECREF(site);
-    PyErr_Clear();
-    PyGILState_Release(g);
-}
-
-/* Not threading._shutdown(): outside of what threading believes to be the main thread (the one
- * that imported it first) it waits for that thread's end, which never comes here. */
-static const char join_threads[] =
-    "import sys\n"
-    "t = sys.modules.get('threading')\n"
-    "if t:\n"
-    "    for f in reversed(list(getattr(t, '_threading_atexits', ()))): f()\n"
-    "    for x in t.enumerate():\n"
-    "        if x is not t.main_thread() and not x.daemon: x.join()\n";
-
-/* Threads joined, then atexit run (process_stopping came before: mw_stopping). Without GIL. */
-void mw_shutdown(void) {
-    PyGILState_STATE g = PyGILState_Ensure();
-    PyObject *ns = PyDict_New(), *x = NULL;
-    if (ns && PyDict_SetItemString(ns, "__builtins__", PyEval_GetBuiltins()) == 0)
-        x = PyRun_String(join_threads, Py_file_input, ns, ns);
-    if (!x) mw_log_exception(NULL, "WSGI0305: while threads were joined at the end");
-    Py_XDECREF(x);
-    Py_XDECREF(ns);
-    PyObject *ae = PyImport_ImportModule("atexit");
-    x = ae ? PyObject_CallMethod(ae, "_run_exitfuncs", NULL) : NULL;
-    if (!x) mw_log_exception(NULL, "WSGI%s: from atexit", PyErr_ExceptionMatches(PyExc_SystemExit) ? "0097" : "0098");
-    Py_XDECREF(x);
-    Py_XDECREF(ae);
-    PyGILState_Release(g);
 }

@@ -99,6 +99,7 @@ typedef struct {
     int https, ignore_activity, run_once;
     int sink;                /* from mw_sink_add: where its records go */
     int port;                /* SERVER_PORT of requests whose Host names none */
+    int interp;              /* from mw_interp_add: where it runs */
 } mw_route_conf;
 
 /* An error log with its format; programs as errorlog.Format.Program makes them. Copied. */
@@ -109,13 +110,24 @@ typedef struct {
     size_t program_len, request_len, connection_len;
 } mw_sink_conf;
 
+#define MW_INTERPS 256 /* application groups of a process; names may come from requests (%{HOST}) */
+/* An interpreter. Copied. */
+typedef struct {
+    const char *name;        /* application group, "" the main interpreter */
+    const char *paths;       /* npaths strings with their NUL, each a ':' list, in the order in which
+                              * they go to the front of sys.path; not for the main interpreter (mw_add_path) */
+    size_t paths_len;
+    int npaths;
+    int restrict_signal, restrict_stdin, restrict_stdout;
+    int own_gil;             /* Python 3.12 on; not for the main interpreter */
+    double switch_interval;  /* seconds, 0 as it is */
+} mw_interp_conf;
+
 /* process-wide settings, before mw_init */
 typedef struct {
     const char *process_group;
     const char *server_software;
     int threads, processes;
-    int restrict_signal, restrict_stdin, restrict_stdout;
-    double switch_interval;  /* seconds, 0 Python's own */
     size_t header_limit;     /* longest line of a response's head, 0 any */
 } mw_conf;
 
@@ -124,6 +136,7 @@ enum { MW_SCRIPT_PASSWORD = 0, MW_SCRIPT_HASH, MW_SCRIPT_GROUPS, MW_SCRIPT_ACCES
 enum { MW_SCRIPT_FAILED = 0, MW_SCRIPT_NONE, MW_SCRIPT_FALSE, MW_SCRIPT_TRUE, MW_SCRIPT_TEXT, MW_SCRIPT_STRINGS, MW_SCRIPT_MISSING }; /* answer */
 typedef struct {
     const char *script, *function, *application_group;
+    int interp;
     const char *environ;     /* "name\0value\0"... */
     size_t environ_len;
     const char *args;        /* nargs strings */
@@ -136,7 +149,8 @@ typedef struct {
 } mw_script_result;
 void mw_script_call(const mw_script *s, mw_req *r, mw_script_result *out);
 
-int mw_init(const mw_conf *conf);
+int mw_init(const mw_conf *conf, const mw_interp_conf *main);
+int mw_interp_add(const mw_interp_conf *conf);
 int mw_thread_start(int thread_id);
 int mw_sink_add(const mw_sink_conf *conf);
 #ifdef __linux__
@@ -152,7 +166,7 @@ int mw_out_flush(mw_req *r, int timeout_ms);
 int mw_stale(uint32_t route);
 enum { MW_NO_HOOK = -1, MW_SELDOM = 2 };
 int mw_reload_required(mw_req *r);
-int mw_import(const char *path, const char *group);
+int mw_import(const char *path, int interp);
 void mw_add_path(const char *dirs);
 void mw_set_date(const char *date);
 void mw_track_fd(int fd, int on);

@@ -34,17 +34,14 @@ const (
 	Cut   = int32(C.MW_CUT)   // the response broke after its head: close the connection
 )
 
-// Config prepares the interpreter of this process.
+// Config prepares Python in this process.
 type Config struct {
 	ProcessGroup   string
 	ServerSoftware string
-	Threads        int // Python threads of this process
-	Processes      int // processes of the group
-	RestrictSignal bool
-	RestrictStdin  bool
-	RestrictStdout bool
-	SwitchInterval float64 // seconds; 0 = Python's own
-	HeaderLimit    int     // bytes of a line of a response's head; 0 = any
+	Threads        int                            // Python threads of this process
+	Processes      int                            // processes of the group
+	HeaderLimit    int                            // bytes of a line of a response's head; 0 = any
+	Interpreter    func(group string) Interpreter // settings by application group; "" is the main interpreter
 }
 
 // Route is one WSGI target in the form the C side wants.
@@ -118,13 +115,15 @@ func AppendDelete(b []byte, name string) []byte {
 
 // Init prepares the main interpreter. Called once per process.
 func Init(c Config) error {
+	settingsOf = c.Interpreter
+	main, free := interpreterConf("")
+	defer free()
 	pg, sw := C.CString(c.ProcessGroup), C.CString(c.ServerSoftware)
 	defer C.free(unsafe.Pointer(pg))
 	defer C.free(unsafe.Pointer(sw))
 	cc := C.mw_conf{process_group: pg, server_software: sw, threads: C.int(c.Threads), processes: C.int(c.Processes),
-		restrict_signal: flag(c.RestrictSignal), restrict_stdin: flag(c.RestrictStdin), restrict_stdout: flag(c.RestrictStdout),
-		switch_interval: C.double(c.SwitchInterval), header_limit: C.size_t(c.HeaderLimit)}
-	if C.mw_init(&cc) != 0 {
+		header_limit: C.size_t(c.HeaderLimit)}
+	if C.mw_init(&cc, &main) != 0 {
 		return errors.New("prepare the Python interpreter: see the error log")
 	}
 	return nil
@@ -150,8 +149,12 @@ func StartThread(id int) error {
 // the system's default timer precision: see sched_linux.c.
 func TimerSlack() { C.mw_timer_slack() }
 
-// AddRoute registers a target and returns its index.
+// AddRoute registers a target and returns its index. It takes no GIL.
 func AddRoute(r *Route) (uint32, error) {
+	interp, err := interpreter(r.ApplicationGroup)
+	if err != nil {
+		return 0, err
+	}
 	var frees []unsafe.Pointer
 	s := func(v string) *C.char {
 		p := C.CString(v)
@@ -169,10 +172,10 @@ func AddRoute(r *Route) (uint32, error) {
 		callable: s(r.Callable), handler: s(r.Handler), handler_script: s(r.HandlerScript), script_name: s(r.ScriptName),
 		environ: (*C.char)(env), environ_len: C.size_t(len(r.Environ)), pass_authorization: flag(r.PassAuthorization),
 		map_head: flag(r.MapHEAD), multithread: flag(r.Multithread), multiprocess: flag(r.Multiprocess), https: flag(r.HTTPS),
-		ignore_activity: flag(r.IgnoreActivity), run_once: flag(r.RunOnce), sink: C.int(r.Sink), port: C.int(r.Port)}
+		ignore_activity: flag(r.IgnoreActivity), run_once: flag(r.RunOnce), sink: C.int(r.Sink), port: C.int(r.Port), interp: interp}
 	id := C.mw_route_add(&c)
 	if id < 0 {
-		return 0, fmt.Errorf("prepare %s: see the error log", r.Script)
+		return 0, fmt.Errorf("WSGI0314: prepare %s: too many different targets in one process", r.Script)
 	}
 	return uint32(id), nil
 }
@@ -180,12 +183,17 @@ func AddRoute(r *Route) (uint32, error) {
 // Run runs one request (a listen.Req in C memory) on a Python thread.
 func Run(req unsafe.Pointer) { C.mw_run((*C.mw_req)(req)) }
 
-// Import executes a script for its effects (WSGIImportScript). Python threads only.
-func Import(path, group string) bool {
-	p, g := C.CString(path), C.CString(group)
+// Import executes a script for its effects (WSGIImportScript); that the script
+// fails is logged and no error. Python threads only.
+func Import(path, group string) error {
+	interp, err := interpreter(group)
+	if err != nil {
+		return err
+	}
+	p := C.CString(path)
 	defer C.free(unsafe.Pointer(p))
-	defer C.free(unsafe.Pointer(g))
-	return C.mw_import(p, g) == 0
+	C.mw_import(p, interp)
+	return nil
 }
 
 // Script is one call of a function of a script for access control or dispatch.
@@ -199,8 +207,12 @@ type Script struct {
 
 // CallScript runs the function for the request (a listen.Req in C memory) on a
 // Python thread. answer is as httpd.ScriptAnswer; text has strings with a NUL
-// each.
-func CallScript(req unsafe.Pointer, s *Script) (answer int, text []byte) {
+// each. err: it could not be called at all.
+func CallScript(req unsafe.Pointer, s *Script) (answer int, text []byte, err error) {
+	interp, err := interpreter(s.ApplicationGroup)
+	if err != nil {
+		return 0, nil, err
+	}
 	var out C.mw_script_result
 	var frees []unsafe.Pointer
 	str := func(v string) *C.char {
@@ -220,11 +232,11 @@ func CallScript(req unsafe.Pointer, s *Script) (answer int, text []byte) {
 	}()
 	c := C.mw_script{script: str(s.Script), function: str(s.Function), application_group: str(s.ApplicationGroup),
 		environ: raw(s.Environ), environ_len: C.size_t(len(s.Environ)), args: raw(s.Args), nargs: C.int(s.NArgs),
-		kind: C.int(s.Kind), https: flag(s.HTTPS)}
+		kind: C.int(s.Kind), https: flag(s.HTTPS), interp: interp}
 	C.mw_script_call(&c, (*C.mw_req)(req), &out)
 	text = C.GoBytes(unsafe.Pointer(out.text), C.int(out.len))
 	C.free(unsafe.Pointer(out.text))
-	return int(out.answer), text
+	return int(out.answer), text, nil
 }
 
 // Stale reports whether the script of a loaded route has changed on disk.
@@ -242,7 +254,8 @@ const (
 // (a listen.Req in C memory) that is about to run. Python threads only.
 func ReloadRequired(req unsafe.Pointer) int { return int(C.mw_reload_required((*C.mw_req)(req))) }
 
-// AddPath puts a colon-separated list of directories at the front of sys.path.
+// AddPath puts a colon-separated list of directories at the front of sys.path
+// of the main interpreter.
 func AddPath(dirs string) {
 	p := C.CString(dirs)
 	C.mw_add_path(p)
@@ -259,7 +272,8 @@ func SetDate(date string) {
 // TrackFD tells which descriptors a child forked by the application must close.
 func TrackFD(fd int, open bool) { C.mw_track_fd(C.int(fd), flag(open)) }
 
-// Shutdown joins non-daemon threads and runs atexit functions.
+// Shutdown joins non-daemon threads and runs atexit functions in every
+// interpreter, the main one last.
 func Shutdown() { C.mw_shutdown() }
 
 // SizeofReq is the size of the C request structure; package listen's mirror must agree.

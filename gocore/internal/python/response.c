@@ -147,7 +147,7 @@ static PyObject *resp_call(PyObject *self, PyObject *const *a, size_t nf, PyObje
         return NULL;
     }
     PyObject *exc = n == 3 ? a[2] : Py_None;
-    mw_state *st = mw_state_get();
+    mw_state *st = s->st;
     if (PyList_GET_SIZE(st->event_callbacks)) mw_live_response(st, a[0], a[1], exc);
     if (exc != Py_None && !PyTuple_Check(exc)) {
         PyErr_SetString(PyExc_RuntimeError, "exc_info of start_response must be a tuple or None");
@@ -369,6 +369,7 @@ int mw_response_init(PyObject *module, mw_state *st) {
 PyObject *mw_response_new(mw_state *st) {
     mw_response *s = PyObject_GC_New(mw_response, st->response_type);
     if (!s) return NULL;
+    s->st = st;
     s->req = NULL;
     s->status = s->headers = s->checked = NULL;
     s->vectorcall = resp_call;

@@ -23,18 +23,13 @@ int mw_thread_start(int id) {
     mw_thread *t = calloc(1, sizeof *t);
     if (!t) return -1;
     mw_timer_slack(); /* the application's timers are its own */
-    t->ts = PyThreadState_New(PyInterpreterState_Main());
-    if (!t->ts) { free(t); return -1; }
-    PyEval_RestoreThread(t->ts);
-    mw_state *st = mw_state_get();
-    t->input = (mw_input *)mw_input_new(st);
-    t->response = (mw_response *)mw_response_new(st);
-    t->id = PyLong_FromLong(id);
+    t->number = id;
+    t->st = mw_interps[0];
+    if (mw_enter(t, t->st) < 0) return -1;
     mw_self = t;
     mw_watch_thread(id, t);
-    int ok = t->input && t->response && t->id;
     PyEval_SaveThread();
-    return ok ? 0 : -1;
+    return 0;
 }
 
 /* ---- scripts ---- */
@@ -102,7 +97,7 @@ static PyObject *load_script(const char *path, int64_t *mtime, int64_t *size) {
         goto fail;
     }
     if (PyDict_SetItemString(d, "__mtime__", mt) < 0) Py_CLEAR(mod);
-    else mw_loaded_note(path, *mtime, *size);
+    else mw_loaded_note(mw_state_current()->index, path, *mtime, *size);
 fail:
     if (!res) Py_CLEAR(mod);
     Py_XDECREF(name); Py_XDECREF(src); Py_XDECREF(code); Py_XDECREF(file); Py_XDECREF(mt); Py_XDECREF(res);
@@ -112,26 +107,29 @@ fail:
 static int is_timeout(mw_state *st) { return st->request_timeout && PyErr_ExceptionMatches(st->request_timeout); }
 
 /* Set rt->app. 0, or -1 with the cause logged. GIL held; may release it while waiting. */
-static int route_load(mw_route *rt, const mw_req *r) {
-    if (rt->app) return 0;
+static int route_load(mw_route *rt, const mw_req *r, mw_local *l) {
     Py_BEGIN_ALLOW_THREADS
     PyThread_acquire_lock(load_lock, 1);
     Py_END_ALLOW_THREADS
     int rc = -1;
     if (rt->app) { rc = 0; goto out; }
+    if (mw_route_prepare(rt, l) < 0) {
+        mw_log_exception(r, "while the environ for '%s' was prepared", rt->script_c);
+        goto out;
+    }
     PyObject *mod = NULL, *name = module_name(rt->script_c);
     PyObject *have = name ? PyImport_GetModule(name) : NULL; /* another route has loaded the same script */
     Py_XDECREF(name);
     if (have && PyObject_HasAttrString(have, "__mtime__")) {
         mod = have;
-        if (!mw_loaded_as_of(rt->script_c, &rt->mtime_ns, &rt->size)) rt->mtime_ns = stat_ns(rt->script_c, &rt->size);
+        if (!mw_loaded_as_of(rt->st->index, rt->script_c, &rt->mtime_ns, &rt->size)) rt->mtime_ns = stat_ns(rt->script_c, &rt->size);
     } else {
         Py_XDECREF(have);
         PyErr_Clear();
         mod = load_script(rt->script_c, &rt->mtime_ns, &rt->size);
     }
     if (!mod) {
-        if (r && is_timeout(mw_state_get())) ((mw_req *)r)->status = 504;
+        if (r && is_timeout(rt->st)) ((mw_req *)r)->status = 504;
         mw_load_failed(r, rt->script_c);
         goto out;
     }
@@ -146,7 +144,7 @@ static int route_load(mw_route *rt, const mw_req *r) {
         mw_not_callable(r, app, rt->script_c, rt->callable);
         Py_DECREF(app);
     } else {
-        rt->app = app; /* kept for the life of the process */
+        __atomic_store_n(&rt->app, app, __ATOMIC_RELEASE); /* kept for the life of the process */
         __atomic_store_n(&mw_script_loaded, 1, __ATOMIC_RELEASE); /* ends startup-timeout */
         rc = 0;
     }
@@ -169,7 +167,7 @@ int mw_stale(uint32_t i) {
     int64_t size = 0, then = 0, t;
     if (!rt) return 0;
     if (rt->app) { then = rt->mtime_ns; size = rt->size; }
-    else if (!mw_loaded_as_of(rt->script_c, &then, &size)) return 0;
+    else if (!mw_loaded_as_of(rt->st->index, rt->script_c, &then, &size)) return 0;
     int64_t n = size;
     t = stat_ns(rt->script_c, &n);
     return t != 0 && (t != then || n != size);
@@ -198,8 +196,12 @@ PyObject *mw_script_module(const char *path) {
 }
 
 /* WSGIImportScript: execute for its effects. Any Python thread, without GIL. */
-int mw_import(const char *path, const char *group) {
-    PyEval_RestoreThread(mw_self->ts);
+int mw_import(const char *path, int interp) {
+    mw_state *st = mw_self->st = mw_interps[interp];
+    if (mw_enter(mw_self, st) < 0) {
+        mw_say(MW_CRIT, NULL, "0040", "import of '%s' skipped: cannot enter sub-interpreter '%s'", path, st->conf.name);
+        return -1;
+    }
     int64_t m, s = 0;
     PyObject *mod = load_script(path, &m, &s);
     int rc = mod ? 0 : -1;
@@ -366,16 +368,24 @@ void mw_run(mw_req *r) {
     r->status = 0;
     t->serial++;
     t->ignored += (uint64_t)rt->ignore_activity;
-    t->req = r;
+    mw_state *st = t->st = rt->st;
+    __atomic_store_n(&t->req, r, __ATOMIC_RELEASE);
     __atomic_store_n(&t->busy, 1, __ATOMIC_RELEASE);
     if (mw_live_any) mw_live_enter(t, r);
     if (mw_board_on) mw_board_begin(t, r);
-    PyEval_RestoreThread(t->ts);
+    if (mw_enter(t, st) < 0) {
+        r->result = MW_ERROR;
+        r->status = 500;
+        mw_say(MW_ERR, r, "0087", "cannot enter sub-interpreter '%s'", st->conf.name);
+        t->st = mw_interps[0]; /* leave as from there */
+        if (mw_enter(t, t->st) == 0) leave(t);
+        return;
+    }
+    mw_local *l = t->at;
     __atomic_store_n(&r->phase, MW_IN_APP, __ATOMIC_RELEASE);
-    mw_state *st = mw_state_get();
     int live = mw_live_any || PyList_GET_SIZE(st->event_callbacks) > 0;
     if (live) mw_live_begin(st, t, r);
-    if (!rt->app && route_load(rt, r) < 0) {
+    if (!__atomic_load_n(&rt->app, __ATOMIC_ACQUIRE) && route_load(rt, r, l) < 0) {
         r->result = MW_ERROR;
         if (!r->status) r->status = access(rt->script_c, F_OK) < 0 ? 404 : 500; /* removed since the configuration was read */
         if (live || mw_live_any) mw_live_end(st, t, r, 0);
@@ -383,14 +393,14 @@ void mw_run(mw_req *r) {
         leave(t);
         return;
     }
-    mw_response *s = t->response;
+    mw_response *s = l->response;
     s->req = r;
     s->length = -1;
     s->committed = s->chunked = s->nobody = s->filtered = s->discard = 0;
-    t->input->req = r;
-    t->input->failed = 0;
+    l->input->req = r;
+    l->input->failed = 0;
     PyObject *app = Py_NewRef(rt->app), *res = NULL;
-    PyObject *env = mw_environ(st, rt, r, t);
+    PyObject *env = mw_environ(rt, r, l);
     if (env) {
         if (live) mw_live_started(st, t, r, env, &app);
         PyObject *args[2] = {env, (PyObject *)s};
@@ -400,7 +410,7 @@ void mw_run(mw_req *r) {
             if (r->aborted && PyErr_ExceptionMatches(PyExc_OSError)) PyErr_Clear(); /* write() to a client that left */
             else {
                 app_failed(st, s, r, rt);
-                if (t->input->failed && !s->committed && r->status == 500) r->status = t->input->failed; /* the client's fault */
+                if (l->input->failed && !s->committed && r->status == 500) r->status = l->input->failed; /* the client's fault */
             }
         }
         if (res) close_result(st, res, r, rt);
@@ -422,12 +432,12 @@ void mw_run(mw_req *r) {
     Py_CLEAR(s->checked);
     if (Py_REFCNT(s) > 1) {
         PyObject *n = mw_response_new(st);
-        if (n) { Py_DECREF(s); t->response = (mw_response *)n; } else PyErr_Clear();
+        if (n) { Py_DECREF(s); l->response = (mw_response *)n; } else PyErr_Clear();
     }
-    t->input->req = NULL;
-    if (Py_REFCNT(t->input) > 1) {
+    l->input->req = NULL;
+    if (Py_REFCNT(l->input) > 1) {
         PyObject *n = mw_input_new(st);
-        if (n) { Py_DECREF(t->input); t->input = (mw_input *)n; } else PyErr_Clear();
+        if (n) { Py_DECREF(l->input); l->input = (mw_input *)n; } else PyErr_Clear();
     }
     Py_CLEAR(t->request_data);
     mw_stream_end(r);

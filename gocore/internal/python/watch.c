@@ -8,8 +8,9 @@
  * take it say so: they block for as long as somebody keeps it, so the timers
  * call them from a goroutine of their own.
  *
- * While mw_thread.req is set and the caller has the GIL, the request's memory
- * is stable: its thread needs the GIL to finish with it.
+ * While mw_thread.req is set and the caller has the GIL of the interpreter
+ * mw_thread.st, the request's memory is stable: its thread needs that GIL to
+ * finish with it.
  */
 #include "internal.h"
 #include <frameobject.h> /* PyFrame_GetBack of Python 3.10 */
@@ -37,7 +38,6 @@ int mw_watch_init(void) {
 }
 
 void mw_watch_thread(int id, mw_thread *t) {
-    t->number = id;
     t->ident = PyThread_get_thread_ident();
     if (id >= 1 && id <= mw_threads_max) __atomic_store_n(&mw_threads[id - 1], t, __ATOMIC_RELEASE);
 }
@@ -63,12 +63,6 @@ int mw_threads_read(mw_thread_state *out, int n) {
 /* Whether any script was loaded with success. No GIL. */
 int mw_loaded(void) { return __atomic_load_n(&mw_script_loaded, __ATOMIC_ACQUIRE); }
 
-/* Take the GIL and give it back: returns when that has worked. */
-void mw_probe(void) {
-    PyGILState_STATE g = PyGILState_Ensure();
-    PyGILState_Release(g);
-}
-
 static double seconds_since(int64_t us) {
     struct timeval tv;
     gettimeofday(&tv, NULL);
@@ -86,8 +80,8 @@ static void describe(char *buf, size_t cap, mw_thread *t) {
     mw_unlock(r);
 }
 
+/* Log the stack of a thread state; steals frame. */
 static void log_frames(int level, const mw_req *r, const char *who, PyObject *frame) {
-    Py_INCREF(frame);
     for (int i = 0; frame && i < MAX_FRAMES; i++) {
         PyCodeObject *code = PyFrame_GetCode((PyFrameObject *)frame);
         PyObject *file = PyObject_GetAttrString((PyObject *)code, "co_filename"), *name = PyObject_GetAttrString((PyObject *)code, "co_name");
@@ -105,65 +99,80 @@ static void log_frames(int level, const mw_req *r, const char *who, PyObject *fr
     Py_XDECREF(frame);
 }
 
-/* Log the requests that run, with the Python stacks of all threads if asked. Takes the GIL.
- * thread > 0: that one alone. Returns the number of requests. */
-int mw_report(int level, int stacks, int thread) {
-    PyGILState_STATE g = PyGILState_Ensure();
-    PyObject *get = stacks ? PySys_GetObject("_current_frames") : NULL;
-    PyObject *frames = get ? PyObject_CallNoArgs(get) : NULL, *key, *frame;
-    if (!frames) PyErr_Clear();
-    int running = 0;
-    char text[1400], who[48];
+static void report_stack(int level, const mw_req *r, const char *who, PyThreadState *ts) {
+    PyObject *frame = (PyObject *)PyThreadState_GetFrame(ts);
+    if (frame) log_frames(level, r, who, frame);
+    PyErr_Clear();
+}
+
+static mw_thread *thread_of(const mw_state *st, const PyThreadState *ts) {
     for (int i = 0; i < mw_threads_max; i++) {
         mw_thread *t = thread_at(i);
-        if (!t || !t->req || (thread > 0 && t->number != thread)) continue;
+        if (t && t->local[st->index].ts == ts) return t;
+    }
+    return NULL;
+}
+
+/* The requests of one interpreter, whose GIL is held, and the application's own threads there. */
+static int report_in(mw_state *st, int level, int stacks, int thread) {
+    int running = 0;
+    char text[1400], who[96], where[64] = "";
+    if (st->index) snprintf(where, sizeof where, " in application group '%.30s'", st->conf.name);
+    for (int i = 0; i < mw_threads_max; i++) {
+        mw_thread *t = thread_at(i);
+        mw_req *r = t ? __atomic_load_n(&t->req, __ATOMIC_ACQUIRE) : NULL;
+        if (!r || t->st != st || (thread > 0 && t->number != thread)) continue;
         running++;
         describe(text, sizeof text, t);
-        mw_logf(level, t->req, "running request: %s", text);
-        PyObject *id = PyLong_FromUnsignedLong(t->ident);
-        frame = frames && id ? PyDict_GetItemWithError(frames, id) : NULL;
+        mw_logf(level, r, "running request: %s%s", text, where);
         snprintf(who, sizeof who, "stack of thread %d", t->number);
-        if (frame) log_frames(level, t->req, who, frame);
-        if (frame) PyDict_DelItem(frames, id);
-        Py_XDECREF(id);
-        PyErr_Clear();
+        if (stacks && t->local[st->index].ts) report_stack(level, r, who, t->local[st->index].ts);
     }
-    Py_ssize_t at = 0;
-    while (frames && thread == 0 && PyDict_Next(frames, &at, &key, &frame)) { /* threads of the application's own */
-        snprintf(who, sizeof who, "stack of thread %lu", PyLong_AsUnsignedLong(key));
-        if (frame != (PyObject *)PyEval_GetFrame()) log_frames(level, NULL, who, frame);
+    if (!stacks || thread) return running;
+    PyThreadState *me = PyThreadState_Get();
+    for (PyThreadState *ts = PyInterpreterState_ThreadHead(me->interp); ts; ts = PyThreadState_Next(ts)) {
+        mw_thread *t = thread_of(st, ts);
+        if (ts == me || (t && t->req && t->st == st)) continue;
+        snprintf(who, sizeof who, "stack of thread %lu%s", (unsigned long)ts->thread_id, where);
+        report_stack(level, NULL, who, ts); /* threads of the application's own; ours that wait have no frames */
     }
-    Py_XDECREF(frames);
-    PyErr_Clear();
-    PyGILState_Release(g);
+    return running;
+}
+
+/* Log the requests that run, with the Python stacks of all threads if asked. Takes the GILs.
+ * thread > 0: that one alone. Returns the number of requests. */
+int mw_report(int level, int stacks, int thread) {
+    int running = 0;
+    for (int i = 0; i < mw_interp_count(); i++) {
+        mw_visit v;
+        if (mw_visit_begin(&v, mw_interps[i]) < 0) continue;
+        running += report_in(mw_interps[i], level, stacks, thread);
+        mw_visit_end(&v);
+    }
     return running;
 }
 
 /* Raise mod_wsgi.RequestTimeout in a thread that still runs its request number serial.
- * Takes the GIL. 1 done, 0 too late. */
+ * Takes the GIL of its interpreter. 1 done, 0 too late. */
 int mw_interrupt(int thread, uint64_t serial) {
-    PyGILState_STATE g = PyGILState_Ensure();
     mw_thread *t = thread_at(thread - 1);
+    mw_state *st = t && t->req ? t->st : NULL;
+    mw_visit v;
+    if (!st || mw_visit_begin(&v, st) < 0) return 0;
     int done = 0;
-    if (t && t->req && t->busy && t->serial == serial && PyThreadState_SetAsyncExc(t->ident, mw_state_get()->request_timeout) == 1) {
+    if (t->req && t->st == st && t->busy && t->serial == serial && PyThreadState_SetAsyncExc(t->ident, st->request_timeout) == 1) {
         t->interrupted = 1; /* mw_run takes back what was not raised by the request's end */
         done = 1;
     }
-    PyGILState_Release(g);
+    mw_visit_end(&v);
     return done;
 }
 
-/* Answer for requests that are given up because the process ends: status for those whose thread
- * is marked in overdue, 502 for the others; nothing where a response has begun. The application's
- * own output is dropped afterwards. With gil the caller may wait for it; without, the process is
- * stuck and about to be ended. Returns the number of answers. */
-int mw_abandon(const unsigned char *overdue, int n, int gil) {
-    PyGILState_STATE g = PyGILState_UNLOCKED;
-    if (gil) g = PyGILState_Ensure();
+static int abandon(const mw_state *st, const unsigned char *overdue, int n) {
     int count = 0;
     for (int i = 0; i < mw_threads_max; i++) {
         mw_thread *t = thread_at(i);
-        mw_req *r = t ? t->req : NULL;
+        mw_req *r = t && t->st == st ? t->req : NULL;
         if (!r || r->fd < 0 || r->aborted || r->sent || r->out_len) continue;
         int late = i < n && overdue[i];
         char text[256];
@@ -174,6 +183,20 @@ int mw_abandon(const unsigned char *overdue, int n, int gil) {
         if (send(r->fd, text, (size_t)len, MSG_DONTWAIT | MSG_NOSIGNAL) == len) count++;
         shutdown(r->fd, SHUT_WR);
     }
-    if (gil) PyGILState_Release(g);
+    return count;
+}
+
+/* Answer for requests that are given up because the process ends: status for those whose thread
+ * is marked in overdue, 502 for the others; nothing where a response has begun. The application's
+ * own output is dropped afterwards. With gil the caller may wait for it; without, the process is
+ * stuck and about to be ended. Returns the number of answers. */
+int mw_abandon(const unsigned char *overdue, int n, int gil) {
+    int count = 0;
+    for (int i = 0; i < mw_interp_count(); i++) {
+        mw_visit v;
+        int in = gil && mw_visit_begin(&v, mw_interps[i]) == 0;
+        count += abandon(mw_interps[i], overdue, n);
+        if (in) mw_visit_end(&v);
+    }
     return count;
 }

@@ -199,7 +199,7 @@ func (d *dispatcher) register(p *httpd.Plan, scriptName string, environ []httpd.
 		Multiprocess: p.Multiprocess, Port: selfPort(p.Host), HTTPS: https || p.Host != nil && p.Host.TLS, IgnoreActivity: p.IgnoreActivity, Sink: sink,
 		RunOnce: p.Group != nil && p.Group.Threads == 1 && p.Group.MaximumRequests == 1})
 	if err != nil {
-		d.w.logf(levelErr, "wsgi", "WSGI0314: %v", err)
+		d.w.logf(levelErr, "wsgi", "%v", err)
 		return nil
 	}
 	d.watchScript(script)
@@ -273,7 +273,7 @@ func (d *dispatcher) Decide(c *listen.Conn, q *listen.Req, onPython bool) listen
 	t := c.Tag.(*target)
 	r := d.request(c, q, t.host)
 	if onPython {
-		r.Resume(t.req, httpd.OnPython, scripts{q})
+		r.Resume(t.req, httpd.OnPython, scripts{d.w, q})
 	} else {
 		r.Resume(t.req, httpd.OnWorker, nil)
 	}

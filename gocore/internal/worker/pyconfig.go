@@ -1,5 +1,5 @@
-// The settings of the main interpreter of a worker process: directives of the
-// main server, options of the process group, and <WSGIInterpreterOptions>.
+// The settings of the interpreters of a worker process: directives of the main
+// server, options of the process group, and <WSGIInterpreterOptions>.
 package worker
 
 import (
@@ -12,47 +12,69 @@ import (
 
 // pythonConfig is what package python is prepared with.
 func (w *worker) pythonConfig(threads int) python.Config {
-	p := &w.srv.Python
 	c := python.Config{ProcessGroup: w.cfg.Group, ServerSoftware: w.srv.Software, Threads: threads, Processes: max(w.cfg.Processes, 1),
-		RestrictSignal: p.RestrictSignal, RestrictStdin: p.RestrictStdin, RestrictStdout: p.RestrictStdout, SwitchInterval: p.SwitchInterval}
+		Interpreter: w.interpreter}
 	if g := w.group; g != nil {
 		c.HeaderLimit = g.HeaderBufferSize
-		if g.SwitchInterval > 0 {
-			c.SwitchInterval = g.SwitchInterval
-		}
-	}
-	for _, o := range optionsFor(p, w.cfg.Group) {
-		c.RestrictSignal = o.RestrictSignal.Or(c.RestrictSignal)
-		c.RestrictStdin = o.RestrictStdin.Or(c.RestrictStdin)
-		c.RestrictStdout = o.RestrictStdout.Or(c.RestrictStdout)
-		c.SwitchInterval = o.SwitchInterval.Or(c.SwitchInterval)
 	}
 	return c
 }
 
-// addPaths puts directories at the front of sys.path, the most specific first.
-func (w *worker) addPaths() {
-	paths := w.srv.Python.Path
-	if w.group != nil {
-		paths = w.group.PythonPath
+// interpreter gives the settings of an application group's interpreter.
+func (w *worker) interpreter(group string) python.Interpreter {
+	p := &w.srv.Python
+	c := python.Interpreter{RestrictSignal: p.RestrictSignal, RestrictStdin: p.RestrictStdin, RestrictStdout: p.RestrictStdout}
+	if group == "" {
+		c.SwitchInterval = p.SwitchInterval
+		if g := w.group; g != nil && g.SwitchInterval > 0 {
+			c.SwitchInterval = g.SwitchInterval
+		}
+	} else {
+		c.Path = w.paths(group)
 	}
-	add := func(list []string) {
-		if len(list) > 0 {
-			python.AddPath(strings.Join(list, ":"))
+	for _, o := range optionsFor(p, w.cfg.Group, group) {
+		c.RestrictSignal = o.RestrictSignal.Or(c.RestrictSignal)
+		c.RestrictStdin = o.RestrictStdin.Or(c.RestrictStdin)
+		c.RestrictStdout = o.RestrictStdout.Or(c.RestrictStdout)
+		if group == "" {
+			c.SwitchInterval = o.SwitchInterval.Or(c.SwitchInterval)
 		}
 	}
-	add(paths)
-	for _, o := range optionsFor(&w.srv.Python, w.cfg.Group) {
-		add(o.PythonPath)
-	}
-	if w.group != nil && w.group.Home != "" { // as mod_wsgi: modules beside the application are found
-		add([]string{w.group.Home})
+	return c
+}
+
+// addPaths puts directories at the front of the main interpreter's sys.path.
+func (w *worker) addPaths() {
+	for _, list := range w.paths("") {
+		python.AddPath(list)
 	}
 }
 
-// optionsFor are the sections that hold for the main interpreter (application
-// group "") of a process group: the more selectors the later, ties in file order.
-func optionsFor(p *httpd.PythonConfig, group string) []httpd.InterpreterOptions {
+// paths are the colon lists of directories for an interpreter, in the order in
+// which they go to the front of sys.path: the most specific last.
+func (w *worker) paths(group string) []string {
+	lists := [][]string{w.srv.Python.Path}
+	if w.group != nil {
+		lists[0] = w.group.PythonPath
+	}
+	for _, o := range optionsFor(&w.srv.Python, w.cfg.Group, group) {
+		lists = append(lists, o.PythonPath)
+	}
+	if w.group != nil && w.group.Home != "" { // as mod_wsgi: modules beside the application are found
+		lists = append(lists, []string{w.group.Home})
+	}
+	var out []string
+	for _, list := range lists {
+		if len(list) > 0 {
+			out = append(out, strings.Join(list, ":"))
+		}
+	}
+	return out
+}
+
+// optionsFor are the sections that hold for an interpreter: the more selectors
+// the later, ties in file order.
+func optionsFor(p *httpd.PythonConfig, processGroup, group string) []httpd.InterpreterOptions {
 	var out []httpd.InterpreterOptions
 	given := func(o httpd.InterpreterOptions) (n int) {
 		for _, s := range []*string{o.ProcessGroup, o.ApplicationGroup} {
@@ -63,7 +85,7 @@ func optionsFor(p *httpd.PythonConfig, group string) []httpd.InterpreterOptions 
 		return n
 	}
 	for _, o := range p.Interpreters {
-		if (o.ProcessGroup == nil || *o.ProcessGroup == group) && (o.ApplicationGroup == nil || *o.ApplicationGroup == "") {
+		if (o.ProcessGroup == nil || *o.ProcessGroup == processGroup) && (o.ApplicationGroup == nil || *o.ApplicationGroup == group) {
 			out = append(out, o)
 		}
 	}

@@ -11,7 +11,10 @@ import (
 	"modwsgi/gocore/internal/python"
 )
 
-type scripts struct{ q *listen.Req }
+type scripts struct {
+	w *worker
+	q *listen.Req
+}
 
 // Call implements httpd.Scripts.
 func (s scripts) Call(c *httpd.ScriptCall) httpd.ScriptResult {
@@ -26,7 +29,11 @@ func (s scripts) Call(c *httpd.ScriptCall) httpd.ScriptResult {
 		}
 		p.Args = appendString(p.Args, a)
 	}
-	answer, text := python.CallScript(unsafe.Pointer(s.q), &p)
+	answer, text, err := python.CallScript(unsafe.Pointer(s.q), &p)
+	if err != nil {
+		s.w.logf(levelErr, "wsgi", "[script %s] %v", c.Script, err)
+		return httpd.ScriptResult{Answer: httpd.ScriptFailed}
+	}
 	res := httpd.ScriptResult{Answer: httpd.ScriptAnswer(answer)}
 	switch res.Answer {
 	case httpd.ScriptText:

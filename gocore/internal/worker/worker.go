@@ -187,7 +187,9 @@ func (w *worker) threadStart(id int) error {
 		scripts = w.group.Preload
 	}
 	for _, s := range scripts { // a failure is logged and the first request tries again, as in mod_wsgi
-		python.Import(s.Path, s.ApplicationGroup)
+		if err := python.Import(s.Path, s.ApplicationGroup); err != nil {
+			w.logf(levelErr, "wsgi", "%v", err)
+		}
 	}
 	return nil
 }
