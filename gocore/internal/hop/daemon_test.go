@@ -30,6 +30,7 @@ type daemon struct {
 	l         net.Listener
 	calls     chan *call // with a nil app: for take
 	accepting atomic.Int32
+	refusing  atomic.Bool // what comes is refused
 	killed    atomic.Bool
 	served    atomic.Int32
 	peak      atomic.Int32
@@ -187,7 +188,9 @@ func (c *dconn) read() {
 			}
 			c.calls[f.Stream] = q
 			c.mu.Unlock()
-			if c.d.app == nil {
+			if c.d.refusing.Load() {
+				q.refuse(Restarting)
+			} else if c.d.app == nil {
 				c.d.calls <- q
 			} else {
 				go func() {

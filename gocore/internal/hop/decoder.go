@@ -2,7 +2,10 @@
 // an epoll reactor can use it as well as a goroutine; Reader adds the reads.
 package hop
 
-import "io"
+import (
+	"errors"
+	"io"
+)
 
 // Side names the sender of what a Decoder reads.
 type Side uint8
@@ -141,7 +144,7 @@ func (r *Reader) Fill() error {
 	if n > 0 {
 		return nil // an error comes again
 	}
-	if err == io.EOF && r.Buffered() > 0 {
+	if errors.Is(err, io.EOF) && r.Buffered() > 0 {
 		return io.ErrUnexpectedEOF
 	}
 	return err

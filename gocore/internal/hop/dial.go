@@ -116,6 +116,9 @@ func (p *Pool) dial(s *slot) (c *conn, err error) {
 		}
 		return nil, err
 	}
+	if f.Type == TypeGoaway { // it accepted just before it began to drain
+		return nil, fmt.Errorf("%s: %w", s.path, errNoHello)
+	}
 	if f.Type != TypeHello {
 		return nil, protocolError("%v in place of Hello", f.Type)
 	}

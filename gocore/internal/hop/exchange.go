@@ -96,9 +96,11 @@ type Exchange struct {
 // exchanges that were released.
 var exchanges = sync.Pool{New: func() any { return new(Exchange) }}
 
-// Release gives the exchange back for use by another request: an allocation less.
-// Only after the terminal callback has begun, and never after Cancel returned true; nothing of it may
-// be used afterwards. It is optional.
+// Release gives the exchange back for use by another request: an allocation
+// less. It is optional. Nothing of the exchange may be used afterwards by
+// anybody, so it is for senders that know: Do has returned (or its result is
+// not looked at), the terminal callback has begun, no Body or Response is at
+// work. Never after Cancel returned true.
 func (x *Exchange) Release() {
 	wake := x.wake
 	if wake != nil {

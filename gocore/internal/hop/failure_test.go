@@ -1,5 +1,5 @@
-// Tests of Pool: requests that are given back, processes that end, time-outs, and processes that
-// break the rules.
+// Tests of Pool: requests that are given back, processes that end or are
+// replaced, time-outs, and Cancel.
 package hop
 
 import (
@@ -90,6 +90,21 @@ func TestRefusedIsSentAgain(t *testing.T) {
 		r.want(fmt.Sprint("/", i))
 	}
 	assert.ElementsMatch(t, []string{"/0", "/1", "/2", "/3", "/4"}, order)
+}
+
+// A process that accepted a connection just before it began to drain.
+func TestGoawayWithoutHello(t *testing.T) {
+	s := socketPath(t, "s")
+	l := listen(t, s)
+	p := group(t, nil, s)
+	r := record(t)
+	p.Do(get("/x"), r, false)
+	nc, err := l.Accept()
+	require.NoError(t, err)
+	nc.Write(AppendGoaway(nil))
+	start(t, l, Hello{}, echo)
+	r.want("/x")
+	nc.Close()
 }
 
 func TestRefusedGoesElsewhere(t *testing.T) {
@@ -199,6 +214,67 @@ func TestQueuedGoElsewhereOnDeath(t *testing.T) {
 	queued.want("3")
 }
 
+// Processes are replaced one after the other under load: every request is
+// answered, each by one process.
+func TestRollingRestartsLoseNothing(t *testing.T) {
+	var sockets []string
+	var ds []*daemon
+	var ran sync.Map
+	app := func(q *call) {
+		n, _ := ran.LoadOrStore(path(&q.r), new(atomic.Int32))
+		n.(*atomic.Int32).Add(1)
+		if q.r.RequestNo%5 == 0 {
+			time.Sleep(time.Millisecond)
+		}
+		echo(q)
+	}
+	for i := range 2 {
+		sockets = append(sockets, socketPath(t, "s"))
+		ds = append(ds, start(t, listen(t, sockets[i]), Hello{Slot: uint32(i), PID: 1, Threads: 3}, app))
+	}
+	p := group(t, func(c *Config) { c.SocketTimeout = patience }, sockets...)
+	stop := make(chan struct{})
+	var wg sync.WaitGroup
+	var sent atomic.Int32
+	for w := range 8 {
+		wg.Add(1)
+		go func() {
+			defer wg.Done()
+			for i := 0; ; i++ {
+				select {
+				case <-stop:
+					return
+				default:
+				}
+				q, r := get(fmt.Sprintf("/%d/%d", w, i)), record(t)
+				q.RequestNo = uint64(i)
+				p.Do(q, r, false)
+				if body, f := r.result(); f != nil || body != path(q) {
+					t.Errorf("%s: %q %v", path(q), body, f)
+					return
+				}
+				sent.Add(1)
+			}
+		}()
+	}
+	for round := range 6 {
+		i := round % 2
+		old := ds[i]
+		old.refusing.Store(true)
+		old.retire()
+		eventually(t, func() bool { return old.accepting.Load() == 0 })
+		time.Sleep(5 * time.Millisecond) // the other process alone
+		ds[i] = successor(t, old, Hello{Slot: uint32(i), PID: uint32(round + 2), Threads: 3}, app)
+		eventually(t, func() bool { return p.Stats().Slots[i].PID == round+2 })
+		before := ds[i].served.Load()
+		eventually(t, func() bool { return ds[i].served.Load() > before })
+	}
+	close(stop)
+	wg.Wait()
+	ran.Range(func(k, v any) bool { return assert.EqualValues(t, 1, v.(*atomic.Int32).Load(), k) })
+	t.Log(sent.Load(), "requests")
+}
+
 func TestAppFails(t *testing.T) {
 	s := socketPath(t, "s")
 	start(t, listen(t, s), Hello{PID: 5}, func(q *call) {
@@ -302,132 +378,6 @@ func TestDaemonDoesNotRead(t *testing.T) {
 	assert.Contains(t, []FailureKind{Timeout, Lost}, f.Kind)
 	assert.GreaterOrEqual(t, time.Since(begin), 150*time.Millisecond)
 	eventually(t, func() bool { p.mu.Lock(); defer p.mu.Unlock(); return p.lost != 0 })
-}
-
-// Whatever a process sends, only its own connection suffers, and exactly one callback ends each exchange.
-func TestHostileDaemon(t *testing.T) {
-	for name, bad := range map[string]func(stream uint32) []byte{
-		"unknown type":         func(s uint32) []byte { return []byte{0, 0, 0, 0, 0, 0, 0, byte(s), 99} },
-		"a front's type":       func(s uint32) []byte { return AppendCancel(nil, s) },
-		"huge length":          func(s uint32) []byte { return []byte{255, 255, 255, 255, 0, 0, 0, byte(s), byte(TypeData)} },
-		"second Hello":         func(s uint32) []byte { return AppendHello(nil, &Hello{}) },
-		"Data before Head":     func(s uint32) []byte { return AppendData(nil, s, []byte("x"), true) },
-		"End before Head":      func(s uint32) []byte { return AppendEnd(nil, s) },
-		"stream never opened":  func(s uint32) []byte { return AppendEnd(nil, s+1) },
-		"stream 2^32-1":        func(s uint32) []byte { return AppendReset(nil, 1<<32-1) },
-		"two Heads":            func(s uint32) []byte { return append(headFrame(s, 5, false), headFrame(s, 5, false)...) },
-		"longer than its head": func(s uint32) []byte { return AppendData(headFrame(s, 1, false), s, []byte("xx"), false) },
-		"body after no body":   func(s uint32) []byte { return AppendData(headFrame(s, 0, true), s, []byte("x"), true) },
-		"beyond the credit": func(s uint32) []byte {
-			return AppendData(headFrame(s, -1, false), s, make([]byte, ResponseWindow+1), false)
-		},
-		"credit overflow":       func(s uint32) []byte { return AppendCredit(AppendCredit(nil, s, MaxWindow), s, MaxWindow) },
-		"no credit":             func(s uint32) []byte { return AppendCredit(nil, s, 0) },
-		"Refused after Head":    func(s uint32) []byte { return AppendRefused(headFrame(s, -1, false), s, Restarting) },
-		"Refused after Credit":  func(s uint32) []byte { return AppendRefused(AppendCredit(nil, s, 1), s, Restarting) },
-		"Queued after Head":     func(s uint32) []byte { return AppendQueued(headFrame(s, -1, false), s, true) },
-		"Error after Head":      func(s uint32) []byte { return AppendError(headFrame(s, -1, false), s, 500) },
-		"Error with status 200": func(s uint32) []byte { return AppendError(nil, s, 200) },
-		"forged head": func(s uint32) []byte {
-			return AppendHead(nil, s, &Head{200, 0, []byte("200 OK\r\nA: b\r\n\r\nHTTP/1.1 200 OK\r\n")}, true)
-		},
-		"bare line feed": func(s uint32) []byte {
-			return AppendHead(nil, s, &Head{200, 0, []byte("200 OK\r\nA: b\nC: d\r\n")}, true)
-		},
-	} {
-		t.Run(name, func(t *testing.T) {
-			s := socketPath(t, "s")
-			good := socketPath(t, "good")
-			start(t, listen(t, s), Hello{Threads: 2}, func(q *call) { q.c.send(bad(q.stream)) })
-			start(t, listen(t, good), Hello{Threads: 2}, echo)
-			p, other := group(t, nil, s), group(t, nil, good)
-			r, ok := record(t), record(t)
-			r.keep = true
-			p.Do(get("/bad"), r, false)
-			other.Do(get("/good"), ok, false)
-			_, f := r.result()
-			if name == "body after no body" { // the response was complete
-				assert.Nil(t, f)
-			} else if assert.NotNil(t, f) {
-				assert.Contains(t, []FailureKind{Lost, Broken}, f.Kind)
-				assert.Contains(t, f.Message, "protocol error")
-			}
-			ok.want("/good")
-			eventually(t, func() bool { p.mu.Lock(); defer p.mu.Unlock(); return p.lost != 0 })
-		})
-	}
-	for name, hello := range map[string][]byte{
-		"wrong slot":    AppendHello(nil, &Hello{Slot: 3}),
-		"wrong version": append(AppendHello(nil, &Hello{})[:HeaderSize], make([]byte, helloSize)...),
-		"no Hello":      AppendGoaway(nil),
-		"garbage":       []byte("HTTP/1.1 400 Bad Request\r\n\r\n"),
-	} {
-		t.Run(name, func(t *testing.T) {
-			s := socketPath(t, "s")
-			l := listen(t, s)
-			go func() {
-				for {
-					nc, err := l.Accept()
-					if err != nil {
-						return
-					}
-					nc.Write(hello)
-					defer nc.Close()
-				}
-			}()
-			p := group(t, func(c *Config) { c.ConnectTimeout = 200 * time.Millisecond }, s)
-			r := record(t)
-			p.Do(get("/"), r, false)
-			r.wantFailure(Unreachable, 503, "protocol error")
-		})
-	}
-}
-
-// Random frames that are well formed, at random times: nothing panics, and each exchange ends once.
-func TestDisorderlyDaemon(t *testing.T) {
-	s := socketPath(t, "s")
-	var seed atomic.Uint64
-	start(t, listen(t, s), Hello{Threads: 4}, func(q *call) {
-		rnd := rand.New(rand.NewPCG(seed.Add(1), 1))
-		for range 4 {
-			id := q.stream + rnd.Uint32N(3)/2
-			var b []byte
-			switch rnd.IntN(10) {
-			case 0, 1, 2:
-				b = headFrame(id, rnd.IntN(5)-1, rnd.IntN(2) == 0)
-			case 3, 4:
-				b = AppendData(nil, id, []byte("xyz")[:rnd.IntN(4)], rnd.IntN(2) == 0)
-			case 5:
-				b = AppendEnd(nil, id)
-			case 6:
-				b = AppendCredit(nil, id, 1+rnd.Uint32N(100))
-			case 7:
-				b = AppendQueued(nil, id, rnd.IntN(2) == 0)
-			case 8:
-				b = AppendReset(nil, id)
-			case 9:
-				b = [][]byte{AppendGoaway(nil), AppendRefused(nil, id, Restarting), AppendError(nil, id, 500)}[rnd.IntN(3)]
-			}
-			q.c.mu.Lock()
-			delete(q.c.calls, q.stream)
-			q.c.mu.Unlock()
-			q.c.send(b)
-		}
-	})
-	p := group(t, func(c *Config) { c.SocketTimeout = 100 * time.Millisecond; c.ConnectTimeout = 2 * time.Second }, s)
-	var rs []*recorder
-	for i := range 60 {
-		r := record(t)
-		rs = append(rs, r)
-		p.Do(get("/"), r, i%3 == 0)
-		if i%7 == 0 {
-			r.result()
-		}
-	}
-	p.Flush()
-	for _, r := range rs {
-		r.result()
-	}
 }
 
 func TestCancel(t *testing.T) {

@@ -35,10 +35,16 @@ func (p *Pool) sweepSoon() {
 }
 
 func (p *Pool) sweep() {
+	p.look()
+	p.Flush()
+}
+
+func (p *Pool) look() {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	now := p.now()
 	p.expireQueue(now)
+	p.place(now)
 	if t := int64(p.cfg.SocketTimeout); t > 0 {
 		for _, c := range p.conns {
 			for i := range c.streams {

@@ -199,10 +199,14 @@ func (c *conn) writeRest() {
 			c.advance(n)
 		}
 		p.mu.Lock()
+		full := c.pendBytes > pendFull
 		c.wrote(n)
+		if full && c.pendBytes <= pendFull {
+			p.place(p.now())
+		}
 		if err != nil && !c.unwritable {
 			c.unwritable = true
-			if isTimeout(err) { // it will not read any more; nothing else would wake the reader
+			if isTimeout(err) && p.ctx.Err() == nil { // it does not read any more; nothing else would wake our reader
 				c.why = "it has not read what was sent to it within socket-timeout"
 				c.nc.SetReadDeadline(time.Unix(1, 0))
 			}
@@ -211,6 +215,7 @@ func (c *conn) writeRest() {
 			if len(c.pend) == 0 || c.unwritable {
 				c.writing = false
 				p.mu.Unlock()
+				p.Flush() // of place
 				return
 			}
 			c.take()
