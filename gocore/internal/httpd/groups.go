@@ -3,6 +3,7 @@
 package httpd
 
 import (
+	"strings"
 	"time"
 
 	"modwsgi/gocore/internal/conf"
@@ -42,6 +43,20 @@ type DaemonGroup struct {
 	HostServerName                                      string // its ServerName as written
 	Preload                                             []ImportScript
 	Pos                                                 conf.Pos
+}
+
+// Inside gives the path that processes of the group see for a path of the
+// server: the same without chroot=; ok is false for one outside of that.
+func (g *DaemonGroup) Inside(path string) (inside string, ok bool) {
+	root := strings.TrimRight(g.Chroot, "/")
+	if root == "" {
+		return path, true
+	}
+	inside, ok = strings.CutPrefix(path, root)
+	if inside == "" {
+		inside = "/"
+	}
+	return inside, ok && inside[0] == '/'
 }
 
 // ImportScript is a script to load at process start.

@@ -51,6 +51,15 @@ func (r *Request) MakePlan(p Plan) *Plan {
 		p.PassAuthorization = true
 	}
 	p.Environ, p.URLScheme = r.environ(p.Script)
+	if p.Group != nil && p.Group.Chroot != "" { // Script is a path inside already
+		for i := range p.Environ {
+			if e := &p.Environ[i]; e.Name == "DOCUMENT_ROOT" || e.Name == "CONTEXT_DOCUMENT_ROOT" {
+				if inside, ok := p.Group.Inside(e.Value); ok {
+					e.Value = inside
+				}
+			}
+		}
+	}
 	s.plansMu.Lock()
 	defer s.plansMu.Unlock()
 	if old := s.planBy[key]; old != nil {

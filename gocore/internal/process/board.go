@@ -64,9 +64,13 @@ func newBoard(srv *httpd.Server, g *generation) (*board, error) {
 	if b.fd, err = memoryFile("scoreboard"); err != nil {
 		return nil, err
 	}
-	if err := unix.Ftruncate(b.fd, b.size); err != nil {
+	err = os.NewSyscallError("ftruncate", unix.Ftruncate(b.fd, b.size))
+	if err == nil {
+		err = sealMemory(b.fd)
+	}
+	if err != nil {
 		_ = unix.Close(b.fd)
-		return nil, os.NewSyscallError("ftruncate", err)
+		return nil, err
 	}
 	head := make([]byte, boardHead)
 	for i, v := range []uint32{boardMagic, uint32(places), uint32(b.threads), uint32(g.num)} {

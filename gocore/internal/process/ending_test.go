@@ -51,6 +51,9 @@ func (s *server) release() {
 // inOrder asserts that the texts are in the output, one after the other.
 func (s *server) inOrder(texts ...string) {
 	s.t.Helper()
+	for _, text := range texts {
+		s.logged(text)
+	}
 	out := s.out.String()
 	at := -1
 	for _, text := range texts {

@@ -72,6 +72,13 @@ func (pg *procGroup) daemon() *httpd.DaemonGroup {
 	return nil
 }
 
+// onBoard says whether processes of the group map the scoreboard. They can
+// write to it, so another user's do only if the configuration lets them look.
+func (pg *procGroup) onBoard() bool {
+	g := pg.daemon()
+	return g == nil || !pg.behind() || pg.id.number() == pg.gen.frontUID() || g.ServerMetrics
+}
+
 // home is the host whose error log is the group's.
 func (pg *procGroup) home() *httpd.VirtualHost {
 	srv := pg.gen.snap.srv

@@ -156,7 +156,7 @@ func lookupGroup(name string) (int, error) {
 // environ adjusts a worker's environment to the identity, so that code which
 // looks at HOME does not end up in root's.
 func (a identity) environ(env []string) []string {
-	if a.uid < 0 || a.name == "" {
+	if a.uid < 0 {
 		return env
 	}
 	out := make([]string, 0, len(env)+3)
@@ -165,6 +165,9 @@ func (a identity) environ(env []string) []string {
 		if name != "HOME" && name != "USER" && name != "LOGNAME" {
 			out = append(out, kv)
 		}
+	}
+	if a.name == "" {
+		return append(out, "HOME=/") // an id without an account
 	}
 	return append(out, "HOME="+a.home, "USER="+a.name, "LOGNAME="+a.name)
 }

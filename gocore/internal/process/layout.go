@@ -36,6 +36,7 @@ type groupPlan struct {
 	stopGrace          time.Duration       // from 'T' to SIGKILL
 	drainLimit         time.Duration       // from 'G' to 'T'; 0 = none
 	python             pythonOptions
+	chroot             string
 	stackSize          int // bytes of each thread's stack; 0 = the system's
 	priority           int // nice value; 0 = as the supervisor
 }
@@ -95,6 +96,9 @@ func layout(snap *snapshot, generation int, root, allowRoot bool) ([]groupPlan, 
 		}
 		p.stopGrace += stopSlack
 		p.python = groupPython(srv, g)
+		if p.chroot = strings.TrimRight(g.Chroot, "/"); p.chroot != "" && !root {
+			return nil, fmt.Errorf("%s:%d: chroot=%s of process group %q needs a server that is started as root", g.Pos.File, g.Pos.Line, g.Chroot, g.Name)
+		}
 		p.stackSize, p.priority = g.StackSize, g.CPUPriority
 		groups = append(groups, p)
 	}

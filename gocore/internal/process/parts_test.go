@@ -308,7 +308,7 @@ func TestLayout(t *testing.T) {
 		t.Run(c.name, func(t *testing.T) {
 			tree := &conf.Tree{Root: c.tree}
 			srv := &httpd.Server{Listen: listen, Groups: c.groups, ServerRoot: "/srv"}
-			plans, err := layout(&snapshot{tree: tree, srv: srv}, 1, false, false)
+			plans, err := layout(&snapshot{tree: tree, srv: srv}, 1, c.name == "chroot", true)
 			require.NoError(t, err)
 			got := map[string]string{}
 			for _, p := range plans {
@@ -336,7 +336,9 @@ func TestLayout(t *testing.T) {
 			assert.Equal(t, c.want, got)
 		})
 	}
-	_, err := layout(&snapshot{tree: &conf.Tree{}, srv: &httpd.Server{}}, 1, false, false)
+	_, err := layout(&snapshot{tree: &conf.Tree{}, srv: &httpd.Server{Listen: listen, Groups: []httpd.DaemonGroup{chroot}}}, 1, false, false)
+	assert.ErrorContains(t, err, `chroot=/jail of process group "jail" needs a server that is started as root`)
+	_, err = layout(&snapshot{tree: &conf.Tree{}, srv: &httpd.Server{}}, 1, false, false)
 	assert.ErrorContains(t, err, "no listening sockets available")
 }
 

@@ -67,8 +67,9 @@ func groupPython(srv *httpd.Server, g *httpd.DaemonGroup) pythonOptions {
 func (p *groupPlan) command(l *launcher) (path string, argv, env []string, err error) {
 	o := &p.python
 	path, argv, env = l.path, l.argv, l.env
-	if o.home != "" && !sameFile(o.home, filepath.Dir(filepath.Dir(l.path))) {
-		if version, ok := venvVersion(o.home); ok {
+	// Paths are those that a process with chroot= sees.
+	if outside := p.chroot + o.home; o.home != "" && !sameFile(outside, filepath.Dir(filepath.Dir(l.path))) {
+		if version, ok := venvVersion(outside); ok {
 			if l.version != "" && version != "" && version != l.version {
 				return "", nil, nil, fmt.Errorf("python-home %s is a virtual environment of Python %s, this server runs in Python %s: "+
 					"install modwsgi-go into that environment and start it from there", o.home, version, l.version)

@@ -170,7 +170,10 @@ func (s *supervisor) after(c *child, d time.Duration, f func()) {
 // launch starts a process for the slot. It does not enter it into the slot.
 func (s *supervisor) launch(sl *slot) (*child, error) {
 	cfg := sl.config(s.opt.Foreground)
-	place := sl.group.gen.board.take(cfg)
+	place := -1
+	if sl.group.onBoard() {
+		place = sl.group.gen.board.take(cfg)
+	}
 	proc, conn, err := s.launcher.launch(cfg, sl, s.log)
 	if err != nil {
 		sl.group.gen.board.free(place)

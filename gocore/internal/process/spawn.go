@@ -29,11 +29,18 @@ const (
 // that other processes share.
 func startProcess(path string, argv, env []string, files []int, sys *syscall.SysProcAttr) (*os.Process, error) {
 	attr := &syscall.ProcAttr{Env: env, Sys: sys, Files: make([]uintptr, len(files))}
+	if sys.Chroot != "" {
+		attr.Dir = "/" // the present one is outside, and a way out
+	}
 	for i, fd := range files {
 		attr.Files[i] = uintptr(fd)
 	}
 	pid, err := startOwn(func() (int, error) { return syscall.ForkExec(path, argv, attr) })
 	if err != nil {
+		if sys.Chroot != "" {
+			return nil, fmt.Errorf("exec %s in chroot %s: %w: a process with chroot= needs this Python, its libraries and this package inside, at the same paths",
+				path, sys.Chroot, err)
+		}
 		if sys.Credential != nil && errors.Is(err, syscall.EACCES) {
 			return nil, fmt.Errorf("exec %s: %w: user id %d may not run it, or may not enter a directory on the way to it",
 				path, err, sys.Credential.Uid)
@@ -133,6 +140,7 @@ func (l *launcher) launch(cfg *WorkerConfig, sl *slot, log *errorLog) (*os.Proce
 	}
 	sys := &syscall.SysProcAttr{}
 	deathSignal(sys)
+	sys.Chroot = pg.chroot
 	if id.uid >= 0 {
 		groups := make([]uint32, len(id.groups))
 		for i, g := range id.groups {

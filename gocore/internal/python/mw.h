@@ -167,6 +167,8 @@ int mw_stale(uint32_t route);
 enum { MW_NO_HOOK = -1, MW_SELDOM = 2 };
 int mw_reload_required(mw_req *r);
 int mw_import(const char *path, int interp);
+int mw_service_start(void);
+int mw_service_run(const char *path);
 void mw_add_path(const char *dirs);
 void mw_set_date(const char *date);
 void mw_track_fd(int fd, int on);

@@ -33,6 +33,15 @@ func (w *worker) environment() error {
 			return fmt.Errorf("WSGI0009: change to home= of WSGIDaemonProcess %s: %w", g.Name, err)
 		}
 	}
+	// Without home=, a process of another user is where that user is at home.
+	if c := w.cfg; g.Home == "" && c.Uid >= 0 && c.FrontUID >= 0 && c.Uid != c.FrontUID {
+		if home := os.Getenv("HOME"); os.Chdir(home) != nil {
+			w.logf(levelInfo, "wsgi", "WSGI0340: cannot change to %s, the home directory of user id %d: the working directory is /", home, c.Uid)
+			if err := os.Chdir("/"); err != nil {
+				return err
+			}
+		}
+	}
 	if g.Locale != "" && !python.SetLocale(g.Locale) {
 		w.logf(levelWarn, "wsgi", "WSGI0079: locale %q is not supported by this system; keeping the inherited one", g.Locale)
 	}

@@ -40,6 +40,9 @@ func (w *worker) interpreter(group string) python.Interpreter {
 			c.SwitchInterval = o.SwitchInterval.Or(c.SwitchInterval)
 		}
 	}
+	if w.group != nil && w.cfg.Threads == 0 { // a service script is a program of its own
+		c.RestrictSignal = false
+	}
 	return c
 }
 

@@ -46,6 +46,9 @@ func Main() int {
 		w.logf(levelCrit, "core", "WSGI0317: worker cannot start: %v", err)
 		return 1
 	}
+	if w.cfg.Threads == 0 {
+		return w.service(signals)
+	}
 	return w.serve(signals)
 }
 
@@ -130,6 +133,10 @@ func (w *worker) start() error {
 		return err
 	}
 	w.addPaths()
+	if w.cfg.Threads == 0 {
+		w.limits()
+		return nil
+	}
 	if python.SizeofReq() != listen.SizeofReq {
 		return fmt.Errorf("the request structures of Go (%d bytes) and C (%d bytes) differ: a broken build", listen.SizeofReq, python.SizeofReq())
 	}

@@ -20,9 +20,8 @@ type group = httpd.DaemonGroup
 type effect int
 
 const (
-	works   effect = iota
-	moot           // there is nothing like it here: processes accept connections themselves
-	refused        // its loss would weaken the site
+	works effect = iota
+	moot         // there is nothing like it here: processes accept connections themselves
 )
 
 // option is one option of WSGIDaemonProcess.
@@ -137,14 +136,14 @@ func setUser(g *group, v string) error {
 var options = map[string]option{
 	"user":                 {works, setUser},
 	"group":                {works, account(func(g *group) *string { return &g.Group })},
-	"supplementary-groups": {works, func(g *group, v string) error { g.SupplementaryGroups = strings.Split(v, ","); return nil }},
+	"supplementary-groups": {works, setGroups},
 	"processes": {works, func(g *group, v string) error {
 		g.Multiprocess = true
 		return num(func(g *group) *int { return &g.Processes }, 1)(g, v)
 	}},
 	"threads":                 {works, setThreads},
 	"umask":                   {works, setUmask},
-	"chroot":                  {refused, absolute(func(g *group) *string { return &g.Chroot })},
+	"chroot":                  {works, absolute(func(g *group) *string { return &g.Chroot })},
 	"home":                    {works, absolute(func(g *group) *string { return &g.Home })},
 	"lang":                    {works, str(func(g *group) *string { return &g.Lang })},
 	"locale":                  {works, str(func(g *group) *string { return &g.Locale })},
@@ -188,6 +187,18 @@ var options = map[string]option{
 		g.ServerMetrics = on
 		return err
 	}},
+}
+
+// maxGroups is NGROUPS_MAX of Linux since 2.6.4.
+const maxGroups = 65536
+
+func setGroups(g *group, v string) error {
+	list := strings.Split(v, ",")
+	if len(list) > maxGroups {
+		return fmt.Errorf("more than %d groups", maxGroups)
+	}
+	g.SupplementaryGroups = list
+	return nil
 }
 
 func setThreads(g *group, v string) error {
@@ -257,17 +268,12 @@ func setDaemonProcess(k *httpd.Cmd, c *config) error {
 			return fmt.Errorf("option %s: %w", key, err)
 		}
 		switch {
-		case o.effect == refused:
-			return &httpd.Coded{Code: httpd.CodeUnavailable, Message: fmt.Sprintf("option %s is not available yet; ignoring it would not be safe", key)}
 		case o.effect != works && fmt.Sprint(before) != fmt.Sprint(*g):
 			without[o.effect] = append(without[o.effect], key)
 		}
 	}
 	if g.ScriptUser != "" && g.ScriptGroup != "" {
 		return fmt.Errorf("script-user and script-group cannot be given both")
-	}
-	if g.Threads == 0 {
-		k.Notice(httpd.CodeIgnored, "threads=0 is accepted, but processes without request threads are not available yet")
 	}
 	if l := without[moot]; len(l) > 0 {
 		k.Notice(httpd.CodeIgnored, "accepted without effect, because the processes of a group accept connections themselves: %s", strings.Join(l, ", "))

@@ -225,6 +225,13 @@ func handle(r *httpd.Request, c *config) *httpd.Outcome {
 			r.Logf(httpd.LevelError, "wsgi", "[script %s] %s", r.Filename, why)
 			return r.Fail(403)
 		}
+		if g.Threads == 0 {
+			r.Logf(httpd.LevelError, "wsgi", "[script %s] WSGI0342: process group %q has threads=0 and takes no requests", r.Filename, g.Name)
+			return r.Fail(503)
+		}
+		if g.Chroot != "" && !inside(r, g, &p) {
+			return r.Fail(500)
+		}
 		p.Group, p.Multithread, p.Multiprocess = g, g.Threads != 1, g.Multiprocess
 	}
 	p.PassAuthorization = o.passAuthorization.Or(c.passAuthorization.V)
@@ -235,6 +242,27 @@ func handle(r *httpd.Request, c *config) *httpd.Outcome {
 	p.MapHEAD = c.mapHEAD.V
 	p.TrustedHeaders, p.TrustedProxies = c.trustedHeaders.V, c.trustedProxies.V
 	return r.Call(r.MakePlan(p))
+}
+
+// inside makes the paths of a plan those that processes with chroot= see.
+func inside(r *httpd.Request, g *httpd.DaemonGroup, p *httpd.Plan) bool {
+	for _, path := range []*string{&p.Script, &p.HandlerScript} {
+		if *path == "" {
+			continue
+		}
+		in, ok := g.Inside(*path)
+		if !ok {
+			r.Logf(httpd.LevelError, "wsgi", "[script %s] WSGI0341: %s is outside of chroot=%s of process group %q", r.Filename, *path, g.Chroot, g.Name)
+			return false
+		}
+		*path = in
+	}
+	root := r.Root()
+	if _, ok := g.Inside(root); !ok && root != "" {
+		r.Logf(httpd.LevelError, "wsgi", "[script %s] WSGI0341: DocumentRoot %s is outside of chroot=%s of process group %q", r.Filename, root, g.Chroot, g.Name)
+		return false
+	}
+	return true
 }
 
 // expand resolves %{...} names. A name that is not known stays as it is; for

@@ -330,7 +330,21 @@ func finish(srv *httpd.Server, c *config, report func(conf.Diagnostic)) {
 			d.Message = fmt.Sprintf("process group %q belongs to the virtual host %s", i.processGroup, g.HostServerName)
 			report(d)
 		default:
+			path, ok := g.Inside(script.Path)
+			if !ok {
+				d.Message = fmt.Sprintf("%s is outside of chroot=%s of process group %q", script.Path, g.Chroot, g.Name)
+				report(d)
+				continue
+			}
+			script.Path = path
 			g.Preload = addImport(g.Preload, script)
+		}
+	}
+	for i := range srv.Groups {
+		if g := &srv.Groups[i]; g.Threads == 0 && len(g.Preload) == 0 {
+			report(conf.Diagnostic{Severity: conf.Warning, Code: "WSGI-NO-SCRIPT", Pos: g.Pos, Directive: "WSGIDaemonProcess",
+				Message:    fmt.Sprintf("process group %q has threads=0, and no script to run", g.Name),
+				Suggestion: fmt.Sprintf("WSGIImportScript /path/of/script process-group=%s application-group=%%{GLOBAL}", g.Name)})
 		}
 	}
 }
