@@ -439,13 +439,146 @@ def test_compress_responses_option(server):
     assert "content-encoding" not in running.get("/file?size=1000", headers=GZIP).headers
 
 
-def test_input_filters_are_refused(server):
-    running = server(SINK, config="SetInputFilter DEFLATE\n", ready=False)
+def test_unknown_input_filter_is_refused(server):
+    running = server(SINK, config="SetInputFilter CASEFILTER\n", ready=False)
     assert running.process.wait(15) != 0
-    assert "input filter" in running.output()
+    assert 'no input filter "CASEFILTER"' in running.output()
 
 
 def test_unknown_output_filter_is_refused(server):
     running = server(SINK, config="SetOutputFilter INCLUDES\n", ready=False)
     assert running.process.wait(15) != 0
     assert "INCLUDES" in running.output() and "DEFLATE" in running.output()
+
+
+BODIES = """
+import json
+
+def application(environ, start_response):
+    names = "CONTENT_LENGTH", "HTTP_CONTENT_ENCODING", "CONTENT_TYPE", "wsgi.input_terminated"
+    said = {name: environ.get(name) for name in names}
+    how = environ["QUERY_STRING"]
+    try:
+        if how == "lines":
+            said["body"] = [line.decode() for line in environ["wsgi.input"]]
+        elif how == "pieces":
+            said["body"] = "".join(iter(lambda: environ["wsgi.input"].read(1000).decode(), ""))
+        elif how == "length":
+            said["body"] = environ["wsgi.input"].read(int(environ["CONTENT_LENGTH"] or 0)).decode()
+        elif how != "never":
+            said["body"] = environ["wsgi.input"].read().decode()
+    except OSError as e:
+        if how == "raise":
+            raise
+        said["error"] = str(e)
+    start_response("200 OK", [("Content-Type", "application/json")])
+    return [json.dumps(said).encode()]
+"""
+INPUT = """
+SetInputFilter DEFLATE
+WSGIChunkedRequest On
+DeflateInflateRatioLimit 100000
+LimitRequestBody 20000000
+ErrorDocument 413 "too large"
+ErrorDocument 400 "broken"
+<Location /small>
+    DeflateInflateLimitRequestBody 1000
+</Location>
+<Location /ratio>
+    DeflateInflateRatioLimit 10
+    DeflateInflateRatioBurst 1
+</Location>
+<Location /off>
+    SetInputFilter None
+</Location>
+"""
+
+
+@pytest.fixture(scope="module")
+def bodies(tmp_path_factory):
+    root = tmp_path_factory.mktemp("bodies")
+    (root / "app.wsgi").write_text(BODIES)
+    running = start(root / "app.wsgi", root=root / "server", config=INPUT)
+    yield running
+    finish_all([running])
+
+
+@pytest.mark.parametrize("framing", ["length", "chunked"])
+@pytest.mark.parametrize("size", [0, 10, 5000, 900_000, 3_000_000])
+def test_request_bodies_are_decompressed(bodies, framing, size):
+    """With a length if all of it is there and small; an incompressible one is read from the socket."""
+    text = "line\n" * (size // 5) if size < 3_000_000 else os.urandom(size // 2).hex()
+    data = gzip.compress(text.encode())
+    content = iter([data[:7], data[7:]]) if framing == "chunked" else data
+    for how in ["all", "pieces"] + ["lines"] * (size < 6000):
+        sent = iter([data[:7], data[7:]]) if framing == "chunked" else content
+        answer = bodies.post(f"/?{how}", content=sent, headers={"Content-Encoding": "gzip"})
+        assert answer.status_code == 200, answer.text
+        said = answer.json()
+        assert "".join(said["body"]) == text, how
+        assert said["HTTP_CONTENT_ENCODING"] is None
+        assert said["CONTENT_LENGTH"] == (str(size) if size < 1 << 20 else None)
+
+
+def test_request_bodies_with_their_length(bodies):
+    """What frameworks do: CONTENT_LENGTH bytes, and the connection goes on with the next request."""
+    with bodies.conn() as conn:
+        for text in (b"first", b"the second one", b""):
+            data = gzip.compress(text)
+            conn.send(b"POST /?length HTTP/1.1\r\nHost: x\r\nContent-Encoding: x-gzip\r\nContent-Length: %d\r\n\r\n%s"
+                      % (len(data), data))
+            status, _, body = conn.response()
+            assert status == 200 and f'"body": "{text.decode()}"'.encode() in body
+
+
+@pytest.mark.parametrize(("path", "headers"), [
+    ("/off", {"Content-Encoding": "gzip"}), ("/", {}), ("/", {"Content-Encoding": "br"}),
+    ("/", {"Content-Encoding": "gzip", "Content-Range": "bytes 0-3/4"}),
+])
+def test_request_bodies_that_are_left_alone(bodies, path, headers):
+    said = bodies.post(path, content=b"text", headers=headers).json()
+    assert (said["body"], said["CONTENT_LENGTH"]) == ("text", "4")
+    assert said["HTTP_CONTENT_ENCODING"] == headers.get("Content-Encoding")
+
+
+@pytest.mark.parametrize(("path", "data", "expected"), [
+    ("/?raise", b"this is no gzip stream", (400, "broken")),
+    ("/?raise", gzip.compress(b"text" * 100)[:-6], (400, "broken")),
+    ("/small?raise", gzip.compress(b"x" * 1001), (413, "too large")),
+    ("/small?all", gzip.compress(b"x" * 1001), (200, "body is larger than LimitRequestBody")),
+    ("/small?raise", gzip.compress(b"x" * 1000), (200, "x" * 1000)),
+    ("/ratio?raise", gzip.compress(b"x" * 100_000), (400, "broken")),
+    ("/?raise", gzip.compress(os.urandom(8_000_000).hex().encode() + b"x" * 30_000_000), (413, "too large")),
+    ("/?never", b"this is no gzip stream", (200, '"CONTENT_LENGTH": null')),
+])
+def test_request_bodies_that_cannot_be_decompressed(bodies, path, data, expected):
+    answer = bodies.post(path, content=data, headers={"Content-Encoding": "gzip"})
+    assert (answer.status_code, expected[1] in answer.text) == (expected[0], True), answer.text[:200]
+    assert bodies.get("/").status_code == 200
+
+
+def test_responses_are_decompressed(server, script):
+    """INFLATE, before what compresses again; a response that breaks off or is no gzip is cut, not passed on."""
+    running = server(script(f"""
+import gzip
+TEXT = {TEXT!r}
+
+def application(environ, start_response):
+    data = gzip.compress(TEXT)
+    if environ["QUERY_STRING"] == "cut":
+        data = data[:-10]
+    if environ["QUERY_STRING"] == "lies":
+        data = b"plain"
+    start_response("200 OK", [("Content-Type", "text/plain"), ("Content-Encoding", "gzip"), ("ETag", '"a"')])
+    return (data[i:i + 1000] for i in range(0, len(data), 1000))
+"""), config="SetOutputFilter INFLATE\n<Location /again>\nSetOutputFilter INFLATE;BROTLI_COMPRESS\n</Location>\n")
+    plain = running.get("/", headers=GZIP)
+    assert plain.content == TEXT and "content-encoding" not in plain.headers
+    assert plain.headers["etag"] == '"a-gunzip"'
+    again = running.get("/again", headers={"Accept-Encoding": "br"})
+    assert (again.headers["content-encoding"], again.content) == ("br", TEXT)
+    assert running.request("HEAD", "/").status_code == 200
+    for how in ("cut", "lies"):
+        data = running.raw(f"GET /?{how} HTTP/1.1\r\nHost: x\r\n\r\n".encode())
+        assert not data.endswith(b"0\r\n\r\n"), how
+    assert running.get("/").content == TEXT

@@ -5,14 +5,16 @@ A case file holds cases, each a configuration, files and requests:
     === a name
     --- config
     Alias /x ${ROOT}/files              # directives, for both servers; ${ROOT} is a folder of the case's own
-    --- file files/a.txt                # text up to the next ---; `--- file bin/x.cgi 0755` sets the mode
-    hello
+    --- file files/a.txt                # text up to the next ---; `--- file bin/x.cgi 0755` sets the mode,
+    hello                               # `--- file a.txt.gz gzip` compresses the text
     --- requests
     GET /x/a.txt
     GET /x/a.txt
         If-None-Match: "none"           # indented: header fields
     POST /x/a.txt                       # a line `> text` is the body
         > a=1
+    POST /x/a.txt
+        z> a=1                          # the same, compressed with gzip
     GET /x/?C=N ! body: the listing is ours    # a difference that is wanted, with its reason
 
 `!` names what may differ (status, body, or a header field) and why. The test fails as well when
@@ -70,6 +72,9 @@ FIELDS = ["content-type", "content-encoding", "content-language", "content-locat
           "set-cookie", "tcn", "alternates", "refresh", "content-disposition", "content-md5"]
 
 
+GZIP = -1  # in place of a file's mode: compressed
+
+
 @dataclass
 class Ask:
     """One request and what is known to differ."""
@@ -109,7 +114,8 @@ def read(path: Path) -> list[Case]:
             if part == "file":
                 words = rest.split()
                 target = []
-                cases[-1].files[words[0]] = (target, int(words[1], 8) if len(words) > 1 else 0o644)  # type: ignore
+                mode = GZIP if words[1:] == ["gzip"] else int(words[1], 8) if len(words) > 1 else 0o644
+                cases[-1].files[words[0]] = (target, mode)  # type: ignore
             elif part not in ("config", "requests"):
                 raise ValueError(f"{path}:{number}: {line}")
         elif part == "config":
@@ -130,8 +136,9 @@ def request(case: Case, line: str, where: str) -> None:
     """Adds what one line of a requests part says."""
     if line[0].isspace():
         text = line.strip()
-        if text.startswith("> "):
-            case.asks[-1].body += text[2:].encode() + b"\n"
+        if text.startswith(("> ", "z> ")):
+            body = text.partition(" ")[2].encode() + b"\n"
+            case.asks[-1].body += gzip.compress(body) if text[0] == "z" else body
         else:
             name, found, value = text.partition(":")
             if not found:
@@ -239,8 +246,9 @@ class Pair:
         for name, (text, mode) in self.case.files.items():
             path = root / name
             path.parent.mkdir(parents=True, exist_ok=True)
-            path.write_text(text.replace("${ROOT}", str(root)))
-            path.chmod(mode)
+            content = text.replace("${ROOT}", str(root)).encode()
+            path.write_bytes(gzip.compress(content) if mode == GZIP else content)
+            path.chmod(0o644 if mode == GZIP else mode)
             os.utime(path, (past, past))
         for folder, _, _ in os.walk(root):
             os.chmod(folder, 0o755)  # whatever the umask

@@ -19,6 +19,7 @@ type moduleMeta struct {
 	name, id, file string
 	also           []string
 	filters        []string // names of output filters
+	inputFilters   []string
 }
 
 // rowRef is a directive row without its type parameter.
@@ -38,29 +39,32 @@ type rowRef struct {
 
 // hooks are a module's hooks without the type parameter.
 type hooks struct {
-	check      func(*Checker, any)
-	begin      func(*conf.Tree, any)
-	finish     func(*Server, any, *[]conf.Diagnostic)
-	host       func(*VirtualHost, any)
-	perRequest func(any) bool
-	environ    func(any) []EnvVar
-	routes     func(any) []Route
-	phase      [nPhases]func(*Request, any) Status
-	handler    func(*Request, any) *Outcome
-	response   func(*Request, any, *ResponseHead)
-	hasResp    func(any) bool
-	steady     func(any) Steadiness
-	insert     func(*Request, any, *ResponseHead) []string
-	filter     func(*Request, any, *ResponseHead) BodyFilter
-	hasFilter  func(any) bool
-	challenge  func(*Request, any)
-	authzRules func(any) bool
-	satisfyAny func(*Request, any) bool
-	hasLog     func(any) bool
-	logFiles   func(any) []LogTarget
-	openLogs   func(any, func(LogTarget) *LogFile) error
-	log        func(*VirtualHost, any, *LogEntry)
-	flushLog   func(any)
+	check       func(*Checker, any)
+	begin       func(*conf.Tree, any)
+	finish      func(*Server, any, *[]conf.Diagnostic)
+	host        func(*VirtualHost, any)
+	perRequest  func(any) bool
+	environ     func(any) []EnvVar
+	routes      func(any) []Route
+	phase       [nPhases]func(*Request, any) Status
+	handler     func(*Request, any) *Outcome
+	response    func(*Request, any, *ResponseHead)
+	hasResp     func(any) bool
+	steady      func(any) Steadiness
+	insert      func(*Request, any, *ResponseHead) []string
+	filter      func(*Request, any, *ResponseHead) BodyFilter
+	hasFilter   func(any) bool
+	insertInput func(*Request, any) []string
+	input       func(*Request, any) InputFilter
+	hasInput    func(any) bool
+	challenge   func(*Request, any)
+	authzRules  func(any) bool
+	satisfyAny  func(*Request, any) bool
+	hasLog      func(any) bool
+	logFiles    func(any) []LogTarget
+	openLogs    func(any, func(LogTarget) *LogFile) error
+	log         func(*VirtualHost, any, *LogEntry)
+	flushLog    func(any)
 }
 
 // The phases whose hooks are alike, in running order.
@@ -79,7 +83,7 @@ const (
 )
 
 func (m *Module[C]) meta() moduleMeta {
-	return moduleMeta{m.Name, m.ID, m.File, m.Also, m.OutputFilters}
+	return moduleMeta{m.Name, m.ID, m.File, m.Also, m.OutputFilters, m.InputFilters}
 }
 
 func (m *Module[C]) newConf() any {
@@ -176,6 +180,15 @@ func (m *Module[C]) bind() hooks {
 	}
 	if f := m.HasFilter; f != nil {
 		h.hasFilter = func(c any) bool { return f(c.(*C)) }
+	}
+	if f := m.InsertInput; f != nil {
+		h.insertInput = func(r *Request, c any) []string { return f(r, c.(*C)) }
+	}
+	if f := m.Input; f != nil {
+		h.input = func(r *Request, c any) InputFilter { return f(r, c.(*C)) }
+	}
+	if f := m.HasInput; f != nil {
+		h.hasInput = func(c any) bool { return f(c.(*C)) }
 	}
 	if f := m.HasLog; f != nil {
 		h.hasLog = func(c any) bool { return f(c.(*C)) }

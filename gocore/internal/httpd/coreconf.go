@@ -156,6 +156,7 @@ type CoreConfig struct {
 	CGIPassAuth                Opt[bool]
 	MaxRanges                  Opt[int]      // -1 = unlimited, 0 = none
 	SetOutputFilter            Opt[[]string] // upper case
+	SetInputFilter             Opt[[]string]
 }
 
 // ServerNameSpec is a ServerName: [scheme://]host[:port].

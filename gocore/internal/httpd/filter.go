@@ -9,8 +9,6 @@
 package httpd
 
 import (
-	"fmt"
-	"maps"
 	"net/http"
 	"slices"
 	"strings"
@@ -126,38 +124,7 @@ func noBody(status int) bool {
 // case and as written in order; NONE gives none. A name that no module serves
 // is an error: the response would go out as it was not meant to.
 func (k *Cmd) OutputFilters(list string) ([]string, error) {
-	known := map[string]bool{}
-	for _, m := range k.b.mods {
-		for _, n := range m.meta().filters {
-			known[n] = true
-		}
-	}
-	var names []string
-	for n := range strings.SplitSeq(list, ";") {
-		n = strings.ToUpper(strings.TrimSpace(n))
-		switch {
-		case n == "NONE" || n == "":
-		case !known[n]:
-			return nil, &Coded{Code: CodeUnavailable, Message: fmt.Sprintf("there is no output filter %q", n),
-				Suggestion: "the filters are " + strings.Join(slices.Sorted(maps.Keys(known)), ", ")}
-		case !slices.Contains(names, n):
-			names = append(names, n)
-		}
-	}
-	return names, nil
-}
-
-// InputFilters checks a list of names of filters for request bodies: there are
-// none here, and an application must not see a body that was meant to be
-// decoded before.
-func (k *Cmd) InputFilters(list string) error {
-	for n := range strings.SplitSeq(list, ";") {
-		if n = strings.TrimSpace(n); n != "" && !strings.EqualFold(n, "None") {
-			return &Coded{Code: CodeUnavailable, Message: fmt.Sprintf("there is no input filter %q: request bodies reach the application as they were sent", n),
-				Suggestion: "remove the directive; the application can decode a body by its Content-Encoding"}
-		}
-	}
-	return nil
+	return k.filterNames(list, "output", func(m moduleMeta) []string { return m.filters })
 }
 
 // BodyFilter changes a response's body on its way out. Each method appends
@@ -166,12 +133,16 @@ func (k *Cmd) InputFilters(list string) error {
 // can use so far, Close ends the body. An error ends the response: the
 // connection is cut so that the client sees it. One goroutine at a time calls.
 // A filter of a response that breaks off is
-// dropped without Close.
+// dropped without Close; see Abandoner.
 type BodyFilter interface {
 	Write(dst, p []byte) ([]byte, error)
 	Flush(dst []byte) ([]byte, error)
 	Close(dst []byte) ([]byte, error)
 }
+
+// Abandoner is a BodyFilter that keeps something which must be given back: it
+// is told when a response breaks off, and may be after Close, too.
+type Abandoner interface{ Abandon() }
 
 // Pacer is a BodyFilter that does not change bytes but when they go: of n
 // bytes that are ready the sender takes the first now, at least one, sends

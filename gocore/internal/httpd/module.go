@@ -192,6 +192,15 @@ type Module[C any] struct {
 	// inserts the names says so.
 	HasFilter func(c *C) bool
 
+	// InsertInput names filters for the request's body, and Input makes what
+	// the body passes through, nil: nothing; it may change r.Header for it.
+	// Modules in list order, the one nearest to the client first. Once after
+	// the fixups, if the request has a body and some HasInput is true.
+	InsertInput  func(r *Request, c *C) []string
+	InputFilters []string // names that the Input hook serves, upper case
+	Input        func(r *Request, c *C) InputFilter
+	HasInput     func(c *C) bool // InsertInput may name something; nil: never
+
 	HasLog   func(c *C) bool                                 // the host writes an access log
 	LogFiles func(c *C) []LogTarget                          // files and pipes to open before privileges drop
 	OpenLogs func(c *C, open func(LogTarget) *LogFile) error // once, before the first request

@@ -85,6 +85,7 @@ func (r *Request) run() *Outcome {
 	if st := r.resolve(); st != OK {
 		return r.Fail(int(st))
 	}
+	r.filterInput()
 	out := r.handle()
 	if out.Request == nil {
 		out.Request = r
@@ -377,7 +378,7 @@ func (r *Request) InternalRedirect(uri, query string) *Outcome {
 	if n == nil {
 		return out
 	}
-	n.Method, n.Header, n.ContentLength, n.Chunked = r.Method, r.Header, r.ContentLength, r.Chunked
+	n.Method, n.Header, n.ContentLength, n.Chunked, n.input = r.Method, r.Header, r.ContentLength, r.Chunked, r.input
 	for _, f := range r.Out {
 		if strings.EqualFold(f.Name, "Vary") {
 			n.Out = append(n.Out, f)

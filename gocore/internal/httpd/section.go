@@ -165,6 +165,7 @@ type merged struct {
 	core       *CoreConfig
 	environ    []EnvVar   // constant additions of the modules
 	perRequest bool       // some module's outcome depends on the request
+	input      bool       // filters for request bodies
 	response   []int      // slots of the modules whose response hook does something
 	steady     Steadiness // of all of these
 	filtered   bool       // output filters may apply
@@ -247,6 +248,9 @@ func (s *Server) newMerged(key string, c []any) *merged {
 		h := &s.hooks[i]
 		if h.environ != nil {
 			m.environ = append(m.environ, h.environ(c[i])...)
+		}
+		if h.hasInput != nil && h.hasInput(c[i]) {
+			m.input, m.perRequest = true, true
 		}
 		if h.perRequest != nil && h.perRequest(c[i]) {
 			m.perRequest = true

@@ -3,6 +3,7 @@
 package httpd
 
 import (
+	"slices"
 	"strings"
 	"time"
 
@@ -68,7 +69,9 @@ func (s *Server) UsesHandler(name string) bool {
 func (s *Server) ModuleNames() []string {
 	out := make([]string, 0, len(s.mods))
 	for _, m := range s.mods {
-		out = append(out, m.meta().id)
+		if id := m.meta().id; !slices.Contains(out, id) { // one may come in two parts
+			out = append(out, id)
+		}
 	}
 	return out
 }

@@ -311,24 +311,26 @@ type Request struct {
 	Prev          *Request // the request that was internally redirected to this one
 	Status        int      // of an error document: the original status
 
-	body      io.Reader // see Body
-	env       []EnvVar
-	filters   []string // names of output filters, upper case
-	m         *merged
-	main      *Request // of a sub-request: the request that asked
-	at        *execution
-	handling  bool          // Handle runs
-	permitted bool          // access control has let it pass
-	locs      []*section    // Locations of this URI
-	head      *ResponseHead // on its way out; nil before
-	replied   *answer       // the response went out
-	failed    int           // status of an ErrorDocument that is being evaluated
-	ownPage   bool          // see OwnPage
-	onlyLocs  bool          // probe: locs is given, do not match
-	redirects int
-	logged    bool // Logf was called
-	edited    bool // see SetHeader
-	dynamic   bool // .htaccess files or conditions were looked at
-	varies    bool // see Varies
-	depends   []Dependency
+	body       io.Reader // see Body
+	env        []EnvVar
+	filters    []string // names of output filters, upper case
+	inputNames []string // of input filters
+	input      InputFilter
+	m          *merged
+	main       *Request // of a sub-request: the request that asked
+	at         *execution
+	handling   bool          // Handle runs
+	permitted  bool          // access control has let it pass
+	locs       []*section    // Locations of this URI
+	head       *ResponseHead // on its way out; nil before
+	replied    *answer       // the response went out
+	failed     int           // status of an ErrorDocument that is being evaluated
+	ownPage    bool          // see OwnPage
+	onlyLocs   bool          // probe: locs is given, do not match
+	redirects  int
+	logged     bool // Logf was called
+	edited     bool // see SetHeader
+	dynamic    bool // .htaccess files or conditions were looked at
+	varies     bool // see Varies
+	depends    []Dependency
 }

@@ -46,7 +46,8 @@ type Req struct {
 	BodyBegan, BodyUntil   int64 // C's: its clock in ms; 0 not begun
 	RemotePort, LocalPort  uint32
 	BodyMs, BodyMaxMs      int32 // RequestReadTimeout body=, for what C receives
-	BodyRate, Pad          int32
+	BodyRate               int32
+	InHook                 int32 // C asks the hooks for the body
 	Remote, Local          [64]byte
 	Sent                   uint64         // response bytes, head and framing included, that the socket took
 	Kept                   unsafe.Pointer // KeepHead: a copy of the response's head
@@ -128,6 +129,9 @@ func (m *Memory) Keep(r *Req, head []byte) {
 	copy(unsafe.Slice((*byte)(r.Kept), int(r.KeptCap)), head)
 	r.KeptLen = uint32(len(head))
 }
+
+// ExtraBytes is what SetExtra copied.
+func (r *Req) ExtraBytes() []byte { return unsafe.Slice((*byte)(r.Extra), int(r.ExtraLen)) }
 
 // SetExtra copies the per-request environ additions (python.AppendSet format).
 func (m *Memory) SetExtra(r *Req, p []byte) {

@@ -104,6 +104,7 @@ var All = []httpd.AnyModule{
 	static.Module,
 	// filters of content, then of transfer
 	filter.Module,
+	deflate.Inflate,
 	brotli.Module,
 	zstd.Module,
 	deflate.Module,

@@ -12,7 +12,9 @@ package python
 import "C"
 
 import (
+	"io"
 	"runtime/cgo"
+	"syscall"
 	"unsafe"
 )
 
@@ -38,15 +40,37 @@ type Hooks interface {
 	Body(p []byte) bool
 	// End is called after the last block of a complete response.
 	End() bool
+	// Input gives more of the request's body; 0 and 0: the end. EFBIG and
+	// EPROTO are answered with 413 and 400 if the application does not.
+	Input(p []byte) (n int, errno syscall.Errno)
 }
 
-// RunHooked is Run with hooks.
-func RunHooked(req unsafe.Pointer, h Hooks) {
+// BodyReader reads the body as it was sent, on the thread of the request
+// while it does not run Python. Errors are a syscall.Errno.
+func BodyReader(req unsafe.Pointer) io.Reader { return bodyReader{(*C.mw_req)(req)} }
+
+type bodyReader struct{ r *C.mw_req }
+
+func (b bodyReader) Read(p []byte) (int, error) {
+	if len(p) == 0 {
+		return 0, nil
+	}
+	switch n := C.mw_body_read(b.r, (*C.char)(unsafe.Pointer(unsafe.SliceData(p))), C.size_t(len(p))); {
+	case n > 0:
+		return int(n), nil
+	case n < 0:
+		return 0, syscall.Errno(-n)
+	}
+	return 0, io.EOF
+}
+
+// RunHooked is Run with hooks; input says that Hooks.Input gives the body.
+func RunHooked(req unsafe.Pointer, h Hooks, input bool) {
 	r := (*C.mw_req)(req)
 	handle := cgo.NewHandle(h)
-	r.hook = C.uint64_t(handle)
+	r.hook, r.in_hook = C.uint64_t(handle), C.int32_t(flag(input))
 	defer func() { // also after a panic: the structure serves other requests
-		r.hook = 0
+		r.hook, r.in_hook = 0, 0
 		handle.Delete()
 	}()
 	C.mw_run_hooked(r)
@@ -72,6 +96,15 @@ func mwHookHead(h C.uint64_t, mark C.uint64_t, length C.int64_t) C.int {
 //export mwHookBody
 func mwHookBody(h C.uint64_t, p unsafe.Pointer, n C.size_t) C.int {
 	return flag(cgo.Handle(h).Value().(Hooks).Body(unsafe.Slice((*byte)(p), int(n))))
+}
+
+//export mwHookInput
+func mwHookInput(h C.uint64_t, p unsafe.Pointer, n C.size_t) C.int64_t {
+	m, errno := cgo.Handle(h).Value().(Hooks).Input(unsafe.Slice((*byte)(p), int(n)))
+	if errno != 0 {
+		return -C.int64_t(errno)
+	}
+	return C.int64_t(m)
 }
 
 //export mwHookEnd

@@ -17,6 +17,7 @@
  *   BAD    | error was reported        |
  */
 #include "internal.h"
+#include "_cgo_export.h"
 #include <errno.h>
 #include <limits.h>
 #include <poll.h>
@@ -180,8 +181,8 @@ bad:
     return -1;
 }
 
-/* Up to n bytes of the body. >0, 0 end, -1 error with errno. No GIL. */
-static ssize_t read_some(mw_req *r, char *p, size_t n) {
+/* Up to n bytes of the body as it was sent. >0, 0 end, -1 error with errno. No GIL. */
+static ssize_t read_raw(mw_req *r, char *p, size_t n) {
     if (r->head.flags & MW_CHUNKED) return read_chunked(r, p, n);
     if (r->body_read < r->body_len) {
         size_t have = r->body_len - r->body_read;
@@ -197,6 +198,19 @@ static ssize_t read_some(mw_req *r, char *p, size_t n) {
     if (m <= 0) return -1;
     r->stream_left -= m;
     return m;
+}
+
+int64_t mw_body_read(mw_req *r, char *p, size_t n) {
+    ssize_t m = read_raw(r, p, n);
+    return m < 0 ? -(errno ? errno : EIO) : m;
+}
+
+/* The same of the body as the application sees it. */
+static ssize_t read_some(mw_req *r, char *p, size_t n) {
+    if (!r->in_hook) return read_raw(r, p, n);
+    int64_t m = mwHookInput(r->hook, p, n);
+    if (m < 0) { errno = (int)-m; return -1; }
+    return (ssize_t)m;
 }
 
 static mw_req *usable(mw_input *s) {
@@ -217,7 +231,7 @@ static PyObject *fail(mw_input *s) {
     s->req->keep_alive = 0;
     s->req->chunk_state = BAD;
     s->req->stream_left = -1;
-    const char *why = e == ETIMEDOUT ? "timed out" : e == EPROTO ? "malformed chunked body" :
+    const char *why = e == ETIMEDOUT ? "timed out" : e == EPROTO ? "malformed body" :
                       e == EFBIG ? "body is larger than LimitRequestBody" : "client closed the connection";
     return PyErr_Format(PyExc_OSError, "request data read error: %s", why);
 }
@@ -227,7 +241,7 @@ static PyObject *collect_body(mw_input *s, Py_ssize_t limit, int line) {
     mw_req *r = usable(s);
     if (!r) return NULL;
     if (limit == 0) return PyBytes_FromStringAndSize("", 0);
-    int chunked = r->head.flags & MW_CHUNKED;
+    int chunked = r->head.flags & MW_CHUNKED || r->in_hook; /* not in the buffer as it is */
     if (!chunked) { /* the ordinary case: one copy from the request buffer */
         const char *p = r->in + r->body_off + r->body_read;
         size_t have = r->body_len - r->body_read;

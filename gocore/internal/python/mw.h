@@ -76,7 +76,8 @@ typedef struct mw_req {
     int64_t body_began, body_until; /* input.c: monotonic ms; 0 not begun */
     uint32_t remote_port, local_port;
     int32_t body_ms, body_max_ms; /* RequestReadTimeout body=: time, its maximum; 0 none */
-    int32_t body_rate, pad;       /* and the bytes that earn a second */
+    int32_t body_rate;            /* and the bytes that earn a second */
+    int32_t in_hook;              /* the body passes filters: ask the hooks for it */
     char remote[64];
     char local[64];
     uint64_t sent;                /* response bytes, head and framing included, that the socket took */
@@ -158,6 +159,8 @@ void mw_timer_slack(void);
 #else
 static inline void mw_timer_slack(void) {}
 #endif
+/* More of the body as it was sent, on the thread of the request, no GIL: >0 bytes, 0 the end, -errno. */
+int64_t mw_body_read(mw_req *r, char *p, size_t n);
 int mw_route_add(const mw_route_conf *conf);
 void mw_run(mw_req *r);
 void mw_run_hooked(mw_req *r);

@@ -5,6 +5,7 @@ package worker
 
 import (
 	"errors"
+	"io"
 	"runtime/debug"
 	"strings"
 	"unsafe"
@@ -74,7 +75,7 @@ func (d *dispatcher) prepare(c *listen.Conn, q *listen.Req, host *httpd.VirtualH
 		q.KeepHead = 1
 	}
 	c.Tag = &target{host: host, route: rt, plan: p, req: r, out: out,
-		hooked: p.Hooked() || p.ErrorOverride || out.StatusOverride != 0 || len(out.Header)+len(out.ErrHeader) > 0}
+		hooked: p.Hooked() || p.ErrorOverride || out.StatusOverride != 0 || out.Request != nil && out.Request.InputFilter() != nil || len(out.Header)+len(out.ErrHeader) > 0}
 	return true
 }
 
@@ -200,9 +201,9 @@ func (d *dispatcher) runHooked(c *listen.Conn, q *listen.Req, t *target) *target
 		}
 		q.BodyRead, q.StreamLeft, q.ChunkState = q.BodyLen, 0, chunkEnd
 	}
-	h := &hookedCall{d: d, c: c, q: q, t: t}
+	h := &hookedCall{d: d, c: c, q: q, t: t, body: d.input(q, t.out)}
 	defer h.abandon()
-	python.RunHooked(unsafe.Pointer(q), h)
+	python.RunHooked(unsafe.Pointer(q), h, h.body != nil)
 	if t.out != nil && t.out.NoBody && q.StreamLeft == 0 {
 		q.StreamLeft = stream
 	}
@@ -229,6 +230,7 @@ type hookedCall struct {
 	t      *target
 	o      *output
 	keep   []httpd.Field // of a response that WSGIErrorOverride replaced
+	body   io.Reader     // after the input filters; nil: as it was sent
 	broken bool
 }
 

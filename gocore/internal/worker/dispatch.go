@@ -298,7 +298,7 @@ func (d *dispatcher) handle(c *listen.Conn, q *listen.Req, host *httpd.VirtualHo
 		return d.respond(c, q, host, r, out, anyTime)
 	}
 	p := out.Plan
-	if r.Chunked && !p.ChunkedRequest && !out.NoBody {
+	if q.Head.Flags&http1.FlagChunked != 0 && !p.ChunkedRequest && !out.NoBody {
 		r.Logf(httpd.LevelError, "wsgi", "[script %s] WSGI0139: a chunked request body, and WSGIChunkedRequest is not On", p.Script)
 		return d.status(c, q, host, r, 411, anyTime)
 	}

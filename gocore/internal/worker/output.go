@@ -261,6 +261,11 @@ func (o *output) cut() {
 func (o *output) abandon() {
 	o.mu.Lock()
 	o.ended = true
+	for _, f := range o.filters {
+		if a, ok := f.(httpd.Abandoner); ok {
+			a.Abandon()
+		}
+	}
 	o.mu.Unlock()
 	if o.timer != nil {
 		o.timer.Stop()

@@ -197,7 +197,11 @@ func (d *dispatcher) stream(c *listen.Conn, q *listen.Req, s *listen.Stream, hos
 		}
 	}()
 	if !out.NoBody {
-		w.r.SetBody(requestBody{s.Body()})
+		body := io.Reader(requestBody{s.Body()})
+		if f := w.r.InputFilter(); f != nil {
+			body = f(body)
+		}
+		w.r.SetBody(body)
 	}
 	err := out.Stream(w)
 	switch {

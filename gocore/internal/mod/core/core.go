@@ -23,6 +23,9 @@ var Module = &httpd.Module[config]{
 	Insert:     func(_ *httpd.Request, c *config, _ *httpd.ResponseHead) []string { return c.SetOutputFilter.V },
 	HasFilter:  func(c *config) bool { return len(c.SetOutputFilter.V) > 0 },
 
+	InsertInput: func(_ *httpd.Request, c *config) []string { return c.SetInputFilter.V },
+	HasInput:    func(c *config) bool { return len(c.SetInputFilter.V) > 0 },
+
 	// the precomputed route has the client's names for the server, and knows no name of the client
 	PerRequest: func(c *config) bool { return c.OwnName() || c.Lookups() != httpd.LookupsOff },
 	Header:     func(r *httpd.Request, _ *config) httpd.Status { r.LookupClient(); return httpd.Declined },
@@ -84,7 +87,7 @@ var everywhere = []httpd.Directive[config]{
 	{Name: "Options", Args: "[+|-]option ...", Min: 1, Max: -1, In: all, Override: httpd.OverrideOptions, Default: "FollowSymlinks", Set: setOptions, Doc: "What may be done in a directory."},
 	{Name: "ServerSignature", Args: "On|Off|EMail", Min: 1, Max: 1, In: all, Override: httpd.OverrideAll, Default: "Off", Set: choice(func(c *config) *httpd.Opt[string] { return &c.ServerSignature }, "On", "Off", "EMail"), Doc: "The last line of generated pages."},
 	{Name: "SetHandler", Args: "handler|None|expression", Min: 1, Max: 1, In: all, Override: httpd.OverrideFileInfo, Set: setHandler, Doc: "Which handler serves all files."},
-	{Name: "SetInputFilter", Args: "filter[;filter...]", Min: 1, Max: 1, In: all, Override: httpd.OverrideFileInfo, Set: setInputFilter, Doc: "Filters for request bodies; there are none, so that only None is accepted."},
+	{Name: "SetInputFilter", Args: "filter[;filter...]", Min: 1, Max: 1, In: all, Override: httpd.OverrideFileInfo, Set: setInputFilter, Doc: "Filters that request bodies pass, such as DEFLATE, which decompresses them; None is none."},
 	{Name: "SetOutputFilter", Args: "filter[;filter...]", Min: 1, Max: 1, In: all, Override: httpd.OverrideFileInfo, Set: setOutputFilter, Doc: "Filters that responses pass, such as DEFLATE; None is none."},
 	{Name: "UseCanonicalName", Args: "On|Off|DNS", Min: 1, Max: 1, In: sv | httpd.InSection, Default: "Off", Set: choice(func(c *config) *httpd.Opt[string] { return &c.UseCanonicalName }, "On", "Off", "DNS"), Doc: "Whether the server calls itself by ServerName or by the client's Host header."},
 	{Name: "UseCanonicalPhysicalPort", Args: "On|Off", Min: 1, Max: 1, In: sv | httpd.InSection, Default: "Off", Set: flag(func(c *config) *httpd.Opt[bool] { return &c.UseCanonicalPhysicalPort }), Doc: "Whether the port of the connection names the server's port."},

@@ -294,7 +294,11 @@ func setOutputFilter(k *httpd.Cmd, c *config) error {
 	return err
 }
 
-func setInputFilter(k *httpd.Cmd, _ *config) error { return k.InputFilters(k.Arg(0)) }
+func setInputFilter(k *httpd.Cmd, c *config) error {
+	names, err := k.InputFilters(k.Arg(0))
+	c.SetInputFilter = httpd.Some(names)
+	return err
+}
 
 // setFileETag keeps the words; what they mean is the default handler's matter.
 func setFileETag(k *httpd.Cmd, c *config) error {

@@ -283,6 +283,7 @@ func merge(p, k *config) *config {
 	c.EnableSendfile = p.EnableSendfile.Over(k.EnableSendfile)
 	c.ForceType = p.ForceType.Over(k.ForceType)
 	c.SetOutputFilter = p.SetOutputFilter.Over(k.SetOutputFilter)
+	c.SetInputFilter = p.SetInputFilter.Over(k.SetInputFilter)
 	if k.SetHandler.Set {
 		c.SetHandler, c.SetHandlerExpr = k.SetHandler, k.SetHandlerExpr
 	}

@@ -1,5 +1,5 @@
 // Package deflate is mod_deflate: the output filter DEFLATE, which compresses
-// responses with gzip. Which responses it gets is said with SetOutputFilter,
+// responses with gzip, and what decompresses (inflate.go). Which responses it gets is said with SetOutputFilter,
 // AddOutputFilter and AddOutputFilterByType; package coding has the rules.
 package deflate
 
@@ -14,7 +14,9 @@ import (
 )
 
 type config struct {
-	level httpd.Opt[int]
+	level                      httpd.Opt[int]
+	inflateLimit               httpd.Opt[int64]
+	inflateRatio, inflateBurst httpd.Opt[int]
 	coding.Settings
 }
 
@@ -28,15 +30,24 @@ var Module = &httpd.Module[config]{
 		tuning("DeflateMemLevel", "1-9", "9", 1, 9, "memory"),
 		tuning("DeflateWindowSize", "1-15", "15", 1, 15, "window size"),
 		tuning("DeflateBufferSize", "bytes", "8096", 1, 1<<30, "buffer size"),
-		inflate("DeflateInflateLimitRequestBody", "bytes", "0"),
-		inflate("DeflateInflateRatioLimit", "number", "200"),
-		inflate("DeflateInflateRatioBurst", "number", "3"),
+		limit("DeflateInflateLimitRequestBody", "bytes", "LimitRequestBody", "The largest request body after the input filter DEFLATE; 0 is LimitRequestBody.", func(k *httpd.Cmd, c *config) error {
+			n, err := httpd.ParseInt(k.Arg(0), 0, 1<<62)
+			c.inflateLimit = httpd.Some(n)
+			return err
+		}),
+		limit("DeflateInflateRatioLimit", "number", "200", "To how many times its size a request body may decompress.",
+			coding.Number(1, 1<<31-1, func(c *config) *httpd.Opt[int] { return &c.inflateRatio })),
+		limit("DeflateInflateRatioBurst", "number", "3", "How many times in a row, each 8 KiB, the ratio may be over DeflateInflateRatioLimit.",
+			coding.Number(1, 1<<31-1, func(c *config) *httpd.Opt[int] { return &c.inflateBurst })),
 	},
 	Merge: func(p, k *config) *config {
-		return &config{level: p.level.Over(k.level), Settings: p.Settings.Over(k.Settings)}
+		return &config{level: p.level.Over(k.level), Settings: p.Settings.Over(k.Settings), inflateLimit: p.inflateLimit.Over(k.inflateLimit),
+			inflateRatio: p.inflateRatio.Over(k.inflateRatio), inflateBurst: p.inflateBurst.Over(k.inflateBurst)}
 	},
 	OutputFilters: []string{coding.Gzip.Filter},
 	Filter:        filter,
+	InputFilters:  []string{coding.Gzip.Filter},
+	Input:         input,
 }
 
 func settings(c *config) *coding.Settings { return &c.Settings }
@@ -55,16 +66,9 @@ func tuning(name, args, def string, min, max int64, what string) httpd.Directive
 	return d
 }
 
-// inflate is a limit for request bodies that mod_deflate would inflate.
-func inflate(name, args, def string) httpd.Directive[config] {
-	return httpd.Directive[config]{Name: name, Args: args, Min: 1, Max: 1, In: httpd.Anywhere, Override: httpd.OverrideFileInfo, Default: def, NoEffect: true,
-		Doc: "Accepted; request bodies are not inflated.", Set: func(k *httpd.Cmd, _ *config) error {
-			if _, err := httpd.ParseInt(k.Arg(0), 0, 1<<62); err != nil {
-				return err
-			}
-			k.Notice(httpd.CodeIgnored, "accepted without effect: request bodies are not inflated")
-			return nil
-		}}
+// limit is a directive about request bodies that are decompressed.
+func limit(name, args, def, doc string, set func(*httpd.Cmd, *config) error) httpd.Directive[config] {
+	return httpd.Directive[config]{Name: name, Args: args, Min: 1, Max: 1, In: httpd.Anywhere, Override: httpd.OverrideFileInfo, Default: def, Doc: doc, Set: set}
 }
 
 // filter takes the body if the response is to be compressed with gzip.

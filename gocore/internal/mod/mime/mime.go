@@ -21,6 +21,7 @@ type mapping struct {
 	mediaType, encoding, charset, handler string
 	languages                             []string
 	filters                               []string // of responses
+	inputs                                []string // of request bodies
 }
 
 // field of a mapping, for the Remove directives.
@@ -33,6 +34,7 @@ const (
 	fieldHandler
 	fieldLanguage
 	fieldFilter
+	fieldInput
 )
 
 // Config is the module's settings of one scope.
@@ -59,8 +61,8 @@ var Module = &httpd.Module[Config]{
 		row("AddHandler", "handler extension ...", "Maps extensions to a handler.", 2, addHandler),
 		row("AddOutputFilter", "filter[;filter...] extension ...", "Sends responses for files with these extensions through filters.", 2, addOutputFilter),
 		row("RemoveOutputFilter", "extension ...", "Removes the output filters that an enclosing scope gave to extensions.", 1, remove(fieldFilter)),
-		row("AddInputFilter", "filter[;filter...] extension ...", "Filters for request bodies; there are none, so that it is refused.", 2, addInputFilter),
-		row("RemoveInputFilter", "extension ...", "Accepted; there are no input filters.", 1, remove(0)),
+		row("AddInputFilter", "filter[;filter...] extension ...", "Sends request bodies for files with these extensions through filters.", 2, addInputFilter),
+		row("RemoveInputFilter", "extension ...", "Removes the input filters that an enclosing scope gave to extensions.", 1, remove(fieldInput)),
 		row("RemoveType", "extension ...", "Removes the types that AddType of an enclosing scope gave to extensions.", 1, remove(fieldType)),
 		row("RemoveEncoding", "extension ...", "Removes the encodings that an enclosing scope gave to extensions.", 1, remove(fieldEncoding)),
 		row("RemoveLanguage", "extension ...", "Removes the languages that an enclosing scope gave to extensions.", 1, remove(fieldLanguage)),
@@ -75,8 +77,11 @@ var Module = &httpd.Module[Config]{
 	},
 	Merge:     merge,
 	Type:      findType,
-	Insert:    insert,
-	HasFilter: hasFilter,
+	Insert:    func(r *httpd.Request, c *Config, _ *httpd.ResponseHead) []string { return insert(r, c, outputs) },
+	HasFilter: names(outputs),
+
+	InsertInput: func(r *httpd.Request, c *Config) []string { return insert(r, c, inputs) },
+	HasInput:    names(inputs),
 }
 
 func row(name, args, doc string, min int, set func(*httpd.Cmd, *Config) error) httpd.Directive[Config] {
@@ -123,6 +128,9 @@ func merge(parent, child *Config) *Config {
 		if f&fieldFilter != 0 {
 			m.filters = nil
 		}
+		if f&fieldInput != 0 {
+			m.inputs = nil
+		}
 		c.ext[ext] = m
 	}
 	for ext, add := range child.ext {
@@ -144,6 +152,9 @@ func merge(parent, child *Config) *Config {
 		}
 		if add.filters != nil {
 			m.filters = add.filters
+		}
+		if add.inputs != nil {
+			m.inputs = add.inputs
 		}
 		c.ext[ext] = m
 	}
@@ -195,26 +206,34 @@ func addOutputFilter(k *httpd.Cmd, c *Config) error {
 	if err != nil {
 		return err
 	}
-	if names == nil {
-		names = []string{} // NONE: not what an enclosing scope says
-	}
 	return each(k, c, func(m *mapping) { m.filters = names })
 }
 
-func addInputFilter(k *httpd.Cmd, _ *Config) error { return k.InputFilters(k.Arg(0)) }
-
-// hasFilter reports whether the extensions of some file name output filters.
-func hasFilter(c *Config) bool {
-	for _, m := range c.ext {
-		if len(m.filters) > 0 {
-			return true
-		}
+func addInputFilter(k *httpd.Cmd, c *Config) error {
+	names, err := k.InputFilters(k.Arg(0))
+	if err != nil {
+		return err
 	}
-	return false
+	return each(k, c, func(m *mapping) { m.inputs = names })
+}
+
+func outputs(m mapping) []string { return m.filters }
+func inputs(m mapping) []string  { return m.inputs }
+
+// names reports whether the extensions of some file name filters.
+func names(of func(mapping) []string) func(c *Config) bool {
+	return func(c *Config) bool {
+		for _, m := range c.ext {
+			if len(of(m)) > 0 {
+				return true
+			}
+		}
+		return false
+	}
 }
 
 // insert names the filters that the extensions of the request's file ask for.
-func insert(r *httpd.Request, c *Config, _ *httpd.ResponseHead) (names []string) {
+func insert(r *httpd.Request, c *Config, of func(mapping) []string) (names []string) {
 	if r.Info != nil && r.Info.IsDir() || r.Filename == "" {
 		return nil
 	}
@@ -222,7 +241,7 @@ func insert(r *httpd.Request, c *Config, _ *httpd.ResponseHead) (names []string)
 	for rest != "" {
 		var ext string
 		ext, rest, _ = strings.Cut(rest, ".")
-		names = append(names, c.ext[lower(ext)].filters...)
+		names = append(names, of(c.ext[lower(ext)])...)
 	}
 	return names
 }
