@@ -217,7 +217,8 @@ UNREADABLE = [b"RUBBISH\r\n\r\n", b"GET / HTTP/1.1\r\nHost: a b\r\n\r\n",
 
 @pytest.mark.parametrize(("document", "said"), [
     ('"a text"', b"a text"), ("/files/no.html", b"<p>no entry</p>"), ("/files/large.html", b"<h1>Bad Request</h1>"),
-    ("/page/asked", b"<h1>Bad Request</h1>"), ("/files/secret/x", b"<h1>Bad Request</h1>"), ("http://elsewhere.example/x", b"elsewhere"),
+    ("/page/asked", b"<h1>Bad Request</h1>"), ("/files/secret/x", b"<h1>Bad Request</h1>"),
+    ("http://elsewhere.example/x", b"elsewhere"),
 ])
 def test_of_requests_that_cannot_be_read(app, server, document, said):
     """The default host's; an application is not called for them, and a large file not sent."""
