@@ -277,10 +277,6 @@ func (s *NetSource) accept(l net.Listener) {
 		nc, err := l.Accept()
 		switch {
 		case err == nil:
-			if s.draining.Load() && !s.handoff.Load() {
-				_ = nc.Close() // nobody has read from it
-				continue
-			}
 			_ = s.take(nc.(socket), nil) // the handler's panic was reported
 		case errors.Is(err, net.ErrClosed):
 			return

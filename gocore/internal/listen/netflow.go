@@ -301,10 +301,13 @@ func (n *netConn) read() bool {
 		s.mu.Unlock()
 	}
 	for {
-		n.readDeadline()
 		if s.draining.Load() && c.phase == phIdle {
-			return false
+			if s.handoff.Load() || c.Requests > 0 {
+				return false
+			}
+			c.lastChance(s.now())
 		}
+		n.readDeadline()
 		k, err := n.receive()
 		if k > 0 {
 			c.req.InLen += uint64(k)

@@ -180,7 +180,8 @@ func (r *Reactor) wake() {
 }
 
 // Drain stops accepting. Idle connections are handed to the successor when
-// handoff is set, else closed; busy ones follow after their response.
+// handoff is set, else closed, but for those with a request on its way; busy
+// ones follow after their response.
 func (r *Reactor) Drain(handoff bool) {
 	r.handoff.Store(handoff)
 	if r.draining.Swap(true) {
@@ -191,12 +192,15 @@ func (r *Reactor) Drain(handoff bool) {
 		syscall.EpollCtl(r.ep, syscall.EPOLL_CTL_DEL, fd, nil)
 	}
 	if !handoff {
+		for fd := range r.lfds {
+			r.accept(fd) // who waits there has been promised an answer
+		}
 		r.letGo()
 	}
 	for i := range r.conns {
 		c := r.conns[i].Load()
 		if c != nil && c.state.CompareAndSwap(stIdle, stBusy) {
-			if c.phase == phIdle {
+			if c.phase == phIdle && (handoff || !r.promising(c)) {
 				r.leave(c)
 			} else {
 				r.putBack(c) // mid-request: it is finished here
@@ -207,6 +211,21 @@ func (r *Reactor) Drain(handoff bool) {
 		r.lead.handQueue()
 	}
 	r.checkDone()
+}
+
+// promising says of an owned connection between requests that nobody takes over
+// whether it waits for an answer: a request is in the socket, or the first one
+// is certainly on its way.
+func (r *Reactor) promising(c *Conn) bool {
+	var b [1]byte
+	if n, _, err := syscall.Recvfrom(c.FD, b[:], syscall.MSG_PEEK|syscall.MSG_DONTWAIT); err == nil {
+		return n > 0
+	}
+	if c.Requests > 0 {
+		return false
+	}
+	c.lastChance(r.now())
+	return true
 }
 
 // letGo gives up the listeners. When nobody has one any more, the system
@@ -362,7 +381,7 @@ func (r *Reactor) accept(lfd int) {
 			}
 			return
 		}
-		if fd >= maxFD || r.draining.Load() && !r.handoff.Load() {
+		if fd >= maxFD {
 			syscall.Close(fd)
 			continue
 		}
@@ -370,6 +389,9 @@ func (r *Reactor) accept(lfd int) {
 			continue
 		}
 		if c := r.newConn(fd); c != nil {
+			if r.draining.Load() && !r.handoff.Load() {
+				c.lastChance(r.now())
+			}
 			_ = r.register(c) // closed on an error
 		}
 	}

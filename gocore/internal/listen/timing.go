@@ -53,6 +53,17 @@ func (c *Conn) bodyLimits(q *Req) {
 	q.BodyBegan, q.BodyUntil = 0, 0
 }
 
+// freshGrace is how long a new connection may still bring its first request to
+// a server that stops: it was accepted, so its client counts on an answer.
+const freshGrace = 200 * time.Millisecond
+
+// lastChance leaves a connection that has brought no request yet little time.
+func (c *Conn) lastChance(now int64) {
+	if d := c.deadline.Load(); d == 0 || d > now+int64(freshGrace) {
+		c.arm(now, freshGrace)
+	}
+}
+
 func (c *Conn) arm(now int64, d time.Duration) {
 	if d <= 0 {
 		c.deadline.Store(0)

@@ -29,7 +29,7 @@ const (
 	defaultShutdown = 5 * time.Second        // shutdown-timeout's default; embedded mode
 	hardPatience    = 10 * time.Second       // a process that cannot serve waits so long for its successor
 	reportPatience  = time.Second            // for the GIL, before giving up without it
-	writePatience   = 250 * time.Millisecond // for responses that are complete to leave
+	writePatience   = 250 * time.Millisecond // without a request: complete responses leave, new connections bring theirs
 )
 
 // recycling is why a process is being replaced.
@@ -234,14 +234,8 @@ func (w *worker) finish(reason string) int {
 		python.Stopping(reason)
 		close(told)
 	}()
-	for w.source.Running() > 0 {
-		time.Sleep(5 * time.Millisecond)
-	}
 	<-told
-	select {
-	case <-w.source.Done():
-	case <-time.After(writePatience):
-	}
+	w.rest()
 	w.srv.FlushLogs()
 	if w.srv.Python.DestroyInterpreter {
 		python.Shutdown()
@@ -249,6 +243,21 @@ func (w *worker) finish(reason string) int {
 	w.srv.FlushLogs()
 	w.exit(0) // not through Python's finalisation: threads may still be inside the application
 	return 0
+}
+
+// rest waits until all connections are gone, or nothing has run for so long
+// that responses are out and new connections have had their time for a request.
+func (w *worker) rest() {
+	for quiet := time.Now(); time.Since(quiet) < writePatience; time.Sleep(5 * time.Millisecond) {
+		select {
+		case <-w.source.Done():
+			return
+		default:
+		}
+		if w.source.Running() > 0 {
+			quiet = time.Now()
+		}
+	}
 }
 
 // giveUp ends a process that did not end in time.
