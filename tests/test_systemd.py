@@ -11,6 +11,7 @@ import signal
 import socket
 import subprocess
 import sys
+import threading
 from pathlib import Path
 
 import httpx
@@ -279,12 +280,47 @@ def test_socket_activate(service, script, tmp_path):
         server.finish()
 
 
+def test_releases_side_by_side(service, script):
+    """Two servers with the same socket: the new one serves before the old one stops, and no request is lost."""
+    port = free_port()
+    sock = listen(port)
+    old = service([sock], "web", port=port, app=script("RELEASE = 1\n" + APP, "old.wsgi"))
+    first = old.get("/").text.split()[0]
+    failures, seen, done = [], [], threading.Event()
+
+    def client():
+        while not done.is_set():
+            try:
+                seen.append(httpx.get(old.url, trust_env=False, timeout=10).text.split()[0])
+            except httpx.HTTPError as error:
+                failures.append(repr(error))
+
+    threads = [threading.Thread(target=client, daemon=True) for _ in range(3)]
+    for thread in threads:
+        thread.start()
+    try:
+        new = service([sock], "web", port=port, app=script("RELEASE = 2\n" + APP, "new.wsgi"))
+        wait_for(lambda: set(seen) - {first}, 10, "an answer of the new release")
+        assert old.stop() == 0
+        count = len(seen)
+        wait_for(lambda: len(seen) > count + 50, 10, "further answers")
+    finally:
+        done.set()
+        for thread in threads:
+            thread.join(10)
+    assert failures == []
+    assert first not in seen[count + 5 :]
+    assert new.process.poll() is None
+
+
 def unit_files():
     return sorted(DEPLOY.glob("systemd/*.s*"))
 
 
 def test_there_are_units():
     assert [path.name for path in unit_files()] == [
+        "modwsgi-go-release.socket",
+        "modwsgi-go-release@.service",
         "modwsgi-go.service",
         "modwsgi-go.socket",
         "modwsgi-go@.service",
@@ -298,11 +334,9 @@ def test_units_are_valid(tmp_path, path):
     """systemd-analyze has nothing to say about our units, once the paths in them exist."""
     for unit in unit_files():
         text = re.sub(r"^(ExecStart|ExecReload|ExecStartPre)=\S+", r"\1=/bin/true", unit.read_text(), flags=re.M)
-        (tmp_path / unit.name.replace("@", "@site")).write_text(text.replace("modwsgi-go@%i", "modwsgi-go@site"))
-    name = path.name.replace("@", "@site")
-    found = subprocess.run(
-        ["systemd-analyze", "verify", "--man=no", str(tmp_path / name)], capture_output=True, text=True, timeout=60
-    )
+        (tmp_path / unit.name).write_text(text)
+    command = ["systemd-analyze", "verify", "--man=no", str(tmp_path / path.name)]
+    found = subprocess.run(command, capture_output=True, text=True, timeout=60)
     # What other units of the machine are like is not of interest.
     said = [line for line in (found.stderr + found.stdout).splitlines() if "modwsgi" in line]
     assert said == []
