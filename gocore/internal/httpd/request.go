@@ -128,3 +128,19 @@ func ConnectionFields(header []Field) map[string]bool {
 	}
 	return drop
 }
+
+// inert are variables that mean something to httpd and nothing here, with what
+// is lost.
+var inert = map[string]string{
+	"force-proxy-request-1.0": "requests to other servers are HTTP/1.1",
+	"proxy-interim-response":  "interim responses of other servers are not passed on",
+	"proxy-source-port":       "the system chooses the local port of connections to other servers",
+}
+
+// NoticeVariable gives a notice for a variable that httpd would heed and that
+// is set in vain.
+func (k *Cmd) NoticeVariable(name string) {
+	if why := inert[strings.ToLower(name)]; why != "" {
+		k.Notice(CodeIgnored, "the variable %s is set, but nobody heeds it: %s", name, why)
+	}
+}

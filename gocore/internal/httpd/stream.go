@@ -8,6 +8,7 @@ import (
 	"io"
 	"net"
 	"net/http"
+	"os"
 	"strings"
 )
 
@@ -62,6 +63,27 @@ func (r *Request) Body() io.Reader {
 
 // SetBody is called by whoever runs the Stream.
 func (r *Request) SetBody(b io.Reader) { r.body = b }
+
+// SpoolBody reads the body into a file without a name, to learn its length
+// before it is passed on. The caller closes the file. Only inside
+// Outcome.Stream; an error of the body is Body's, others are a StatusError 500.
+func (r *Request) SpoolBody() (f *os.File, n int64, err error) {
+	broken := func(err error) error { return &StatusError{Status: http.StatusInternalServerError, Err: err} }
+	if f, err = os.CreateTemp("", "modwsgi-body-"); err != nil {
+		return nil, 0, broken(err)
+	}
+	os.Remove(f.Name())
+	if n, err = io.Copy(f, r.Body()); err == nil {
+		if _, err = f.Seek(0, io.SeekStart); err != nil {
+			err = broken(err)
+		}
+	}
+	if err != nil {
+		f.Close()
+		return nil, 0, err
+	}
+	return f, n, nil
+}
 
 // BodyLimit is LimitRequestBody for the request, 0 for none.
 func (r *Request) BodyLimit() int64 { return r.m.core.LimitRequestBody.Or(1 << 30) }

@@ -4,13 +4,10 @@
 package cgi_test
 
 import (
-	"bytes"
 	"context"
-	"errors"
 	"fmt"
 	"io"
 	"net"
-	"net/netip"
 	"os"
 	"path/filepath"
 	"strings"
@@ -25,30 +22,8 @@ import (
 	"modwsgi/gocore/internal/conf"
 	"modwsgi/gocore/internal/httpd"
 	"modwsgi/gocore/internal/mod"
+	"modwsgi/gocore/internal/mod/internal/streamtest"
 )
-
-// writer records a response.
-type writer struct {
-	ctx    context.Context
-	status int
-	header []httpd.Field
-	body   bytes.Buffer
-	conn   net.Conn
-}
-
-func (w *writer) WriteHead(status int, h []httpd.Field) error {
-	w.status, w.header = status, h
-	return nil
-}
-func (w *writer) Write(p []byte) (int, error) { return w.body.Write(p) }
-func (w *writer) Flush() error                { return nil }
-func (w *writer) Context() context.Context    { return w.ctx }
-func (w *writer) Hijack() (net.Conn, []byte, error) {
-	if w.conn == nil {
-		return nil, nil, errors.New("no connection")
-	}
-	return w.conn, nil, nil
-}
 
 type site struct {
 	t    *testing.T
@@ -84,30 +59,6 @@ func (s *site) log() string {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	return s.logs.String()
-}
-
-func request(method, target string, body string) *httpd.Request {
-	r := &httpd.Request{Method: method, RawTarget: target, Proto: "HTTP/1.1", HostName: "example.test", ContentLength: -1, Start: time.Now(),
-		Header: []httpd.Field{{Name: "Host", Value: "example.test"}},
-		Local:  netip.MustParseAddrPort("127.0.0.1:80"), Remote: netip.MustParseAddrPort("192.0.2.7:4000")}
-	r.RawPath, r.Query, _ = strings.Cut(target, "?")
-	if body != "" {
-		r.ContentLength = int64(len(body))
-		r.SetBody(strings.NewReader(body))
-	}
-	return r
-}
-
-// do handles a request and runs the stream of its outcome.
-func (s *site) do(r *httpd.Request, w *writer) (*httpd.Outcome, error) {
-	if w.ctx == nil {
-		w.ctx = context.Background()
-	}
-	out := s.srv.Main.Handle(r)
-	if out.Stream == nil {
-		return out, nil
-	}
-	return out, out.Stream(w)
 }
 
 func sh(lines ...string) string { return "#!/bin/sh\n" + strings.Join(lines, "\n") + "\n" }
@@ -154,23 +105,23 @@ func TestAnswers(t *testing.T) {
 		{path: "/missing.cgi", fails: 500},
 		{path: "/bin/prog", status: 200, body: "from bin"},
 	} {
-		w := &writer{}
-		_, err := s.do(request("GET", c.path, ""), w)
+		w := &streamtest.Writer{}
+		_, err := streamtest.Do(s.srv.Main, streamtest.Request("GET", c.path, ""), w)
 		if c.fails != 0 {
 			var se *httpd.StatusError
 			require.ErrorAs(t, err, &se, c.path)
 			assert.Equal(t, c.fails, se.Status, c.path)
-			assert.Zero(t, w.status, c.path)
+			assert.Zero(t, w.Status, c.path)
 			continue
 		}
 		require.NoError(t, err, c.path)
-		assert.Equal(t, c.status, w.status, c.path)
+		assert.Equal(t, c.status, w.Status, c.path)
 		if c.status != 500 {
-			assert.Equal(t, c.body, w.body.String(), c.path)
+			assert.Equal(t, c.body, w.Body.String(), c.path)
 		}
 		if c.field != "" {
 			name, value, _ := strings.Cut(c.field, ": ")
-			assert.Contains(t, w.header, httpd.Field{Name: name, Value: value}, c.path)
+			assert.Contains(t, w.Header, httpd.Field{Name: name, Value: value}, c.path)
 		}
 		assert.Contains(t, s.log(), c.log)
 	}
@@ -190,7 +141,7 @@ AcceptPathInfo Off
 	})
 	require.NoError(t, os.Chmod(filepath.Join(s.dir, "noexec.cgi"), 0o644))
 	for path, want := range map[string]int{"/plain/a.cgi": 403, "/noexec.cgi": 403, "/noinfo.cgi/x": 404, "/none.cgi": 404, "/bin/sub": 301, "/bin/none": 404} {
-		out, err := s.do(request("GET", path, ""), &writer{})
+		out, err := streamtest.Do(s.srv.Main, streamtest.Request("GET", path, ""), &streamtest.Writer{})
 		require.NoError(t, err, path)
 		assert.Equal(t, want, out.Status, path)
 		assert.Nil(t, out.File, path)
@@ -205,15 +156,15 @@ func TestEnvironment(t *testing.T) {
 	s := newSite(t, "SetEnv FOO bar\nSetEnv odd-name x\nSetEnv QUERY_STRING fake\nServerAdmin me@example.test\n", map[string]string{
 		"env.cgi": sh(`printf 'Content-Type: text/plain\n\n'; env; echo "pwd:$(pwd)"; ls -l /proc/self/fd | grep -c socket`),
 	})
-	r := request("GET", "/env.cgi/extra/p%20q?a=b&c", "")
+	r := streamtest.Request("GET", "/env.cgi/extra/p%20q?a=b&c", "")
 	r.Header = append(r.Header, httpd.Field{Name: "User-Agent", Value: "test"}, httpd.Field{Name: "Accept", Value: "a"}, httpd.Field{Name: "Accept", Value: "b"},
 		httpd.Field{Name: "Proxy", Value: "http://evil.test"}, httpd.Field{Name: "Authorization", Value: "Basic eA=="}, httpd.Field{Name: "X_Under", Value: "x"},
 		httpd.Field{Name: "Content-Type", Value: "text/x"})
-	w := &writer{}
-	_, err := s.do(r, w)
+	w := &streamtest.Writer{}
+	_, err := streamtest.Do(s.srv.Main, r, w)
 	require.NoError(t, err)
 	got := map[string]string{}
-	for line := range strings.Lines(w.body.String()) {
+	for line := range strings.Lines(w.Body.String()) {
 		name, value, _ := strings.Cut(strings.TrimSpace(line), "=")
 		got[name] = value
 	}
@@ -238,21 +189,21 @@ func TestBody(t *testing.T) {
 		"ignore.cgi": sh(`printf 'Content-Type: text/plain\n\nignored'`),
 	})
 	body := strings.Repeat("0123456789abcdef", 1<<16) // more than a pipe holds
-	w := &writer{}
-	_, err := s.do(request("POST", "/cat.cgi", body), w)
+	w := &streamtest.Writer{}
+	_, err := streamtest.Do(s.srv.Main, streamtest.Request("POST", "/cat.cgi", body), w)
 	require.NoError(t, err)
-	assert.Equal(t, fmt.Sprintf("%d\n%s", len(body), body), w.body.String())
+	assert.Equal(t, fmt.Sprintf("%d\n%s", len(body), body), w.Body.String())
 
-	w = &writer{}
-	_, err = s.do(request("POST", "/ignore.cgi", body), w)
+	w = &streamtest.Writer{}
+	_, err = streamtest.Do(s.srv.Main, streamtest.Request("POST", "/ignore.cgi", body), w)
 	require.NoError(t, err)
-	assert.Equal(t, "ignored", w.body.String())
+	assert.Equal(t, "ignored", w.Body.String())
 
 	// a body that breaks off must not be taken for the whole
-	r := request("POST", "/cat.cgi", body)
+	r := streamtest.Request("POST", "/cat.cgi", body)
 	broken := &httpd.StatusError{Status: 408}
 	r.SetBody(io.MultiReader(strings.NewReader("half"), iotest.ErrReader(broken)))
-	_, err = s.do(r, &writer{})
+	_, err = streamtest.Do(s.srv.Main, r, &streamtest.Writer{})
 	assert.ErrorIs(t, err, broken)
 }
 
@@ -262,21 +213,21 @@ func TestTimeouts(t *testing.T) {
 		"wait.cgi":  sh(`echo $$ > "$0.pid"; trap '' TERM; exec sleep 100`),
 		"early.cgi": sh(`printf 'Content-Type: text/plain\n\ndone'; exec >&- 2>&-; exec sleep 100`),
 	})
-	w := &writer{}
-	_, err := s.do(request("GET", "/silent.cgi", ""), w)
+	w := &streamtest.Writer{}
+	_, err := streamtest.Do(s.srv.Main, streamtest.Request("GET", "/silent.cgi", ""), w)
 	var se *httpd.StatusError
 	require.ErrorAs(t, err, &se)
 	assert.Equal(t, 504, se.Status)
 
-	w = &writer{}
-	_, err = s.do(request("GET", "/half.cgi", ""), w)
+	w = &streamtest.Writer{}
+	_, err = streamtest.Do(s.srv.Main, streamtest.Request("GET", "/half.cgi", ""), w)
 	assert.ErrorContains(t, err, "silent")
-	assert.Equal(t, "half", w.body.String())
+	assert.Equal(t, "half", w.Body.String())
 
-	w = &writer{}
-	_, err = s.do(request("GET", "/early.cgi", ""), w)
+	w = &streamtest.Writer{}
+	_, err = streamtest.Do(s.srv.Main, streamtest.Request("GET", "/early.cgi", ""), w)
 	assert.NoError(t, err, "a program that closes its output has answered")
-	assert.Equal(t, "done", w.body.String())
+	assert.Equal(t, "done", w.Body.String())
 }
 
 // A client that leaves ends the program.
@@ -285,7 +236,7 @@ func TestClientLeaves(t *testing.T) {
 	ctx, cancel := context.WithCancel(context.Background())
 	done := make(chan error, 1)
 	go func() {
-		_, err := s.do(request("GET", "/wait.cgi", ""), &writer{ctx: ctx})
+		_, err := streamtest.Do(s.srv.Main, streamtest.Request("GET", "/wait.cgi", ""), &streamtest.Writer{Ctx: ctx})
 		done <- err
 	}()
 	var pid int
@@ -308,7 +259,7 @@ func TestNPH(t *testing.T) {
 		b, _ := io.ReadAll(client)
 		got <- string(b)
 	}()
-	_, err := s.do(request("POST", "/nph-x.cgi", "body"), &writer{conn: server})
+	_, err := streamtest.Do(s.srv.Main, streamtest.Request("POST", "/nph-x.cgi", "body"), &streamtest.Writer{Conn: server})
 	require.NoError(t, err)
 	assert.Equal(t, "HTTP/1.0 299 Odd\r\n\r\nbody", <-got)
 }
@@ -316,10 +267,10 @@ func TestNPH(t *testing.T) {
 func TestLimits(t *testing.T) {
 	s := newSite(t, "RLimitCPU 7 max\nRLimitMEM 500000000\n", map[string]string{
 		"limits.cgi": sh(`sleep 0.1; printf 'Content-Type: text/plain\n\n'; ulimit -St; ulimit -Sv`)})
-	w := &writer{}
-	_, err := s.do(request("GET", "/limits.cgi", ""), w)
+	w := &streamtest.Writer{}
+	_, err := streamtest.Do(s.srv.Main, streamtest.Request("GET", "/limits.cgi", ""), w)
 	require.NoError(t, err)
-	assert.Equal(t, "7\n488281\n", w.body.String())
+	assert.Equal(t, "7\n488281\n", w.Body.String())
 }
 
 func TestDirectiveErrors(t *testing.T) {

@@ -59,7 +59,7 @@ func (s *script) run(w httpd.StreamWriter) error {
 	ownGroup(s.cmd)
 	var in io.WriteCloser
 	if hasBody && nph {
-		spool, err := s.spool()
+		spool, _, err := s.r.SpoolBody()
 		if err != nil {
 			return err
 		}
@@ -108,24 +108,6 @@ func (s *script) run(w httpd.StreamWriter) error {
 // broken is an error of ours: 500.
 func (s *script) broken(err error) error {
 	return &httpd.StatusError{Status: http.StatusInternalServerError, Err: err}
-}
-
-// spool keeps the body in a file without a name.
-func (s *script) spool() (*os.File, error) {
-	f, err := os.CreateTemp("", "cgi")
-	if err != nil {
-		return nil, s.broken(err)
-	}
-	os.Remove(f.Name())
-	if _, err := io.Copy(f, s.r.Body()); err != nil {
-		f.Close()
-		return nil, err
-	}
-	if _, err := f.Seek(0, io.SeekStart); err != nil {
-		f.Close()
-		return nil, s.broken(err)
-	}
-	return f, nil
 }
 
 // feed gives the request's body to the program. A program need not read it.

@@ -79,6 +79,7 @@ func setEnv(k *httpd.Cmd, c *Config) error {
 	if err := validName(k.Arg(0)); err != nil {
 		return err
 	}
+	k.NoticeVariable(k.Arg(0))
 	c.put(k.Arg(0), k.Arg(1))
 	return nil
 }

@@ -17,6 +17,7 @@ import (
 	"net/http"
 	"net/http/httptrace"
 	"net/url"
+	"os"
 	"slices"
 	"strconv"
 	"strings"
@@ -50,6 +51,7 @@ type forward struct {
 	body    *bodyReader
 	ss      session
 	conn    *conn // of the answer
+	spooled *os.File
 }
 
 // newForward finds out where the request goes. status is for the error.
@@ -131,6 +133,13 @@ func (f *forward) maxForwards() *httpd.Outcome {
 
 // run is the Stream of the outcome.
 func (f *forward) run(w httpd.StreamWriter) error {
+	err := f.spool()
+	if f.spooled != nil {
+		defer f.spooled.Close()
+	}
+	if err != nil {
+		return err
+	}
 	if f.bal == nil {
 		f.setEnv("", f.worker)
 		if !f.worker.usable(time.Now()) {
@@ -211,7 +220,7 @@ func (f *forward) attempt(w httpd.StreamWriter, m *worker) (again bool, err erro
 		}
 	}}))
 	f.watch.start()
-	resp, err := m.pool.RoundTrip(req)
+	resp, err := f.transport(m).RoundTrip(req)
 	f.watch.stop()
 	if err != nil {
 		return f.failed(w, m, ctx, err)
@@ -307,6 +316,7 @@ func (f *forward) request(ctx context.Context, m *worker) *http.Request {
 	case r.Chunked:
 		req.Body, req.ContentLength = f.body, -1
 	}
+	f.chunk(req)
 	f.requestHeader(req, m)
 	return req
 }
@@ -318,6 +328,9 @@ func (f *forward) requestHeader(req *http.Request, m *worker) {
 	drop := httpd.ConnectionFields(f.header)
 	for _, name := range []string{"host", "content-length", "expect", "proxy", "proxy-authorization", "user-agent"} {
 		drop[name] = true
+	}
+	if f.set("proxy-chain-auth") {
+		delete(drop, "proxy-authorization")
 	}
 	for _, x := range f.header {
 		if !drop[strings.ToLower(x.Name)] {

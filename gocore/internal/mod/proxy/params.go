@@ -37,7 +37,6 @@ type params struct {
 	reuse    httpd.Opt[bool]
 	keep     httpd.Opt[bool] // TCP keep-alive
 	flush    httpd.Opt[string]
-	wait     httpd.Opt[time.Duration]
 	upgrade  httpd.Opt[string]
 	field    httpd.Opt[int] // responsefieldsize
 	route    httpd.Opt[string]
@@ -52,7 +51,7 @@ type params struct {
 func (p params) over(k params) params {
 	return params{timeout: p.timeout.Over(k.timeout), connect: p.connect.Over(k.connect), retry: p.retry.Over(k.retry), acquire: p.acquire.Over(k.acquire),
 		ttl: p.ttl.Over(k.ttl), max: p.max.Over(k.max), smax: p.smax.Over(k.smax), reuse: p.reuse.Over(k.reuse), keep: p.keep.Over(k.keep),
-		flush: p.flush.Over(k.flush), wait: p.wait.Over(k.wait), upgrade: p.upgrade.Over(k.upgrade), field: p.field.Over(k.field),
+		flush: p.flush.Over(k.flush), upgrade: p.upgrade.Over(k.upgrade), field: p.field.Over(k.field),
 		route: p.route.Over(k.route), redirect: p.redirect.Over(k.redirect), factor: p.factor.Over(k.factor), set: p.set.Over(k.set),
 		on: p.on&^k.off | k.on, off: p.off&^k.on | k.off, nocanon: p.nocanon || k.nocanon}
 }
@@ -150,7 +149,7 @@ func workerKeys(k *httpd.Cmd, p *params) map[string]reader {
 			}
 			return nil
 		},
-		"flushwait":         duration(&p.wait, time.Millisecond, 0),
+		"flushwait":         without(k, "flushwait"), // what waits goes out after 10 ms
 		"ping":              without(k, "ping"),
 		"receivebuffersize": without(k, "receivebuffersize"),
 		"iobuffersize":      without(k, "iobuffersize"),

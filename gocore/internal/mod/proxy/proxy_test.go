@@ -4,15 +4,12 @@
 package proxy_test
 
 import (
-	"bytes"
 	"context"
-	"errors"
 	"fmt"
 	"io"
 	"net"
 	"net/http"
 	"net/http/httptest"
-	"net/netip"
 	"os"
 	"path/filepath"
 	"strings"
@@ -27,36 +24,8 @@ import (
 	"modwsgi/gocore/internal/conf"
 	"modwsgi/gocore/internal/httpd"
 	"modwsgi/gocore/internal/mod"
+	"modwsgi/gocore/internal/mod/internal/streamtest"
 )
-
-// writer records a response.
-type writer struct {
-	ctx    context.Context
-	status int
-	header httpd.Fields
-	body   bytes.Buffer
-	conn   net.Conn
-	early  []byte
-}
-
-func (w *writer) WriteHead(status int, h []httpd.Field) error {
-	w.status, w.header = status, h
-	return nil
-}
-func (w *writer) Write(p []byte) (int, error) { return w.body.Write(p) }
-func (w *writer) Flush() error                { return nil }
-func (w *writer) Context() context.Context    { return w.ctx }
-func (w *writer) Hijack() (net.Conn, []byte, error) {
-	if w.conn == nil {
-		return nil, nil, errors.New("no connection")
-	}
-	return w.conn, w.early, nil
-}
-
-func (w *writer) field(name string) string {
-	v, _ := w.header.Get(name)
-	return v
-}
 
 func compile(text string) (*httpd.Server, []conf.Diagnostic) {
 	tree, diags := conf.ParseText("httpd.conf", "ServerName example.test:80\nListen 80\n"+text, httpd.ConfOptions(mod.All))
@@ -68,29 +37,6 @@ func server(t *testing.T, text string) *httpd.Server {
 	srv, diags := compile(text)
 	require.Empty(t, diags, text)
 	return srv
-}
-
-func request(method, target, body string) *httpd.Request {
-	r := &httpd.Request{Method: method, RawTarget: target, Proto: "HTTP/1.1", HostName: "example.test", ContentLength: -1, Start: time.Now(),
-		Header: []httpd.Field{{Name: "Host", Value: "example.test"}},
-		Local:  netip.MustParseAddrPort("127.0.0.1:80"), Remote: netip.MustParseAddrPort("192.0.2.7:4000")}
-	r.RawPath, r.Query, _ = strings.Cut(target, "?")
-	if body != "" {
-		r.ContentLength = int64(len(body))
-		r.SetBody(strings.NewReader(body))
-	}
-	return r
-}
-
-func do(v *httpd.VirtualHost, r *httpd.Request, w *writer) (*httpd.Outcome, error) {
-	if w.ctx == nil {
-		w.ctx = context.Background()
-	}
-	out := v.Handle(r)
-	if out.Stream == nil {
-		return out, nil
-	}
-	return out, out.Stream(w)
 }
 
 // backend answers with what it was asked and its name.
@@ -145,14 +91,14 @@ func TestMapping(t *testing.T) {
 		{"ProxyPass / $B/", "/x?", "/x?"},
 	} {
 		srv := server(t, strings.ReplaceAll(c.config, "$B", b.URL))
-		w := &writer{}
-		out, err := do(srv.Main, request("GET", c.target, ""), w)
+		w := &streamtest.Writer{}
+		out, err := streamtest.Do(srv.Main, streamtest.Request("GET", c.target, ""), w)
 		require.NoError(t, err, c.config)
 		if c.want == "400" {
 			assert.Equal(t, 400, out.Status)
 			continue
 		}
-		assert.Equal(t, c.want, w.field("X-Uri"), "%s %s", c.config, c.target)
+		assert.Equal(t, c.want, w.Field("X-Uri"), "%s %s", c.config, c.target)
 		if c.want == "" {
 			assert.Nil(t, out.Stream, c.config)
 		}
@@ -166,40 +112,40 @@ func TestHosts(t *testing.T) {
 		"<VirtualHost *:80>\nServerName alone\nProxyPassInherit Off\nProxyPass / %[1]s/alone/\n</VirtualHost>\n<VirtualHost *:80>\nServerName plain\n</VirtualHost>\n", b.URL)
 	srv := server(t, text)
 	for i, want := range []string{"/main/x", "/alone/api/x", "/main/x"} {
-		w := &writer{}
-		_, err := do(srv.VirtualHosts[i], request("GET", "/api/x", ""), w)
+		w := &streamtest.Writer{}
+		_, err := streamtest.Do(srv.VirtualHosts[i], streamtest.Request("GET", "/api/x", ""), w)
 		require.NoError(t, err)
-		assert.Equal(t, want, w.field("X-Uri"))
+		assert.Equal(t, want, w.Field("X-Uri"))
 	}
 }
 
 func TestFields(t *testing.T) {
 	b := backend(t, "b")
-	send := func(config string) *writer {
-		r := request("POST", "/x", "body")
+	send := func(config string) *streamtest.Writer {
+		r := streamtest.Request("POST", "/x", "body")
 		r.Header = append(r.Header, httpd.Field{Name: "X-Forwarded-For", Value: "203.0.113.1"}, httpd.Field{Name: "Connection", Value: "close, X-Hop"},
 			httpd.Field{Name: "X-Hop", Value: "1"}, httpd.Field{Name: "Keep-Alive", Value: "5"}, httpd.Field{Name: "Te", Value: "trailers"},
 			httpd.Field{Name: "Proxy-Authorization", Value: "x"}, httpd.Field{Name: "Proxy", Value: "x"}, httpd.Field{Name: "Upgrade", Value: "websocket"},
 			httpd.Field{Name: "Accept", Value: "a"}, httpd.Field{Name: "Accept", Value: "b"}, httpd.Field{Name: "Via", Value: "1.0 old"})
-		w := &writer{}
-		_, err := do(server(t, "ProxyPass / "+b.URL+"/\n"+config).Main, r, w)
+		w := &streamtest.Writer{}
+		_, err := streamtest.Do(server(t, "ProxyPass / "+b.URL+"/\n"+config).Main, r, w)
 		require.NoError(t, err)
-		assert.Equal(t, "b body", w.body.String())
+		assert.Equal(t, "b body", w.Body.String())
 		return w
 	}
 	w := send("")
 	for name, want := range map[string]string{"Host": strings.TrimPrefix(b.URL, "http://"), "Got-X-Forwarded-For": "203.0.113.1, 192.0.2.7",
 		"Got-X-Forwarded-Host": "example.test", "Got-X-Forwarded-Server": "example.test", "Got-Accept": "a, b", "Got-Content-Length": "4", "Got-Via": "1.0 old",
 		"Got-User-Agent": "", "Got-Accept-Encoding": "", "Got-X-Hop": "", "Got-Keep-Alive": "", "Got-Te": "", "Got-Proxy-Authorization": "", "Got-Proxy": "", "Got-Upgrade": ""} {
-		assert.Equal(t, want, w.field("X-"+name), name)
+		assert.Equal(t, want, w.Field("X-"+name), name)
 	}
 	w = send("ProxyPreserveHost On\nProxyAddHeaders Off\nProxyVia On")
 	for name, want := range map[string]string{"X-Host": "example.test", "X-Got-X-Forwarded-For": "203.0.113.1", "X-Got-X-Forwarded-Host": "",
 		"X-Got-Via": "1.0 old, 1.1 example.test", "Via": "1.1 example.test"} {
-		assert.Equal(t, want, w.field(name), name)
+		assert.Equal(t, want, w.Field(name), name)
 	}
 	w = send("ProxyVia Block")
-	assert.Equal(t, "", w.field("X-Got-Via"))
+	assert.Equal(t, "", w.Field("X-Got-Via"))
 }
 
 func TestReverse(t *testing.T) {
@@ -215,11 +161,11 @@ func TestReverse(t *testing.T) {
 	for from, want := range map[string]string{"$B/x/y?z": "http://example.test/a/y?z", "$B/other": "$B/other", "http://else.test/path/q": "http://example.test/p/q",
 		"/path/1": "http://example.test/p/1", "/free": "/free"} {
 		location, cookie = strings.ReplaceAll(from, "$B", b.URL), "k=v; Domain=.inside.test; Path=/x/y; Secure"
-		w := &writer{}
-		_, err := do(srv.Main, request("GET", "/a/1", ""), w)
+		w := &streamtest.Writer{}
+		_, err := streamtest.Do(srv.Main, streamtest.Request("GET", "/a/1", ""), w)
 		require.NoError(t, err)
-		assert.Equal(t, strings.ReplaceAll(want, "$B", b.URL), w.field("Location"))
-		assert.Equal(t, "k=v; Domain=example.test; Path=/a/y; Secure", w.field("Set-Cookie"))
+		assert.Equal(t, strings.ReplaceAll(want, "$B", b.URL), w.Field("Location"))
+		assert.Equal(t, "k=v; Domain=example.test; Path=/a/y; Secure", w.Field("Set-Cookie"))
 	}
 }
 
@@ -233,10 +179,10 @@ func TestUnixSocket(t *testing.T) {
 		"ProxyPass /u/ unix:" + path + "|http://name/v/":                               "name /v/x",
 		"RewriteEngine On\nRewriteRule ^/u/(.*) \"unix:" + path + "|http://h/$1\" [P]": "h /x",
 	} {
-		w := &writer{}
-		_, err = do(server(t, config).Main, request("GET", "/u/x", ""), w)
+		w := &streamtest.Writer{}
+		_, err = streamtest.Do(server(t, config).Main, streamtest.Request("GET", "/u/x", ""), w)
 		require.NoError(t, err)
-		assert.Equal(t, want, w.body.String())
+		assert.Equal(t, want, w.Body.String())
 	}
 }
 
@@ -271,13 +217,13 @@ func TestHopByHop(t *testing.T) {
 	for _, head := range []string{"HTTP/1.1 200 OK\r\nconnection: close, X-Gone\r\nX-Gone: 1\r\nX-Stays: 1\r\nContent-Length: 0\r\n\r\n",
 		"HTTP/1.1 103 Early Hints\r\nConnection: X-Stays\r\n\r\nHTTP/1.1 200 OK\r\nX-Gone: 1\r\nX-Stays: 1\r\nConnection: x-gone\r\nConnection: close\r\nContent-Length: 0\r\n\r\n",
 		"HTTP/1.0 200 OK\nConnection: close,X-Gone\nX-Gone: 1\nX-Stays: 1\n\n"} {
-		w := &writer{}
-		_, err := do(server(t, "ProxyPass / "+raw(t, head)+"/").Main, request("GET", "/?", ""), w)
+		w := &streamtest.Writer{}
+		_, err := streamtest.Do(server(t, "ProxyPass / "+raw(t, head)+"/").Main, streamtest.Request("GET", "/?", ""), w)
 		require.NoError(t, err)
-		assert.Equal(t, 200, w.status)
-		assert.Equal(t, "", w.field("X-Gone"), head)
+		assert.Equal(t, 200, w.Status)
+		assert.Equal(t, "", w.Field("X-Gone"), head)
 		if !strings.Contains(head, "103") {
-			assert.Equal(t, "1", w.field("X-Stays"), head)
+			assert.Equal(t, "1", w.Field("X-Stays"), head)
 		}
 	}
 }
@@ -303,24 +249,24 @@ func TestErrors(t *testing.T) {
 		{"http://nowhere.invalid", "", 502},
 	} {
 		srv := server(t, "ProxyPass / "+c.url+"/ "+c.params)
-		_, err := do(srv.Main, request("GET", "/", ""), &writer{})
+		_, err := streamtest.Do(srv.Main, streamtest.Request("GET", "/", ""), &streamtest.Writer{})
 		assert.Equal(t, c.want, status(t, err), "%s %v", c.url, err)
 	}
 	// what breaks later cannot have a status
-	w := &writer{}
-	_, err := do(server(t, "ProxyPass / "+raw(t, "HTTP/1.1 200 OK\r\nContent-Length: 10\r\n\r\nhalf")+"/").Main, request("GET", "/", ""), w)
+	w := &streamtest.Writer{}
+	_, err := streamtest.Do(server(t, "ProxyPass / "+raw(t, "HTTP/1.1 200 OK\r\nContent-Length: 10\r\n\r\nhalf")+"/").Main, streamtest.Request("GET", "/", ""), w)
 	require.Error(t, err)
-	assert.Equal(t, 200, w.status)
+	assert.Equal(t, 200, w.Status)
 	// a body that breaks off
 	broken := &httpd.StatusError{Status: 408}
-	r := request("POST", "/", "12345")
+	r := streamtest.Request("POST", "/", "12345")
 	r.SetBody(io.MultiReader(strings.NewReader("123"), iotest.ErrReader(broken)))
-	_, err = do(server(t, "ProxyPass / "+backend(t, "b").URL+"/").Main, r, &writer{})
+	_, err = streamtest.Do(server(t, "ProxyPass / "+backend(t, "b").URL+"/").Main, r, &streamtest.Writer{})
 	assert.ErrorIs(t, err, broken)
 	// a client that leaves
 	ctx, cancel := context.WithCancel(context.Background())
 	time.AfterFunc(50*time.Millisecond, cancel)
-	_, err = do(server(t, "ProxyPass / "+raw(t, "silent")+"/").Main, request("GET", "/", ""), &writer{ctx: ctx})
+	_, err = streamtest.Do(server(t, "ProxyPass / "+raw(t, "silent")+"/").Main, streamtest.Request("GET", "/", ""), &streamtest.Writer{Ctx: ctx})
 	assert.ErrorIs(t, err, context.Canceled)
 }
 
@@ -329,21 +275,21 @@ func TestRetry(t *testing.T) {
 	url := closedPort(t)
 	srv := server(t, "ProxyPass /a/ "+url+"/\nProxyPass /b/ "+url+"/ retry=0\n")
 	for range 2 {
-		_, err := do(srv.Main, request("GET", "/a/", ""), &writer{})
+		_, err := streamtest.Do(srv.Main, streamtest.Request("GET", "/a/", ""), &streamtest.Writer{})
 		assert.Equal(t, 503, status(t, err))
-		_, err = do(srv.Main, request("GET", "/b/", ""), &writer{})
+		_, err = streamtest.Do(srv.Main, streamtest.Request("GET", "/b/", ""), &streamtest.Writer{})
 		assert.Equal(t, 503, status(t, err))
 	}
 	l, err := net.Listen("tcp", strings.TrimPrefix(url, "http://"))
 	require.NoError(t, err)
 	defer l.Close()
 	go http.Serve(l, http.NotFoundHandler())
-	_, err = do(srv.Main, request("GET", "/a/", ""), &writer{})
+	_, err = streamtest.Do(srv.Main, streamtest.Request("GET", "/a/", ""), &streamtest.Writer{})
 	assert.ErrorContains(t, err, "out of service")
-	w := &writer{}
-	_, err = do(srv.Main, request("GET", "/b/", ""), w)
+	w := &streamtest.Writer{}
+	_, err = streamtest.Do(srv.Main, streamtest.Request("GET", "/b/", ""), w)
 	require.NoError(t, err)
-	assert.Equal(t, 404, w.status)
+	assert.Equal(t, 404, w.Status)
 }
 
 func TestErrorOverride(t *testing.T) {
@@ -352,15 +298,15 @@ func TestErrorOverride(t *testing.T) {
 		w.WriteHeader(401)
 	}))
 	defer b.Close()
-	r := request("GET", "/", "")
-	_, err := do(server(t, "ProxyPass / "+b.URL+"/\nProxyErrorOverride On\n").Main, r, &writer{})
+	r := streamtest.Request("GET", "/", "")
+	_, err := streamtest.Do(server(t, "ProxyPass / "+b.URL+"/\nProxyErrorOverride On\n").Main, r, &streamtest.Writer{})
 	assert.Equal(t, 401, status(t, err))
 	assert.Contains(t, r.ErrOut, httpd.Field{Name: "WWW-Authenticate", Value: "Basic"})
-	w := &writer{}
-	_, err = do(server(t, "ProxyPass / "+b.URL+"/\nProxyErrorOverride On 404\n").Main, request("GET", "/", ""), w)
+	w := &streamtest.Writer{}
+	_, err = streamtest.Do(server(t, "ProxyPass / "+b.URL+"/\nProxyErrorOverride On 404\n").Main, streamtest.Request("GET", "/", ""), w)
 	require.NoError(t, err)
-	assert.Equal(t, 401, w.status)
-	assert.Equal(t, "Basic", w.field("WWW-Authenticate"))
+	assert.Equal(t, 401, w.Status)
+	assert.Equal(t, "Basic", w.Field("WWW-Authenticate"))
 }
 
 func TestProxySections(t *testing.T) {
@@ -373,7 +319,7 @@ func TestProxySections(t *testing.T) {
 		"<Location /secret>\nRequire all denied\n</Location>":                                           403,
 		"<Proxy *>\nRequire all denied\n</Proxy>\n<Location /secret>\nRequire all granted\n</Location>": 0,
 	} {
-		out, err := do(server(t, strings.ReplaceAll("ProxyPass / $B/\n"+section, "$B", b.URL)).Main, request("GET", "/secret/x", ""), &writer{})
+		out, err := streamtest.Do(server(t, strings.ReplaceAll("ProxyPass / $B/\n"+section, "$B", b.URL)).Main, streamtest.Request("GET", "/secret/x", ""), &streamtest.Writer{})
 		require.NoError(t, err)
 		assert.Equal(t, want, out.Status, section)
 	}
@@ -384,13 +330,13 @@ func TestBalancer(t *testing.T) {
 	names := func(srv *httpd.Server, n int, header ...httpd.Field) string {
 		var s strings.Builder
 		for range n {
-			w := &writer{}
-			r := request("GET", "/x", "")
+			w := &streamtest.Writer{}
+			r := streamtest.Request("GET", "/x", "")
 			r.Header = append(r.Header, header...)
-			_, err := do(srv.Main, r, w)
+			_, err := streamtest.Do(srv.Main, r, w)
 			require.NoError(t, err)
-			s.WriteString(w.field("X-Name"))
-			assert.Equal(t, "/base/x", w.field("X-Uri"))
+			s.WriteString(w.Field("X-Name"))
+			assert.Equal(t, "/base/x", w.Field("X-Uri"))
 		}
 		return s.String()
 	}
@@ -409,8 +355,8 @@ func TestBalancer(t *testing.T) {
 	sticky := config("route=one", "route=two", "stickysession=SID")
 	assert.Equal(t, "bbb", names(sticky, 3, httpd.Field{Name: "Cookie", Value: "x=y; SID=abc.two"}))
 	assert.Equal(t, "aaa", names(sticky, 3, httpd.Field{Name: "Cookie", Value: "SID=abc.one"}))
-	r := request("GET", "/x", "")
-	_, err := do(sticky.Main, r, &writer{})
+	r := streamtest.Request("GET", "/x", "")
+	_, err := streamtest.Do(sticky.Main, r, &streamtest.Writer{})
 	require.NoError(t, err)
 	for name, want := range map[string]string{"BALANCER_NAME": "balancer://c", "BALANCER_SESSION_STICKY": "SID", "BALANCER_ROUTE_CHANGED": "1"} {
 		v, _ := r.Env(name)
@@ -419,12 +365,12 @@ func TestBalancer(t *testing.T) {
 	a.Close() // failover
 	assert.Equal(t, "bbbb", names(config("", "", ""), 4))
 	assert.Equal(t, "bb", names(config("route=one", "route=two", "stickysession=SID"), 2, httpd.Field{Name: "Cookie", Value: "SID=abc.one"}))
-	w := &writer{}
-	r = request("GET", "/x", "")
+	w := &streamtest.Writer{}
+	r = streamtest.Request("GET", "/x", "")
 	r.Header = append(r.Header, httpd.Field{Name: "Cookie", Value: "SID=abc.one"})
-	_, err = do(config("route=one", "route=two", "stickysession=SID nofailover=On").Main, r, w)
+	_, err = streamtest.Do(config("route=one", "route=two", "stickysession=SID nofailover=On").Main, r, w)
 	assert.Equal(t, 503, status(t, err))
-	_, err = do(config("", "status=D", "").Main, request("GET", "/x", ""), w)
+	_, err = streamtest.Do(config("", "status=D", "").Main, streamtest.Request("GET", "/x", ""), w)
 	assert.Equal(t, 503, status(t, err))
 }
 
@@ -438,9 +384,9 @@ func TestMax(t *testing.T) {
 	defer b.Close()
 	srv := server(t, "ProxyPass / "+b.URL+"/ max=1 acquire=10")
 	var wg sync.WaitGroup
-	wg.Go(func() { do(srv.Main, request("GET", "/", ""), &writer{}) })
+	wg.Go(func() { streamtest.Do(srv.Main, streamtest.Request("GET", "/", ""), &streamtest.Writer{}) })
 	<-entered
-	_, err := do(srv.Main, request("GET", "/", ""), &writer{})
+	_, err := streamtest.Do(srv.Main, streamtest.Request("GET", "/", ""), &streamtest.Writer{})
 	assert.Equal(t, 503, status(t, err))
 	close(hold)
 	wg.Wait()
@@ -459,14 +405,14 @@ func TestUpgrade(t *testing.T) {
 		io.WriteString(c, "echo "+line)
 	}))
 	defer b.Close()
-	ask := func(params string) (*writer, net.Conn, chan error) {
-		r := request("GET", "/", "")
+	ask := func(params string) (*streamtest.Writer, net.Conn, chan error) {
+		r := streamtest.Request("GET", "/", "")
 		r.Header = append(r.Header, httpd.Field{Name: "Connection", Value: "keep-alive, Upgrade"}, httpd.Field{Name: "Upgrade", Value: "websocket"})
 		client, ours := net.Pipe()
-		w := &writer{conn: ours, early: []byte("hel")}
+		w := &streamtest.Writer{Conn: ours, Early: []byte("hel")}
 		done := make(chan error, 1)
 		go func() {
-			_, err := do(server(t, "ProxyPass / "+b.URL+"/ "+params).Main, r, w)
+			_, err := streamtest.Do(server(t, "ProxyPass / "+b.URL+"/ "+params).Main, r, w)
 			done <- err
 		}()
 		return w, client, done
@@ -478,24 +424,24 @@ func TestUpgrade(t *testing.T) {
 	require.NoError(t, err)
 	assert.Equal(t, "echo hello\n", string(got))
 	require.NoError(t, <-done)
-	assert.Equal(t, 101, w.status)
-	assert.Equal(t, "x", w.field("Sec-WebSocket-Accept"))
-	assert.Equal(t, "Upgrade", w.field("Connection"))
+	assert.Equal(t, 101, w.Status)
+	assert.Equal(t, "x", w.Field("Sec-WebSocket-Accept"))
+	assert.Equal(t, "Upgrade", w.Field("Connection"))
 	w, _, done = ask("")
 	require.NoError(t, <-done)
-	assert.Equal(t, "plain", w.body.String())
+	assert.Equal(t, "plain", w.Body.String())
 }
 
 func TestMaxForwards(t *testing.T) {
 	b := backend(t, "b")
 	srv := server(t, "ProxyPass / "+b.URL+"/")
 	for sent, want := range map[string]string{"0": "", "3": "2"} {
-		r := request("OPTIONS", "/x", "")
+		r := streamtest.Request("OPTIONS", "/x", "")
 		r.Header = append(r.Header, httpd.Field{Name: "Max-Forwards", Value: sent})
-		w := &writer{}
-		_, err := do(srv.Main, r, w)
+		w := &streamtest.Writer{}
+		_, err := streamtest.Do(srv.Main, r, w)
 		require.NoError(t, err)
-		assert.Equal(t, want, w.field("X-Got-Max-Forwards"))
+		assert.Equal(t, want, w.Field("X-Got-Max-Forwards"))
 	}
 }
 
@@ -557,13 +503,13 @@ func TestDiagnostics(t *testing.T) {
 func TestHostIsFixed(t *testing.T) {
 	b := backend(t, "b")
 	srv := server(t, "ProxyPassMatch ^/m(.*)$ "+b.URL+"$1\nProxyPass /a/ "+b.URL+"\n")
-	out, err := do(srv.Main, request("GET", "/m.evil.test/", ""), &writer{})
+	out, err := streamtest.Do(srv.Main, streamtest.Request("GET", "/m.evil.test/", ""), &streamtest.Writer{})
 	require.NoError(t, err)
 	assert.Equal(t, 403, out.Status)
-	w := &writer{}
-	_, err = do(srv.Main, request("GET", "/a/.evil.test/", ""), w)
+	w := &streamtest.Writer{}
+	_, err = streamtest.Do(srv.Main, streamtest.Request("GET", "/a/.evil.test/", ""), w)
 	require.NoError(t, err)
-	assert.Equal(t, "/.evil.test/", w.field("X-Uri"))
+	assert.Equal(t, "/.evil.test/", w.Field("X-Uri"))
 }
 
 // A .htaccess file reaches other servers only where the administrator uses the module.
@@ -572,12 +518,12 @@ func TestHtaccess(t *testing.T) {
 	require.NoError(t, os.WriteFile(filepath.Join(dir, ".htaccess"), []byte("RewriteEngine On\nRewriteRule (.*) "+b.URL+"/$1 [P]\n"), 0o644))
 	config := "DocumentRoot " + dir + "\n<Directory " + dir + ">\nAllowOverride FileInfo\nOptions FollowSymLinks\n</Directory>\n"
 	for more, want := range map[string]int{"": 403, "LoadModule proxy_module modules/mod_proxy.so\n": 0, "ProxyPass /x/ " + b.URL + "/\n": 0} {
-		w := &writer{}
-		out, err := do(server(t, config+more).Main, request("GET", "/y", ""), w)
+		w := &streamtest.Writer{}
+		out, err := streamtest.Do(server(t, config+more).Main, streamtest.Request("GET", "/y", ""), w)
 		require.NoError(t, err)
 		assert.Equal(t, want, out.Status, more)
 		if want == 0 {
-			assert.Equal(t, "/y", w.field("X-Uri"))
+			assert.Equal(t, "/y", w.Field("X-Uri"))
 		}
 	}
 }

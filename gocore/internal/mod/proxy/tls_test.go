@@ -16,6 +16,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"modwsgi/gocore/internal/conf"
+	"modwsgi/gocore/internal/mod/internal/streamtest"
 )
 
 func TestTLS(t *testing.T) {
@@ -49,41 +50,41 @@ func TestTLS(t *testing.T) {
 	} {
 		srv := server(t, "SSLProxyEngine On\n"+c.config+"\nProxyPass / "+c.url+"/\n")
 		for range 2 { // the second may resume the session
-			w := &writer{}
-			_, err := do(srv.Main, request("GET", "/", ""), w)
+			w := &streamtest.Writer{}
+			_, err := streamtest.Do(srv.Main, streamtest.Request("GET", "/", ""), w)
 			if c.want == 502 {
 				assert.Equal(t, 502, status(t, err), c.config)
 				assert.ErrorContains(t, err, c.message)
 				continue
 			}
 			require.NoError(t, err, c.config)
-			assert.Equal(t, c.want, w.status, c.config)
+			assert.Equal(t, c.want, w.Status, c.config)
 			if strings.HasPrefix(c.message, "TLS") {
-				assert.Equal(t, c.message, w.field("X-Version"))
+				assert.Equal(t, c.message, w.Field("X-Version"))
 			}
 		}
 	}
 	// the name that is asked for and checked is the client's with ProxyPreserveHost
 	srv := server(t, "SSLProxyEngine On\nSSLProxyVerify require\nSSLProxyCACertificateFile "+ca+"\nProxyPreserveHost On\nProxyPass / "+b.URL+"/\n")
 	for host, want := range map[string]int{"example.com": 200, "example.test": 502} {
-		r := request("GET", "/", "")
+		r := streamtest.Request("GET", "/", "")
 		r.HostName = host
-		w := &writer{}
-		_, err := do(srv.Main, r, w)
+		w := &streamtest.Writer{}
+		_, err := streamtest.Do(srv.Main, r, w)
 		if want == 502 {
 			assert.Equal(t, 502, status(t, err))
 			continue
 		}
 		require.NoError(t, err)
-		assert.Equal(t, host, w.field("X-Sni"))
+		assert.Equal(t, host, w.Field("X-Sni"))
 	}
 	// rules and sections
 	srv = server(t, "RewriteEngine On\nRewriteRule ^/(.*) "+b.URL+"/$1 [P]\n<Proxy "+b.URL+">\nSSLProxyEngine On\n</Proxy>\n")
-	w := &writer{}
-	_, err := do(srv.Main, request("GET", "/", ""), w)
+	w := &streamtest.Writer{}
+	_, err := streamtest.Do(srv.Main, streamtest.Request("GET", "/", ""), w)
 	require.NoError(t, err)
-	assert.Equal(t, 200, w.status)
-	out, err := do(server(t, "RewriteEngine On\nRewriteRule ^/(.*) "+b.URL+"/$1 [P]\n").Main, request("GET", "/", ""), w)
+	assert.Equal(t, 200, w.Status)
+	out, err := streamtest.Do(server(t, "RewriteEngine On\nRewriteRule ^/(.*) "+b.URL+"/$1 [P]\n").Main, streamtest.Request("GET", "/", ""), w)
 	require.NoError(t, err)
 	assert.Equal(t, 500, out.Status)
 }

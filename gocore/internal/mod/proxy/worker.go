@@ -36,7 +36,8 @@ type worker struct {
 	t     *target
 	p     params
 	pool  *http.Transport
-	slots chan struct{} // max=; nil: any number
+	fresh *http.Transport // keeps no connection
+	slots chan struct{}   // max=; nil: any number
 	cache tls.ClientSessionCache
 
 	mu      sync.Mutex
@@ -153,6 +154,8 @@ func (w *worker) open() {
 		MaxResponseHeaderBytes: maxHead, ExpectContinueTimeout: expectTime,
 		DialContext: w.dial,
 	}
+	w.fresh = w.pool.Clone()
+	w.fresh.DisableKeepAlives = true
 	w.cache = tls.NewLRUClientSessionCache(0)
 	if w.p.max.Set {
 		w.slots = make(chan struct{}, w.p.max.V)

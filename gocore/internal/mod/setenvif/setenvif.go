@@ -115,7 +115,7 @@ func (c *config) match(k *httpd.Cmd, attribute, pattern string, icase bool, word
 		return err
 	}
 	x.literal = regexp.QuoteMeta(pattern) == pattern
-	if x.changes, err = changes(words); err != nil {
+	if x.changes, err = changes(k, words); err != nil {
 		return err
 	}
 	c.add(k, x)
@@ -128,7 +128,7 @@ func setEnvIfExpr(k *httpd.Cmd, c *config) error {
 		return err
 	}
 	x := &rule{cond: e.Vary()}
-	if x.changes, err = changes(k.Args[1:]); err != nil {
+	if x.changes, err = changes(k, k.Args[1:]); err != nil {
 		return err
 	}
 	c.add(k, x)
@@ -143,7 +143,7 @@ func plainName(s string) bool {
 }
 
 // changes reads the words [!]variable[=value]; without value it is 1.
-func changes(words []string) ([]change, error) {
+func changes(k *httpd.Cmd, words []string) ([]change, error) {
 	var out []change
 	for _, w := range words {
 		name, value, has := strings.Cut(w, "=")
@@ -155,6 +155,9 @@ func changes(words []string) ([]change, error) {
 		}
 		if x.name == "" || strings.ContainsAny(x.name, "\x00") {
 			return nil, fmt.Errorf("%q does not begin with the name of a variable", w)
+		}
+		if !x.unset {
+			k.NoticeVariable(x.name)
 		}
 		out = append(out, x)
 	}
