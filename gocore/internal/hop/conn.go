@@ -39,9 +39,9 @@ type conn struct {
 	pool *Pool
 	slot int
 	nc   net.Conn
-	raw  syscall.RawConn // nil: the descriptor cannot be had
-	stop func() bool     // the pool's end does not concern it any more
-	rd   *Reader         // the reader's alone
+	raw  syscall.RawConn
+	stop func() bool // the pool's end does not concern it any more
+	rd   *Reader     // the reader's alone
 
 	// guarded by pool.mu
 	threads, busy int // busy: open streams
@@ -52,6 +52,7 @@ type conn struct {
 	ended         int64    // pool clock when a stream ended last
 	draining      bool
 	why           string // the reason to give it up, if that is not what the socket says
+	stuck         bool   // the reason is that it does not read
 
 	pend       []*buffer
 	pendBytes  int    // in pend, and of now what is not written
@@ -71,6 +72,7 @@ type conn struct {
 
 // attemptResult is what one attempt to write gave.
 type attemptResult struct {
+	patient bool // wait for the socket
 	n       int
 	blocked bool
 	err     error
@@ -210,6 +212,9 @@ func (c *conn) gone(err error) {
 		if s.head {
 			what, kind, status = "ended in the middle of the response", Broken, 0
 		}
+		if c.stuck && !s.head {
+			kind, status = Timeout, 504
+		}
 		if c.why != "" {
 			what = "was given up: " + c.why
 		} else if errors.Is(err, ErrProtocol) {
@@ -240,7 +245,7 @@ func (c *conn) expire() error {
 	var failed []failedExchange
 	for i := range c.streams {
 		s := &c.streams[i]
-		if !s.overdue(now, int64(p.cfg.SocketTimeout)) {
+		if !c.overdue(s, now, int64(p.cfg.SocketTimeout)) {
 			continue
 		}
 		x := s.x
@@ -260,9 +265,10 @@ func (c *conn) expire() error {
 
 // overdue: the process owes something and has not moved. It owes nothing while
 // it may not send, or while it waits for a part of the body that it has allowed.
-func (s *stream) overdue(now, timeout int64) bool {
+// While the request is being written the writer looks after the time.
+func (c *conn) overdue(s *stream, now, timeout int64) bool {
 	x := s.x
-	return timeout > 0 && x != nil && now-s.progress > timeout && s.window > 0 && (x.complete || x.credit == 0)
+	return timeout > 0 && x != nil && now-s.progress > timeout && s.window > 0 && (x.complete || x.credit == 0) && c.written >= s.end
 }
 
 func isTimeout(err error) bool { return errors.Is(err, os.ErrDeadlineExceeded) }

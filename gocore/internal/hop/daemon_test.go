@@ -38,6 +38,7 @@ type daemon struct {
 
 	mu    sync.Mutex
 	conns []*dconn
+	dead  bool
 	wg    sync.WaitGroup
 }
 
@@ -111,7 +112,12 @@ func (d *daemon) accept() {
 		c := &dconn{d: d, nc: nc, calls: map[uint32]*call{}}
 		d.mu.Lock()
 		d.conns = append(d.conns, c)
+		dead := d.dead
 		d.mu.Unlock()
+		if dead {
+			nc.Close()
+			return
+		}
 		c.send(AppendHello(nil, &d.hello))
 		d.wg.Add(1)
 		go c.read()
@@ -129,6 +135,7 @@ func (d *daemon) kill() {
 		d.stopAccepting()
 	}
 	d.mu.Lock()
+	d.dead = true
 	for _, c := range d.conns {
 		c.nc.Close()
 	}

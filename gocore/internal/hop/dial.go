@@ -100,12 +100,11 @@ func (p *Pool) dial(s *slot) (c *conn, err error) {
 			p.mu.Unlock()
 		}
 	}()
-	c = &conn{pool: p, slot: s.index, nc: nc, rd: NewReader(nc, FromDaemon), stop: stop}
-	if u, ok := nc.(*net.UnixConn); ok {
-		if c.raw, err = u.SyscallConn(); err != nil {
-			return nil, err
-		}
+	raw, err := nc.(syscall.Conn).SyscallConn()
+	if err != nil {
+		return nil, err
 	}
+	c = &conn{pool: p, slot: s.index, nc: nc, raw: raw, rd: NewReader(nc, FromDaemon), stop: stop}
 	if err = checkPeer(c.raw, p.cfg.PeerUID, p.cfg.PeerPID); err != nil {
 		return nil, fmt.Errorf("%s: %w", s.path, err)
 	}

@@ -322,7 +322,7 @@ func TestSocketTimeout(t *testing.T) {
 		}
 		started <- q
 	})
-	p := group(t, func(c *Config) { c.SocketTimeout = 200 * time.Millisecond }, s)
+	p := group(t, func(c *Config) { c.SocketTimeout = 500 * time.Millisecond }, s)
 	never, stops := record(t), record(t)
 	p.Do(get("/never"), never, false)
 	p.Do(get("/stops"), stops, false)
@@ -349,35 +349,67 @@ func TestNoTimeoutWithoutCredit(t *testing.T) {
 		q.write(body)
 		q.over(AppendEnd(nil, q.stream))
 	})
-	p := group(t, func(c *Config) { c.SocketTimeout = 150 * time.Millisecond }, s)
+	p := group(t, func(c *Config) { c.SocketTimeout = 400 * time.Millisecond }, s)
 	r := record(t)
 	r.keep = true
 	x := p.Do(get("/"), r, false)
 	eventually(t, func() bool { r.mu.Lock(); defer r.mu.Unlock(); return r.body.Len() == ResponseWindow })
-	time.Sleep(500 * time.Millisecond)
+	time.Sleep(time.Second)
 	x.Credit(ResponseWindow)
 	r.want(string(body))
 }
 
-// A process that does not read what it is sent is given up.
+// A process that does not read what it is sent is given up. What it has not got goes elsewhere.
 func TestDaemonDoesNotRead(t *testing.T) {
-	s := socketPath(t, "s")
-	l := listen(t, s)
-	p := group(t, func(c *Config) { c.SocketTimeout = 200 * time.Millisecond }, s)
-	q := get("/")
-	q.Body, q.BodyLen = make([]byte, 4<<20), 4<<20
-	r := record(t)
-	begin := time.Now()
-	p.Do(q, r, false)
+	a, b := socketPath(t, "a"), socketPath(t, "b")
+	l := listen(t, a)
+	start(t, listen(t, b), Hello{Slot: 1}, func(q *call) { q.answer("b") })
+	p := group(t, func(c *Config) { c.SocketTimeout = time.Second }, a, b)
+	first := record(t)
+	p.Do(get("/"), first, false)
+	first.want("b")
 	nc, err := l.Accept()
 	require.NoError(t, err)
 	defer nc.Close()
-	nc.Write(AppendHello(nil, &Hello{Threads: 1}))
-	_, f := r.result()
-	require.NotNil(t, f)
-	assert.Contains(t, []FailureKind{Timeout, Lost}, f.Kind)
-	assert.GreaterOrEqual(t, time.Since(begin), 150*time.Millisecond)
-	eventually(t, func() bool { p.mu.Lock(); defer p.mu.Unlock(); return p.lost != 0 })
+	nc.Write(AppendHello(nil, &Hello{Threads: 2}))
+	eventually(t, func() bool { return p.Stats().Slots[0].Connected })
+	p.mu.Lock()
+	got, unread := record(t), record(t)
+	for _, r := range []*recorder{got, unread} { // to the process that does not read
+		q := get("/")
+		if r == unread {
+			q.Body, q.BodyLen = make([]byte, 4<<20), 4<<20
+		}
+		x := &Exchange{pool: p, h: r, whole: true, complete: true, arrival: p.now(), buf: newBuffer(q.size())}
+		x.buf.b = q.appendPayload(x.buf.b)
+		p.open++
+		p.send(x, p.slots[0].conn, p.now())
+	}
+	p.sweepSoon()
+	p.mu.Unlock()
+	p.Flush()
+	unread.want("b")
+	f := got.wantFailure(Timeout, 504, "socket-timeout")
+	assert.Equal(t, 0, f.Slot)
+}
+
+// The deadline of a write that had to wait does not fail later ones.
+func TestWriteDeadlineEnds(t *testing.T) {
+	s := socketPath(t, "s")
+	d := start(t, listen(t, s), Hello{}, func(q *call) { q.answer(fmt.Sprint(len(q.r.Body))) })
+	p := group(t, func(c *Config) { c.SocketTimeout = time.Second }, s)
+	q := get("/")
+	q.Body, q.BodyLen = make([]byte, 4<<20), 4<<20
+	r := record(t)
+	p.Do(q, r, false)
+	r.want(fmt.Sprint(4 << 20))
+	time.Sleep(1500 * time.Millisecond)
+	r = record(t)
+	p.Do(get("/"), r, false)
+	r.want("0")
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	assert.Len(t, d.conns, 1, "the connection is still the first")
 }
 
 func TestCancel(t *testing.T) {

@@ -4,6 +4,7 @@ package hop
 import (
 	"bytes"
 	"context"
+	"io"
 	"math/rand/v2"
 	"net"
 	"sync/atomic"
@@ -85,7 +86,7 @@ func TestHostileDaemon(t *testing.T) {
 					defer nc.Close()
 				}
 			}()
-			p := group(t, func(c *Config) { c.ConnectTimeout = 200 * time.Millisecond }, s)
+			p := group(t, func(c *Config) { c.ConnectTimeout = 500 * time.Millisecond }, s)
 			r := record(t)
 			p.Do(get("/"), r, false)
 			r.wantFailure(Unreachable, 503, "protocol error")
@@ -93,17 +94,13 @@ func TestHostileDaemon(t *testing.T) {
 	}
 }
 
-// sink is a connection whose other end reads everything and has said in.
-type sink struct {
-	net.Conn
+// said is a connection whose other end has said in, and nothing else.
+type said struct {
+	*net.UnixConn
 	in *bytes.Reader
 }
 
-func (s *sink) Read(p []byte) (int, error)       { return s.in.Read(p) }
-func (s *sink) Write(p []byte) (int, error)      { return len(p), nil }
-func (s *sink) Close() error                     { return nil }
-func (s *sink) SetReadDeadline(time.Time) error  { return nil }
-func (s *sink) SetWriteDeadline(time.Time) error { return nil }
+func (s *said) Read(p []byte) (int, error) { return s.in.Read(p) }
 
 // Any bytes from a daemon: no panic, and one end for each exchange.
 func FuzzPool(f *testing.F) {
@@ -111,11 +108,28 @@ func FuzzPool(f *testing.F) {
 	f.Add(append(AppendRefused(AppendQueued(nil, 1, true), 1, Restarting), AppendEnd(headFrame(2, -1, false), 2)...))
 	f.Add(AppendGoaway(AppendReset(AppendError(AppendCredit(nil, 3, 100), 3, 500), 1)))
 	f.Add(AppendRefused(AppendQueued(AppendQueued(nil, 2, true), 2, false), 2, QueueTimeout))
+	path := f.TempDir() + "/s"
+	l, err := net.Listen("unix", path)
+	require.NoError(f, err)
+	defer l.Close()
+	go func() {
+		for {
+			nc, err := l.Accept()
+			if err != nil {
+				return
+			}
+			go func() { _, _ = io.Copy(io.Discard, nc); nc.Close() }()
+		}
+	}()
 	f.Fuzz(func(t *testing.T, in []byte) {
 		cfg := Config{Sockets: []string{"/nowhere/s"}, PeerUID: -1, PeerPID: -1}
 		p := NewPool(cfg)
-		nc := &sink{in: bytes.NewReader(in)}
-		c := &conn{pool: p, nc: nc, rd: NewReader(nc, FromDaemon), stop: func() bool { return true }, threads: 2}
+		u, err := net.DialUnix("unix", nil, &net.UnixAddr{Name: path, Net: "unix"})
+		require.NoError(t, err)
+		nc := &said{u, bytes.NewReader(in)}
+		raw, err := u.SyscallConn()
+		require.NoError(t, err)
+		c := &conn{pool: p, nc: nc, raw: raw, rd: NewReader(nc, FromDaemon), stop: func() bool { return true }, threads: 2}
 		p.mu.Lock()
 		p.slots[0].conn, p.conns, p.reachable = c, []*conn{c}, 1
 		p.slots[0].dialing = true // by the test: there is nobody to connect to

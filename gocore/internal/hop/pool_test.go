@@ -233,7 +233,7 @@ func TestAhead(t *testing.T) {
 func TestSingleProcess(t *testing.T) {
 	s := socketPath(t, "s")
 	d := start(t, listen(t, s), Hello{Threads: 2}, nil)
-	p := group(t, func(c *Config) { c.QueueLimit = 3; c.ConnectTimeout = 400 * time.Millisecond }, s)
+	p := group(t, func(c *Config) { c.QueueLimit = 3; c.ConnectTimeout = time.Second }, s)
 	warm := record(t)
 	p.Do(get("/warm"), warm, false)
 	d.take().answer("")

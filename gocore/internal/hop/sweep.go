@@ -48,7 +48,7 @@ func (p *Pool) look() {
 	if t := int64(p.cfg.SocketTimeout); t > 0 {
 		for _, c := range p.conns {
 			for i := range c.streams {
-				if c.streams[i].overdue(now, t) {
+				if c.overdue(&c.streams[i], now, t) {
 					c.nc.SetReadDeadline(time.Unix(1, 0)) // wakes the reader: conn.expire
 					break
 				}

@@ -4,7 +4,10 @@
 package hop
 
 import (
+	"errors"
+	"net"
 	"sync"
+	"syscall"
 	"time"
 )
 
@@ -14,7 +17,6 @@ const (
 	bufferJoin  = 64 << 10  // buffers of small frames grow to this
 	copyMax     = 16 << 10  // larger requests are written from their own buffer
 	pendHigh    = 512 << 10 // bytes pending at which Body waits
-	writeChunk  = 64 << 10  // bytes that must be taken within SocketTimeout
 	recycleSize = 2 << 20   // larger buffers are left to the garbage collector
 )
 
@@ -135,7 +137,7 @@ func (p *Pool) write(c *conn) {
 		p.mu.Lock()
 		c.wrote(n)
 		if err != nil {
-			c.unwritable = true // the reader will find out why, after what was sent before
+			c.failed(err)
 		} else if blocked {
 			p.spawn(c.writeRest) // goes on with writing set
 			return
@@ -194,32 +196,54 @@ func (c *conn) writeRest() {
 			if t := p.cfg.SocketTimeout; t > 0 {
 				c.nc.SetWriteDeadline(time.Now().Add(t))
 			}
-			b := c.rest()
-			n, err = c.nc.Write(b[:min(len(b), writeChunk)])
-			c.advance(n)
+			n, err = c.waitWrite()
 		}
 		p.mu.Lock()
-		full := c.pendBytes > pendFull
+		full, before, now := c.pendBytes > pendFull, c.written, p.now()
 		c.wrote(n)
+		for i := range c.streams { // its time begins when the process can have the whole request
+			if s := &c.streams[i]; s.end > before && s.end <= c.written {
+				s.progress = now
+			}
+		}
 		if full && c.pendBytes <= pendFull {
-			p.place(p.now())
+			p.place(now)
 		}
-		if err != nil && !c.unwritable {
-			c.unwritable = true
-			if isTimeout(err) && p.ctx.Err() == nil { // it does not read any more; nothing else would wake our reader
-				c.why = "it has not read what was sent to it within socket-timeout"
-				c.nc.SetReadDeadline(time.Unix(1, 0))
-			}
+		if err != nil {
+			c.failed(err)
 		}
-		if c.at == len(c.now) || c.unwritable {
-			if len(c.pend) == 0 || c.unwritable {
-				c.writing = false
-				p.mu.Unlock()
-				p.Flush() // of place
-				return
-			}
+		if c.unwritable || c.at == len(c.now) && len(c.pend) == 0 {
+			c.nc.SetWriteDeadline(time.Time{}) // it would fail what is written without waiting
+			c.writing = false
+			p.mu.Unlock()
+			p.Flush() // of place
+			return
+		}
+		if c.at == len(c.now) {
 			c.take()
 		}
 		p.mu.Unlock()
+	}
+}
+
+// failed notes that writing did. Holds the lock.
+func (c *conn) failed(err error) {
+	c.unwritable = true
+	switch {
+	case c.pool.ctx.Err() != nil, errors.Is(err, net.ErrClosed), errors.Is(err, syscall.EPIPE), errors.Is(err, syscall.ECONNRESET):
+		// The reader finds the end, after what was sent before it.
+	case isTimeout(err):
+		c.stuck = c.why == ""
+		c.giveUp("it has not read what was sent to it within socket-timeout")
+	default:
+		c.giveUp(err.Error())
+	}
+}
+
+// giveUp makes the reader end the connection. Holds the lock.
+func (c *conn) giveUp(why string) {
+	if c.why == "" {
+		c.why = why
+		c.nc.SetReadDeadline(time.Unix(1, 0))
 	}
 }
