@@ -25,6 +25,9 @@ APPS = HERE / "apps"
 SINK = APPS / "kitchen_sink.wsgi"
 COMMAND = shlex.split(os.environ.get("MODWSGI_TEST_COMMAND", "")) or [sys.executable, "-m", "modwsgi_go"]
 REFERENCE = "MODWSGI_TEST_COMMAND" in os.environ
+# Set: a second process group in every configuration, so that requests travel from a front process.
+FRONT = bool(os.environ.get("MODWSGI_TEST_FRONT"))
+SECOND_GROUP = "WSGIDaemonProcess the-other-group threads=1\n"
 START_LIMIT = 15.0
 # Containers run the tests as root; the server asks for this word before it serves as root.
 ENVIRON = {**os.environ, "MOD_WSGI_ALLOW_ROOT": "1"}
@@ -306,6 +309,8 @@ def start(app, *args, root, config=None, cwd=None, env=None, port=None, ready=Tr
     if app is not None:
         command.append(str(app))
     command += ["--host", "127.0.0.1", "--port", str(port), "--server-root", str(root)]
+    if FRONT and "--embedded-mode" not in args:
+        config = (config or "") + "\n" + SECOND_GROUP
     if config is not None:
         extra = root / "test-include.conf"
         extra.write_text(config.replace("@PORT@", str(port)).replace("@ROOT@", str(root)))

@@ -319,18 +319,21 @@ def application(environ, start_response):
 
 
 @pytest.mark.ours
-def test_second_process_group_is_refused(tmp_path):
-    """Isolation that is not there yet is not pretended: the start fails with file, line and advice."""
+def test_two_process_groups(tmp_path):
+    """Requests travel from the front process to the group that they belong to."""
     port = free_port()
     (tmp_path / "group.wsgi").write_text(GROUP)
     conf = tmp_path / "httpd.conf"
     conf.write_text(STANDALONE.replace("@PORT@", str(port)).replace("@ROOT@", str(tmp_path)))
     code = "import sys; from modwsgi_go import Server; sys.exit(Server(sys.argv[1]).run())"
-    done = subprocess.run([sys.executable, "-c", code, str(conf)], capture_output=True, text=True, timeout=30,
-                          cwd=tmp_path, env=ENVIRON)
-    assert done.returncode == 1
-    line = [n for n, text in enumerate(conf.read_text().splitlines(), 1) if text.startswith("WSGIDaemonProcess")][1]
-    assert f"line {line} of {conf}" in done.stderr and "more than one process group" in done.stderr
+    running = Server([sys.executable, "-c", code, str(conf)], tmp_path, port, str(tmp_path), env=ENVIRON)
+    try:
+        running.wait_ready()
+        blue, green = running.post("/blue/x", content=b"y" * 100_000).text.split("|"), running.get("/green/x").text.split("|")
+        assert blue[0] == "blue" and green[0] == "green"
+        assert blue[1] != green[1]
+    finally:
+        running.finish()
 
 
 def test_hand_written_configuration_with_one_process_group(tmp_path):

@@ -109,7 +109,7 @@ func (l *leadership) spareRequest(now int64) (*Conn, int) {
 		if l.r.wall+now/1000-c.req.QueueUs < waitsLong.Microseconds() {
 			break // nor have those behind it
 		}
-		if len(c.req.Input()) > sharedMax {
+		if c.hop != nil || len(c.req.Input()) > sharedMax {
 			continue
 		}
 		to, ok := l.r.siblings.Idle()

@@ -77,6 +77,8 @@ type Conn struct {
 	streamed  int64 // bytes of the request that a stream received
 	adopted   int64 // reactor clock when it came from another process; 0 it was accepted here
 	stream    atomic.Pointer[Stream]
+	away      atomic.Pointer[Away]
+	hop       *Hop // not nil: a request from a front process; no descriptor
 }
 
 // Config of a source of requests.
@@ -103,6 +105,7 @@ type Config struct {
 	// is answered with 500 if nothing was sent, the connection closed. c is nil
 	// when it happened outside a connection. Any thread; nil: nobody listens.
 	Panic func(c *Conn, value any, stack []byte)
+	Hop   *HopConfig // nil: no front processes
 }
 
 // Source accepts connections and serves their requests. All methods are safe
@@ -125,6 +128,17 @@ type Source interface {
 	Running() int
 	// Stop ends all threads as soon as they are out of the application.
 	Stop()
+}
+
+// SetAway tells who wants to know that the client of a forwarded request is
+// gone; nil: nobody any more. The owner's.
+func (c *Conn) SetAway(a *Away) { c.away.Store(a) }
+
+// Message is the current request's head and its body, complete and with its
+// framing, as received. For the owner, in Forward.
+func (c *Conn) Message() (head, body []byte) {
+	q := c.req
+	return q.Input()[:q.BodyOff], q.Input()[q.BodyOff:max(c.bodyEnd, q.BodyOff)]
 }
 
 // BytesIn is the size of the current request as received so far, head and

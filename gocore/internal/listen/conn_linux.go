@@ -18,6 +18,11 @@ func (r *Reactor) event(th *thread, c *Conn, ev uint32) {
 		if s := c.stream.Load(); s != nil && ev&(syscall.EPOLLHUP|syscall.EPOLLERR) != 0 {
 			s.cancel() // a half-closed client still waits for the response, this one is gone
 		}
+		if ev&(syscall.EPOLLHUP|syscall.EPOLLERR) != 0 {
+			if a := c.away.Swap(nil); a != nil {
+				a.Gone()
+			}
+		}
 	}
 	for {
 		if c.state.CompareAndSwap(stIdle, stBusy) {
@@ -204,6 +209,9 @@ func (r *Reactor) advance(th *thread, c *Conn) step {
 	}
 	c.deadline.Store(0)
 	c.phase = phRun
+	if c.action == Forward {
+		return r.forward(th, c)
+	}
 	if !th.python {
 		r.lead.submit(th, c)
 		return gone

@@ -27,6 +27,7 @@ import (
 	"syscall"
 	"unsafe"
 
+	"modwsgi/gocore/internal/hop"
 	"modwsgi/gocore/internal/http1"
 )
 
@@ -156,6 +157,8 @@ func (th *thread) resume(c *Conn) {
 	th.serving = c
 	defer th.guard(nil)
 	switch {
+	case c.hop != nil:
+		th.r.runHop(th, c)
 	case th.r.late(c):
 		th.goOn(c, th.r.reject(th, c))
 	case c.phase == phDecide:
@@ -211,7 +214,9 @@ func (l *leadership) submit(th *thread, c *Conn) {
 	l.mu.Lock()
 	to := l.popIdle()
 	if to == nil {
-		c.req.QueueUs = l.r.wall + l.r.now()/1000
+		if c.req.QueueUs == 0 { // else it has waited in a front process already
+			c.req.QueueUs = l.r.wall + l.r.now()/1000
+		}
 		l.queue = append(l.queue, c)
 		l.mu.Unlock()
 		if !th.leading {
@@ -250,6 +255,10 @@ func (l *leadership) pop(any bool) *Conn {
 // left to the threads, which may all be stuck.
 func (l *leadership) expire(th *thread) {
 	for c := l.pop(false); c != nil; c = l.pop(false) {
+		if c.hop != nil {
+			l.r.refuseHop(c, hop.QueueTimeout)
+			continue
+		}
 		th.serving = c
 		th.goOn(c, l.r.reject(th, c))
 		th.serving = nil
@@ -266,8 +275,26 @@ func (l *leadership) overdue() bool {
 	return len(l.queue) > 0 && l.r.late(l.queue[0])
 }
 
-// handQueue gives the requests that wait for a thread to the successor.
-func (l *leadership) handQueue() {
+// handQueue gives the requests that wait for a thread to the successor, or back
+// to the front processes that they came from.
+func (l *leadership) handQueue(handoff bool) {
+	var back, own []*Conn
+	l.mu.Lock()
+	for _, c := range l.queue {
+		if c.hop != nil {
+			back = append(back, c)
+		} else {
+			own = append(own, c)
+		}
+	}
+	l.queue = own
+	l.mu.Unlock()
+	for _, c := range back {
+		l.r.refuseHop(c, hop.Restarting)
+	}
+	if !handoff {
+		return
+	}
 	for c := l.pop(true); c != nil; c = l.pop(true) {
 		if !l.r.handOver(c, c.handover(c.req.Input())) {
 			l.putFirst(c)
@@ -429,13 +456,17 @@ func (th *thread) loop() {
 func (th *thread) lead() (again bool) {
 	defer th.guard(&again)
 	r := th.r
-	r.sendHeld(th) // of the leader before
+	r.sendHops() // of the leader before
+	r.sendForwards()
+	r.sendHeld(th)
 	for th.leading {
 		if r.stopped.Load() {
 			r.wake() // for whoever would lead next
 			return false
 		}
 		if len(r.ready) == 0 {
+			r.sendHops()
+			r.sendForwards()
 			if len(r.held) > 0 {
 				r.sendHeld(th)
 				continue
@@ -445,6 +476,16 @@ func (th *thread) lead() (again bool) {
 		}
 		e := r.ready[len(r.ready)-1]
 		r.ready = r.ready[:len(r.ready)-1]
+		if e.c != nil {
+			r.runHop(th, e.c)
+			th.serving = nil
+			continue
+		}
+		if c := r.conns[e.fd].Load(); c != nil {
+			r.event(th, c, e.ev)
+			th.serving = nil
+			continue
+		}
 		switch fd := int(e.fd); {
 		case r.lfds[fd]:
 			r.accept(fd)
@@ -455,11 +496,10 @@ func (th *thread) lead() (again bool) {
 			syscall.Read(fd, b[:])
 			r.lead.expire(th)
 			th.fromQueue()
-		default:
-			if c := r.conns[fd].Load(); c != nil {
-				r.event(th, c, e.ev)
-				th.serving = nil
-			}
+		case r.hop.conns[fd] != nil:
+			r.hopEvent(r.hop.conns[fd], e.ev)
+		case r.hop.lfds[fd]:
+			r.acceptHop(fd)
 		}
 	}
 	return false
@@ -496,7 +536,7 @@ func (r *Reactor) poll() {
 		r.lead.coarse.Store(r.now())
 	}
 	for i := got - 1; i >= 0; i-- { // served from the end: first in, first out
-		r.ready = append(r.ready, readyEvent{r.events[i].Fd, r.events[i].Events})
+		r.ready = append(r.ready, readyEvent{fd: r.events[i].Fd, ev: r.events[i].Events})
 	}
 }
 
@@ -504,5 +544,5 @@ func (r *Reactor) poll() {
 func (r *Reactor) Running() int {
 	r.lead.mu.Lock()
 	defer r.lead.mu.Unlock()
-	return int(r.lead.active.Load()) + int(r.lead.thinking.Load()) + int(r.streams.Load()) + len(r.lead.queue)
+	return int(r.lead.active.Load()) + int(r.lead.thinking.Load()) + int(r.streams.Load()) + int(r.forwards.Load()) + len(r.lead.queue)
 }

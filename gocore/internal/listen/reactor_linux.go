@@ -70,6 +70,11 @@ type Reactor struct {
 	start    time.Time
 	wall     int64 // start in microseconds since the epoch
 	lead     leadership
+	hop      hopReactor
+	fw       Forwarder    // the handler, if it is one
+	sent     bool         // the leader's: requests were forwarded that FlushForwards has not sent
+	forwards atomic.Int64 // requests that are with the Forwarder
+	sides    sync.Pool    // threads for goroutines that go on with a connection
 	streams  atomic.Int64 // goroutines that write responses
 	ctx      context.Context
 	cancel   context.CancelFunc
@@ -88,9 +93,11 @@ type Reactor struct {
 	share    func(fd int, pending []byte, to int) bool
 }
 
+// readyEvent is an event of epoll, or (c) a request that came over the hop.
 type readyEvent struct {
 	fd int32
 	ev uint32
+	c  *Conn
 }
 
 // New prepares the epoll set. Nothing is accepted before Start.
@@ -127,8 +134,10 @@ func New(c Config) (*Reactor, error) {
 		r.lfds[fd] = true
 		r.track(fd, true)
 	}
+	r.fw, _ = c.Handler.(Forwarder)
+	r.sides.New = func() any { return &thread{r: r, scratch: make([]byte, 16<<10)} }
 	r.lead.init(r, max(c.Threads, 1))
-	return r, nil
+	return r, r.initHop(c.Hop)
 }
 
 // connEvents is what a connection is registered for, edge-triggered.
@@ -158,6 +167,11 @@ func (r *Reactor) Start() error {
 	}
 	for fd := range r.lfds {
 		if err := r.add(fd, syscall.EPOLLIN|epollExclusive); err != nil {
+			return err
+		}
+	}
+	for fd := range r.hop.lfds {
+		if err := r.add(fd, syscall.EPOLLIN); err != nil {
 			return err
 		}
 	}
@@ -207,9 +221,8 @@ func (r *Reactor) Drain(handoff bool) {
 			}
 		}
 	}
-	if handoff {
-		r.lead.handQueue()
-	}
+	r.drainHops()
+	r.lead.handQueue(handoff)
 	r.checkDone()
 }
 

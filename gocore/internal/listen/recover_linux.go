@@ -14,7 +14,10 @@ func (th *thread) guard(again *bool) {
 	if th.cur.Load() != nil {
 		th.end()
 	}
-	if c != nil && !r.farewell(th, c) {
+	if c != nil && c.hop != nil {
+		c.hop.settle(&Req{Status: 500, Result: ResultError}, true)
+		r.hopDone(th, c)
+	} else if c != nil && !r.farewell(th, c) {
 		r.close(c)
 	}
 	if again != nil {

@@ -170,9 +170,37 @@ const (
 	Run         Action = iota // buffer the body, then Handler.Run on a Python thread
 	Respond                   // the response is in the output buffer (and FileFD/FileOff/FileLeft, then Conn.Parts)
 	Streamed                  // Conn.Stream writes the response, on a goroutine of its own
+	Forward                   // buffer the body, then Forwarder.Forward
 	Think                     // call Handler.Decide on a goroutine, where it may wait
 	ThinkPython               // call Handler.Decide on a Python thread
 )
+
+// Forwarder is a Handler that gives requests to other processes.
+type Forwarder interface {
+	// Forward takes a request with the action Forward, its body complete. The
+	// connection is the handler's until it calls Resumer.Resume, on whatever
+	// goroutine; Conn.Away tells it meanwhile that the client is gone. It must
+	// not block. more says that FlushForwards is called soon, on this thread.
+	Forward(c *Conn, r *Req, more bool)
+	FlushForwards()
+	// ForwardStream is what writes the response instead, as Conn.Stream, to a
+	// request whose body does not fit a buffer.
+	ForwardStream(c *Conn, r *Req) func(s *Stream)
+}
+
+// Resumer is a Source that calls Forwarder.Forward; others only call ForwardStream.
+type Resumer interface {
+	// Resume goes on with a connection: Respond, Streamed, Run or Forward, as
+	// for Handler.Route.
+	Resume(c *Conn, a Action)
+}
+
+// Away is the handler's on a connection between Forward and Resume.
+type Away struct {
+	// Gone is called at most once, when the client has closed or reset the
+	// connection; by any thread, also while Forward runs.
+	Gone func()
+}
 
 // Handler gives requests their meaning. Several requests may be at any method
 // at once. The reactor calls all but Run, Decide and Done on the leader's thread,

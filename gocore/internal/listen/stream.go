@@ -270,3 +270,6 @@ func (b *streamBody) receive() {
 		b.err = err
 	}
 }
+
+// Consumed tells that the request's body was somebody else's before.
+func (s *Stream) Consumed() bool { return s.ran }

@@ -76,7 +76,7 @@ func (x *accessEntry) fill(c *listen.Conn, q *listen.Req, t *target) {
 		e.Start = time.Now()
 	}
 	e.Duration = time.Since(e.Start)
-	if t.route != nil {
+	if t.called() {
 		e.Script, e.Handler = t.plan.Script, t.plan.Handler
 	}
 	if q.Logged != 0 || t.req != nil && t.req.Logged() {
@@ -96,7 +96,7 @@ func (x *accessEntry) fill(c *listen.Conn, q *listen.Req, t *target) {
 	for r := x.final; r != nil && e.RemoteUser == ""; r = r.Prev {
 		e.RemoteUser = cmp.Or(r.User, r.Claimed)
 	}
-	if t.route == nil {
+	if !t.called() {
 		e.Script, e.Handler = x.final.Filename, x.final.Handler
 	}
 	if x.final != t.req {
@@ -184,7 +184,7 @@ func (x *accessEntry) variable(name string) (string, bool) {
 			return v, true
 		}
 	}
-	if x.t.route == nil {
+	if !x.t.called() {
 		return "", false
 	}
 	p := x.t.plan

@@ -32,9 +32,13 @@ func mapHEAD(p *httpd.Plan) bool {
 // cannot be, and the error log says why.
 func (d *dispatcher) prepare(c *listen.Conn, q *listen.Req, host *httpd.VirtualHost, r *httpd.Request, out *httpd.Outcome) bool {
 	p := out.Plan
-	rt := d.slowRoute(p)
-	if rt == nil {
-		return false
+	pool := d.pool(p)
+	var rt *route
+	if pool == nil {
+		if rt = d.slowRoute(p); rt == nil {
+			return false
+		}
+		q.Route = rt.id
 	}
 	var x []byte
 	set := func(k, v string) { x = python.AppendSet(x, k, v) }
@@ -67,15 +71,19 @@ func (d *dispatcher) prepare(c *listen.Conn, q *listen.Req, host *httpd.VirtualH
 		wsgi.TrustedProxy(r, p.TrustedHeaders, p.TrustedProxies, set, func(k string) { x = python.AppendDelete(x, k) })
 	}
 	d.mem.SetExtra(q, x)
-	q.Route, q.BodyLimit, q.StatusOverride = rt.id, p.BodyLimit, uint32(out.StatusOverride)
+	q.BodyLimit, q.StatusOverride = p.BodyLimit, uint32(out.StatusOverride)
 	if out.CloseConn {
 		q.KeepAlive = 0
 	}
 	if host.LogsResponse {
 		q.KeepHead = 1
 	}
-	c.Tag = &target{host: host, route: rt, plan: p, req: r, out: out,
+	t := &target{host: host, route: rt, plan: p, req: r, out: out,
 		hooked: p.Hooked() || p.ErrorOverride || out.StatusOverride != 0 || out.Request != nil && out.Request.InputFilter() != nil || len(out.Header)+len(out.ErrHeader) > 0}
+	if pool != nil {
+		t.pool, t.key = pool, d.slowKey(p)
+	}
+	c.Tag = t
 	return true
 }
 
@@ -93,9 +101,13 @@ func (d *dispatcher) Run(c *listen.Conn, q *listen.Req) bool {
 	if d.ioMs != 0 {
 		q.IOTimeoutMs = d.ioMs
 	}
-	if !t.hooked {
+	switch {
+	case c.Hop() != nil: // an error is for the front to answer
+		d.runHop(c, q)
+		return true
+	case !t.hooked:
 		python.Run(unsafe.Pointer(q))
-	} else {
+	default:
 		t = d.runHooked(c, q, t)
 	}
 	if q.Result == listen.ResultError {
@@ -151,7 +163,11 @@ func (d *dispatcher) failed(c *listen.Conn, q *listen.Req, t *target) {
 		}
 		r.ErrOut = append(r.ErrOut, keep...)
 		keep = nil
-		call := d.status(c, q, t.host, r, status, way(first)) == listen.Run
+		action := d.status(c, q, t.host, r, status, way(first))
+		if action == listen.Forward { // this thread has the connection
+			c.Stream = d.ForwardStream(c, q)
+		}
+		call := action == listen.Run
 		n := c.Tag.(*target)
 		n.req = original
 		if !call {
@@ -161,8 +177,9 @@ func (d *dispatcher) failed(c *listen.Conn, q *listen.Req, t *target) {
 			return
 		}
 	}
-	n := c.Tag.(*target) // what the log says of the call stays true
-	n.route, n.plan = t.route, t.plan
+	if n := c.Tag.(*target); n.pool == nil { // what the log says of the call stays true
+		n.route, n.plan = t.route, t.plan
+	}
 }
 
 // Failed implements listen.Handler: the call could not even be tried.

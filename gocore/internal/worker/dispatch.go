@@ -15,6 +15,7 @@ import (
 	"time"
 
 	"modwsgi/gocore/internal/filecache"
+	"modwsgi/gocore/internal/hop"
 	"modwsgi/gocore/internal/http1"
 	"modwsgi/gocore/internal/httpd"
 	"modwsgi/gocore/internal/listen"
@@ -33,7 +34,9 @@ type route struct {
 // target is what the connection remembers of its current request.
 type target struct {
 	host     *httpd.VirtualHost
-	route    *route
+	pool     *hop.Pool      // not nil: the plan's process group is elsewhere
+	key      []byte         // with pool: the plan, for the processes there
+	route    *route         // nil with pool
 	plan     *httpd.Plan    // with route
 	req      *httpd.Request // off the fast route
 	out      *httpd.Outcome
@@ -44,6 +47,9 @@ type target struct {
 	override []httpd.Field   // of the response that WSGIErrorOverride replaced
 }
 
+// called: the request was an application's, here or in another process.
+func (t *target) called() bool { return t.route != nil || t.pool != nil }
+
 type dispatcher struct {
 	board    *statusBoard // nil: no status page
 	w        *worker
@@ -52,10 +58,13 @@ type dispatcher struct {
 	settings map[*httpd.VirtualHost]*listen.Settings
 	routes   atomic.Pointer[[]*target] // fast route by plan ID
 	mu       sync.Mutex
-	byKey    map[string]*route // plans made for one request
-	changes  atomic.Int64      // grows when a directory of a script changed, and once a second
-	watching bool              // inotify works; else every request looks at its script
-	inotify  int               // its descriptor
+	byKey    map[string]*route      // plans made for one request
+	byPlan   map[string]*target     // what front processes ask for, see daemon.go
+	front    *front                 // nil: no process group is elsewhere
+	planKeys map[*httpd.Plan][]byte // see slowKey
+	changes  atomic.Int64           // grows when a directory of a script changed, and once a second
+	watching bool                   // inotify works; else every request looks at its script
+	inotify  int                    // its descriptor
 	served   atomic.Bool
 	count    atomic.Int64
 	limit    int64 // maximum-requests of this process, 0 none
@@ -141,11 +150,15 @@ func (d *dispatcher) Route(c *listen.Conn, q *listen.Req) listen.Action {
 				if q.Head.Flags&http1.FlagChunked != 0 && !p.ChunkedRequest {
 					return d.phases(c, q, host)
 				}
-				q.Route, q.ScriptLen, q.BodyLimit = t.route.id, uint32(n), p.BodyLimit
+				q.ScriptLen, q.BodyLimit = uint32(n), p.BodyLimit
+				c.Tag = t
+				if t.pool != nil {
+					return d.away(c, q, t)
+				}
+				q.Route = t.route.id
 				if p.Host.LogsResponse {
 					q.KeepHead = 1
 				}
-				c.Tag = t
 				return listen.Run
 			}
 		}
@@ -160,8 +173,10 @@ func (d *dispatcher) fastTarget(p *httpd.Plan) *target {
 	if s := *d.routes.Load(); p.ID < len(s) && s[p.ID] != nil {
 		return s[p.ID]
 	}
-	rt := d.register(p, p.ScriptName, p.Environ)
-	if rt == nil {
+	t := &target{host: p.Host, plan: p, fixed: true, hooked: p.Hooked() || p.ErrorOverride}
+	if t.pool = d.pool(p); t.pool != nil {
+		t.key = planKey(p, true)
+	} else if t.route = d.register(p, p.ScriptName, p.Environ); t.route == nil {
 		return nil
 	}
 	d.mu.Lock()
@@ -169,7 +184,7 @@ func (d *dispatcher) fastTarget(p *httpd.Plan) *target {
 	old := *d.routes.Load()
 	s := make([]*target, max(len(old), p.ID+1))
 	copy(s, old)
-	s[p.ID] = &target{host: p.Host, route: rt, plan: p, fixed: true, hooked: p.Hooked() || p.ErrorOverride}
+	s[p.ID] = t
 	d.routes.Store(&s)
 	return s[p.ID]
 }
@@ -305,7 +320,7 @@ func (d *dispatcher) handle(c *listen.Conn, q *listen.Req, host *httpd.VirtualHo
 	if !d.prepare(c, q, host, r, out) {
 		return d.status(c, q, host, r, 500, anyTime)
 	}
-	return listen.Run
+	return d.away(c, q, c.Tag.(*target))
 }
 
 // Bad implements listen.Handler. Of a request that could not be read the
@@ -344,7 +359,7 @@ func (d *dispatcher) Done(c *listen.Conn, q *listen.Req) {
 	if t == nil {
 		return
 	}
-	if t.host.HasLog {
+	if t.host.HasLog && c.Hop() == nil {
 		d.log(c, q, t)
 	}
 	if t.file != nil {
@@ -353,7 +368,7 @@ func (d *dispatcher) Done(c *listen.Conn, q *listen.Req) {
 	} else if !t.fixed {
 		c.Tag = nil
 	}
-	if d.limit > 0 && t.route != nil && d.count.Add(1) == d.limit {
+	if d.limit > 0 && t.called() && d.count.Add(1) == d.limit {
 		d.w.recycle("maximum_requests")
 	}
 }

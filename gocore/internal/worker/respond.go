@@ -43,7 +43,7 @@ func (d *dispatcher) status(c *listen.Conn, q *listen.Req, host *httpd.VirtualHo
 	out := host.Error(r, code)
 	if out.Plan != nil {
 		if w == anyTime && d.prepare(c, q, host, r, out) {
-			return listen.Run
+			return d.away(c, q, c.Tag.(*target))
 		}
 		out = host.Error(nil, code)
 	}

@@ -104,10 +104,15 @@ func (w *worker) start() error {
 		}
 	}
 	fd := process.FDFirstListener
-	var listeners []*os.File
+	var listeners, hops []*os.File
 	for _, l := range w.cfg.Listeners {
 		syscall.CloseOnExec(fd)
-		listeners = append(listeners, os.NewFile(uintptr(fd), l.Addr))
+		f := os.NewFile(uintptr(fd), l.Addr)
+		if l.Proto == process.ProtoHop {
+			hops = append(hops, f)
+		} else {
+			listeners = append(listeners, f)
+		}
 		fd++
 	}
 	logs := map[string]*os.File{}
@@ -142,12 +147,16 @@ func (w *worker) start() error {
 	}
 	w.d = newDispatcher(w)
 	w.d.board = newStatusBoard(w, logs[process.ScoreboardName])
+	w.d.front = newFront(w.d, w.cfg, srv)
 	w.source, err = listen.Open(listen.Config{Handler: w.d, Listeners: listeners, Threads: threads, Track: python.TrackFD,
 		QueueTimeout: w.d.queueTimeout, FlushDelay: w.d.flushDelay,
-		Memory:      listen.Memory{Alloc: python.Alloc, Realloc: python.Realloc, Free: python.Free},
+		Memory: listen.Memory{Alloc: python.Alloc, Realloc: python.Realloc, Free: python.Free}, Hop: w.hopConfig(hops),
 		ThreadStart: w.threadStart, Panic: w.panicked, TimerStart: python.TimerSlack, Siblings: w.siblings, Share: w.share})
 	if err != nil {
 		return err
+	}
+	if w.d.front != nil {
+		w.d.front.resumer, _ = w.source.(listen.Resumer)
 	}
 	w.d.mem = listen.Memory{Alloc: python.Alloc, Realloc: python.Realloc, Free: python.Free}
 	if err := w.d.watch(w.source); err != nil {

@@ -1,0 +1,377 @@
+//go:build linux || darwin || freebsd
+
+// Requests that come over the hop, from front processes (package hop has the
+// wire format): the daemon's side of such a connection. Each of its streams has
+// a Conn of its own without a descriptor, so that threads, queue, time-outs and
+// Handler are those of any other request; its response leaves through the
+// methods of Hop instead of a socket.
+//
+//	stream state | event                           | next
+//	waiting      | a Python thread takes it        | running
+//	waiting      | Cancel, late, restart, front gone | ended (Reset, Refused)
+//	running      | the application's head          | answering
+//	running      | the application fails           | ended (Error)
+//	answering    | End, or the last byte           | ended
+//	answering    | all produced, no credit left    | draining (no thread any more)
+//	draining     | credit for the rest             | ended
+//
+// hopConn.mu guards everything that is not its reader's alone.
+package listen
+
+import (
+	"errors"
+	"os"
+	"sync"
+	"syscall"
+	"time"
+
+	"golang.org/x/sys/unix"
+
+	"modwsgi/gocore/internal/hop"
+	"modwsgi/gocore/internal/http1"
+)
+
+// Sizes, in bytes.
+const (
+	hopBodyWindow = 256 << 10 // of a streamed request body that may be on its way
+	hopFlushAt    = 64 << 10  // pending frames are sent while the application goes on
+	hopDirect     = 32 << 10  // blocks of this size are not copied if the socket takes them
+	hopStreams    = 1 << 16   // stream numbers are below
+)
+
+// HopConfig lets a source take requests from front processes.
+type HopConfig struct {
+	Listeners []*os.File         // non-blocking Unix sockets
+	Hello     hop.Hello          // introduces this process
+	Allow     func(uid int) bool // who may connect; uid -1: the system does not tell
+	Refused   func(uid int)      // reports who may not
+	Report    func(err error)    // reports a front that does not keep to the format; may be nil
+}
+
+// HopHandler is a Handler for requests that come over the hop.
+type HopHandler interface {
+	// RouteHop sets c.Settings and q.Route, and whatever else Route sets for
+	// Run, from what the front says of the request; false: it names nothing
+	// that this process serves. It runs where Route runs; m is valid during the call.
+	RouteHop(c *Conn, q *Req, m *hop.Request) bool
+}
+
+// hopSource is what both sources do for such connections.
+type hopSource interface {
+	hopMemory() *Memory
+	hopFlushDelay() time.Duration
+	hopNow() int64                // microseconds since the epoch
+	hopDirty(h *hopConn)          // by the reader: frames wait for the end of its batch
+	hopOpened()                   // a stream, counted like a connection
+	hopEnded()                    // the opposite
+	hopReq() *Req                 // from the pool
+	hopTrack(fd int, open bool)   // see Config.Track
+	hopReport(c *Conn, err error) // a frame that cannot be: a bug of ours
+	hopHandlers() (Handler, HopHandler)
+}
+
+// hopConn is a connection from a front process.
+type hopConn struct {
+	s     hopSource
+	fd    int
+	dec   hop.Decoder  // the reader's
+	slots []*Conn      // by stream number; the reader's
+	parse *http1.Memos // the reader's
+	mu    sync.Mutex   // guards what follows, and the streams
+	turn  *sync.Cond   // of mu: credit came, or the end
+	out   []byte       // frames that are not sent yet
+	off   int          // so much of out is sent
+	full  bool         // the socket takes no more; an event says when it does
+	dead  bool         // the descriptor is closed
+	away  bool         // Goaway was said: no new streams
+}
+
+func newHopConn(s hopSource, fd int, hello *hop.Hello) *hopConn {
+	h := &hopConn{s: s, fd: fd, parse: &http1.Memos{}}
+	h.turn = sync.NewCond(&h.mu)
+	h.out = hop.AppendHello(nil, hello)
+	return h
+}
+
+// peerUID is who is at the other end of a Unix socket; -1: the system does not say.
+func peerUID(fd int) int {
+	if uid, err := peerCredential(fd); err == nil {
+		return uid
+	}
+	return -1
+}
+
+// frames takes what the decoder has. run gets each new request, owned, in
+// phase phRun. An error ends the connection.
+func (h *hopConn) frames(run func(c *Conn)) error {
+	for {
+		f, ok, err := h.dec.Next()
+		if err != nil || !ok {
+			return err
+		}
+		if f.Type == hop.TypeRequest {
+			c, err := h.begin(&f)
+			if err != nil {
+				return err
+			}
+			if c != nil {
+				run(c)
+			}
+			continue
+		}
+		if f.Stream >= uint32(len(h.slots)) || h.slots[f.Stream] == nil {
+			return errors.New("a frame for a stream that never was")
+		}
+		p := h.slots[f.Stream].hop
+		h.mu.Lock()
+		if p.open { // else it crossed with the end
+			switch f.Type {
+			case hop.TypeBody:
+				err = p.received(f.Payload, f.End)
+			case hop.TypeCredit:
+				var n uint32
+				if n, err = hop.DecodeCredit(f.Payload); err == nil {
+					p.credited(int64(n))
+				}
+			case hop.TypeCancel:
+				p.cancelled()
+			}
+		}
+		h.mu.Unlock()
+		if err != nil {
+			return err
+		}
+	}
+}
+
+// begin opens a stream; nil: it was answered at once.
+func (h *hopConn) begin(f *hop.Frame) (*Conn, error) {
+	if f.Stream >= hopStreams {
+		return nil, errors.New("too many streams")
+	}
+	var m hop.Request
+	if err := m.Decode(f.Payload); err != nil {
+		return nil, err
+	}
+	if h.away {
+		h.mu.Lock()
+		h.out = hop.AppendRefused(h.out, f.Stream, hop.Restarting)
+		h.mu.Unlock()
+		h.s.hopDirty(h)
+		return nil, nil
+	}
+	for f.Stream >= uint32(len(h.slots)) {
+		h.slots = append(h.slots, nil)
+	}
+	c := h.slots[f.Stream]
+	if c == nil {
+		c = &Conn{FD: -1}
+		c.hop = &Hop{h: h, c: c, id: f.Stream}
+		h.slots[f.Stream] = c
+	} else if c.hop.open {
+		return nil, errors.New("a stream was opened twice")
+	}
+	p := c.hop
+	*p = Hop{h: h, c: c, id: f.Stream, Flags: m.Flags, credit: hop.ResponseWindow, length: -1, open: true, timer: p.timer}
+	if c.req == nil {
+		c.req = h.s.hopReq()
+	}
+	h.s.hopOpened()
+	q := c.req
+	c.ID, c.Local, c.Remote = m.ConnID, m.Local, m.Remote
+	mem := h.s.hopMemory()
+	mem.grow(q, uint64(len(m.Head)+len(m.Body)))
+	b := q.inBuf()
+	copy(b[copy(b, m.Head):], m.Body)
+	q.InLen = uint64(len(m.Head) + len(m.Body))
+	c.begin(m.StartUs)
+	q.RequestNo, q.QueueUs = m.RequestNo, m.QueueUs
+	q.KeepAlive = 1
+	handler, router := h.s.hopHandlers()
+	// no limits: the front has enforced its own
+	n, st := h.parse.Parse(q.Input()[:len(m.Head)], &q.Head, &http1.Limits{}, &c.memo)
+	if st != http1.OK || n != len(m.Head) {
+		h.s.hopReport(c, errors.New("the front sent a head that cannot be parsed"))
+		p.Fail(500)
+		return nil, h.drop(c, handler)
+	}
+	q.BodyOff = uint64(n)
+	if q.Head.Flags &^= http1.FlagChunked; m.Chunked || m.BodyLen < 0 { // filters may have changed what the head says
+		q.Head.Flags |= http1.FlagChunked
+	}
+	q.StatusOverride = uint32(m.StatusOverride)
+	q.ScriptLen, q.BodyLimit = m.ScriptLen, m.BodyLimit
+	mem.SetExtra(q, m.Extra)
+	if !router.RouteHop(c, q, &m) {
+		p.Fail(500)
+		return nil, h.drop(c, handler)
+	}
+	c.bindHop(q)
+	c.action = Run
+	c.phase = phRun
+	have := uint64(len(m.Body))
+	c.bodyEnd = q.InLen
+	switch {
+	case f.End && m.Chunked:
+		q.InRead = q.BodyOff
+	case f.End:
+		q.BodyLen = have
+	default:
+		body, err := newHopBody(p, m.BodyLen < 0)
+		if err != nil { // out of descriptors
+			p.Fail(503)
+			return nil, h.drop(c, handler)
+		}
+		p.body = body
+		q.FD = int32(body.fd)
+		if m.BodyLen < 0 { // as if the client had sent chunks
+			q.InRead, q.StreamLeft = q.BodyOff, -1
+		} else {
+			q.BodyLen, q.StreamLeft = have, m.BodyLen-int64(have)
+		}
+	}
+	return c, nil
+}
+
+// drop ends a stream that was answered where it was read.
+func (h *hopConn) drop(c *Conn, handler Handler) error {
+	h.finished(c, handler)
+	h.s.hopDirty(h)
+	return nil
+}
+
+// bindHop is bind for a stream: what the application learns of the client.
+func (c *Conn) bindHop(q *Req) {
+	q.FD = -1
+	q.ConnID = c.ID
+	q.IOTimeoutMs = int32(c.Settings.IO / time.Millisecond)
+	q.BodyMs, q.BodyRate = 0, 0 // the front's business
+	setAddr(&q.Remote, &q.RemotePort, c.Remote)
+	setAddr(&q.Local, &q.LocalPort, c.Local)
+}
+
+// finished ends the use of a stream; a terminal frame is queued or the front is
+// gone. Called by the owner of c.
+func (h *hopConn) finished(c *Conn, handler Handler) {
+	q, p := c.req, c.hop
+	if c.Tag != nil {
+		handler.Done(c, q)
+	}
+	h.mu.Lock()
+	body := p.body
+	p.body, p.ran = nil, true
+	h.mu.Unlock()
+	if body != nil {
+		body.close()
+	}
+	if q.Extra != nil {
+		h.s.hopMemory().SetExtra(q, nil)
+	}
+	m := h.s.hopMemory()
+	q.InLen, q.OutOff, q.OutLen = 0, 0, 0
+	if q.InCap > inKeep {
+		q.In, q.InCap = m.Realloc(q.In, inStart), inStart
+	}
+	if q.OutCap > inKeep {
+		q.Out, q.OutCap = m.Realloc(q.Out, outStart), outStart
+	}
+	c.phase = phIdle
+	h.s.hopEnded()
+}
+
+// data appends a block to what is sent, or sends it from where it is. mu held.
+func (h *hopConn) data(id uint32, b []byte, end bool) {
+	if len(b) < hopDirect || h.full || h.dead {
+		h.out = hop.AppendData(h.out, id, b, end)
+		if len(h.out)-h.off >= hopFlushAt {
+			h.send()
+		}
+		return
+	}
+	var header [hop.HeaderSize]byte
+	hop.PutHeader(header[:], id, hop.TypeData, end, len(b))
+	h.out = append(h.out, header[:]...)
+	for {
+		n, err := unix.SendmsgBuffers(h.fd, [][]byte{h.out[h.off:], b}, nil, nil, sendFlags)
+		if errors.Is(err, unix.EINTR) {
+			continue
+		}
+		if err != nil {
+			n = 0 // send learns why
+		}
+		if have := len(h.out) - h.off; n >= have {
+			b = b[n-have:]
+			h.out, h.off = h.out[:0], 0
+		} else {
+			h.off += n
+		}
+		break
+	}
+	if len(b) > 0 {
+		h.out = append(h.out, b...)
+		h.send()
+	}
+}
+
+// send writes what is pending as far as the socket takes it. mu held.
+func (h *hopConn) send() {
+	for h.off < len(h.out) && !h.full && !h.dead {
+		n, err := unix.SendmsgN(h.fd, h.out[h.off:], nil, nil, sendFlags)
+		switch {
+		case err == nil:
+			h.off += n
+		case errors.Is(err, unix.EAGAIN):
+			h.full = true
+		case !errors.Is(err, unix.EINTR):
+			h.out, h.off = nil, 0 // the reader sees the end of the connection
+			return
+		}
+	}
+	if h.off == len(h.out) {
+		if h.off = 0; cap(h.out) > 4*hopFlushAt {
+			h.out = nil
+		}
+		h.out = h.out[:0]
+	}
+}
+
+// flush is send for those without the lock.
+func (h *hopConn) flush() {
+	h.mu.Lock()
+	h.send()
+	h.mu.Unlock()
+}
+
+// writable says that the socket takes more again.
+func (h *hopConn) writable() {
+	h.mu.Lock()
+	h.full = false
+	h.send()
+	h.mu.Unlock()
+}
+
+// goaway says that a successor takes new requests.
+func (h *hopConn) goaway() {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	if !h.away {
+		h.away = true
+		h.out = hop.AppendGoaway(h.out)
+		h.send()
+	}
+}
+
+// lost ends the streams of a connection whose front is gone. The caller closes
+// the descriptor, under the lock.
+func (h *hopConn) lost() {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	h.dead = true
+	h.out, h.off = nil, 0
+	for _, c := range h.slots {
+		if c != nil && c.hop.open {
+			c.hop.cancelled()
+		}
+	}
+	syscall.Close(h.fd)
+}

@@ -1,0 +1,420 @@
+// Tests of the daemon's side of the hop: a front made of the codec talks to a
+// reactor over a real Unix socket.
+package listen
+
+import (
+	"bytes"
+	"fmt"
+	"io"
+	"net"
+	"net/netip"
+	"os"
+	"path/filepath"
+	"strings"
+	"sync/atomic"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+
+	"modwsgi/gocore/internal/hop"
+)
+
+// hopApp is a fakeApp whose requests come over the hop.
+type hopApp struct {
+	fakeApp
+	routes atomic.Int32
+}
+
+func (a *hopApp) RouteHop(c *Conn, q *Req, m *hop.Request) bool {
+	a.routes.Add(1)
+	c.Settings, c.Tag = &a.settings, a
+	return string(m.Key) != "unknown"
+}
+
+// Run answers with the path and body; paths that begin with /wait wait for release.
+func (a *hopApp) Run(c *Conn, q *Req) bool {
+	if a.stale.Load() {
+		return false
+	}
+	p := c.Hop()
+	p.Start()
+	a.running.Add(1)
+	defer a.running.Add(-1)
+	path := string(q.Bytes(q.Head.Path))
+	body := q.Input()[q.BodyOff : q.BodyOff+q.BodyLen]
+	if q.StreamLeft != 0 { // as C does
+		f := os.NewFile(uintptr(must(syscall.Dup(int(q.FD)))), "body")
+		syscall.SetNonblock(int(f.Fd()), false)
+		more, _ := io.ReadAll(f)
+		f.Close()
+		body = append(append([]byte(nil), body...), more...)
+	}
+	switch {
+	case strings.HasPrefix(path, "/wait"):
+		<-a.release
+	case path == "/error":
+		q.Result, q.Status = ResultError, 500
+		return true
+	case path == "/panic":
+		panic("hop")
+	case path == "/big":
+		p.Head(200, bigSize, []byte("200 OK\r\nX: y\r\n"))
+		p.Body(bytes.Repeat([]byte("b"), bigSize))
+		p.End()
+		return true
+	case path == "/blocks":
+		p.Head(200, -1, []byte("200 OK\r\n"))
+		for i := range 5 {
+			if !p.Body(fmt.Appendf(nil, "block %d\n", i)) {
+				return true
+			}
+			if i == 0 {
+				<-a.release
+			}
+		}
+		p.End()
+		return true
+	case path == "/cut":
+		p.Head(200, 10, []byte("200 OK\r\n"))
+		p.Body([]byte("12345"))
+		q.Result = ResultCut
+		return true
+	}
+	out := fmt.Appendf(nil, "%s:%s", path, body)
+	p.Head(200, int64(len(out)), []byte("200 OK\r\n"))
+	p.Body(out)
+	p.End()
+	return true
+}
+
+func must(n int, err error) int {
+	if err != nil {
+		panic(err)
+	}
+	return n
+}
+
+// testFront is a connection of a front process.
+type testFront struct {
+	t    *testing.T
+	c    net.Conn
+	r    *hop.Reader
+	next uint32
+}
+
+func startHop(t *testing.T, threads int, change func(*hopApp, *Config)) (*Reactor, *hopApp, string) {
+	t.Helper()
+	path := filepath.Join(t.TempDir(), "hop.sock")
+	l, err := net.ListenUnix("unix", &net.UnixAddr{Name: path, Net: "unix"})
+	require.NoError(t, err)
+	l.SetUnlinkOnClose(false)
+	file, err := l.File()
+	require.NoError(t, err)
+	l.Close()
+	a := &hopApp{fakeApp: fakeApp{mem: goMemory(), release: make(chan struct{}), settings: Settings{IO: 5 * time.Second}}}
+	conf := Config{Handler: a, Memory: a.mem, Threads: threads, Panic: a.panicked, FlushDelay: time.Millisecond, Hop: &HopConfig{
+		Listeners: []*os.File{file}, Hello: hop.Hello{Generation: 7, Slot: 1, Threads: uint32(threads)},
+		Allow: func(uid int) bool { return uid == os.Getuid() }, Refused: func(int) {}}}
+	if change != nil {
+		change(a, &conf)
+	}
+	r, err := New(conf)
+	require.NoError(t, err)
+	require.NoError(t, r.Start())
+	t.Cleanup(func() { r.Stop(); file.Close() })
+	return r, a, path
+}
+
+func dialHop(t *testing.T, path string) *testFront {
+	t.Helper()
+	c, err := net.Dial("unix", path)
+	require.NoError(t, err)
+	t.Cleanup(func() { c.Close() })
+	c.SetDeadline(time.Now().Add(20 * time.Second))
+	f := &testFront{t: t, c: c, r: hop.NewReader(c, hop.FromDaemon)}
+	h, err := hop.DecodeHello(f.frame(hop.TypeHello).Payload)
+	require.NoError(t, err)
+	assert.Equal(t, uint32(7), h.Generation)
+	assert.Equal(t, uint32(1), h.Slot)
+	return f
+}
+
+func (f *testFront) request(path string, body []byte) []byte {
+	f.next++
+	m := hop.Request{Plan: hop.NoPlan, Key: []byte("key"), ConnID: 5, RequestNo: 6, StartUs: time.Now().UnixMicro(),
+		Remote: netip.MustParseAddrPort("192.0.2.1:4"), Body: body, BodyLen: int64(len(body)),
+		Head: fmt.Appendf(nil, "POST %s HTTP/1.1\r\nHost: x\r\nContent-Length: %d\r\n\r\n", path, len(body))}
+	return hop.AppendRequest(nil, f.next, &m)
+}
+
+func (f *testFront) write(b []byte) {
+	f.t.Helper()
+	_, err := f.c.Write(b)
+	require.NoError(f.t, err)
+}
+
+func (f *testFront) frame(want hop.Type) hop.Frame {
+	f.t.Helper()
+	x, err := f.r.Frame()
+	require.NoError(f.t, err)
+	require.Equal(f.t, want, x.Type)
+	return x
+}
+
+// response reads a complete response, giving credit, and returns its stream and body.
+func (f *testFront) response() (uint32, string) {
+	f.t.Helper()
+	head := f.frame(hop.TypeHead)
+	var body []byte
+	for end := head.End; !end; {
+		x, err := f.r.Frame()
+		require.NoError(f.t, err)
+		require.Equal(f.t, head.Stream, x.Stream)
+		if x.Type == hop.TypeEnd {
+			break
+		}
+		require.Equal(f.t, hop.TypeData, x.Type)
+		body, end = append(body, x.Payload...), x.End
+		if !end && len(x.Payload) > 0 {
+			f.write(hop.AppendCredit(nil, x.Stream, uint32(len(x.Payload))))
+		}
+	}
+	return head.Stream, string(body)
+}
+
+func TestHopRequests(t *testing.T) {
+	_, a, path := startHop(t, 2, nil)
+	f := dialHop(t, path)
+	var batch []byte
+	for i := range 100 { // more than one read of them, one write
+		batch = append(batch, f.request(fmt.Sprintf("/%d", i), []byte("body"))...)
+	}
+	f.write(batch)
+	seen := map[string]bool{}
+	for range 100 {
+		stream, body := f.response()
+		assert.Equal(t, fmt.Sprintf("/%d:body", stream-1), body)
+		seen[body] = true
+	}
+	assert.Len(t, seen, 100)
+	require.Eventually(t, func() bool { return a.done.Load() == 100 }, 5*time.Second, time.Millisecond)
+	f.next = 3 // a number that was used before
+	f.write(f.request("/again", nil))
+	_, body := f.response()
+	assert.Equal(t, "/again:", body)
+}
+
+func TestHopFailures(t *testing.T) {
+	_, a, path := startHop(t, 1, nil)
+	f := dialHop(t, path)
+	f.write(f.request("/error", nil))
+	status, err := hop.DecodeError(f.frame(hop.TypeError).Payload)
+	require.NoError(t, err)
+	assert.Equal(t, 500, status)
+	f.write(f.request("/panic", nil))
+	f.frame(hop.TypeError)
+	f.write(f.request("/cut", nil))
+	f.frame(hop.TypeHead)
+	f.frame(hop.TypeData)
+	f.frame(hop.TypeReset)
+	m := hop.Request{Plan: hop.NoPlan, Key: []byte("unknown"), Head: []byte("GET / HTTP/1.1\r\nHost: x\r\n\r\n")}
+	f.write(hop.AppendRequest(nil, 9, &m))
+	f.frame(hop.TypeError)
+	m.Head = []byte("GET nonsense\r\n\r\n")
+	f.write(hop.AppendRequest(nil, 9, &m))
+	f.frame(hop.TypeError)
+	f.write(f.request("/after", nil))
+	_, body := f.response()
+	assert.Equal(t, "/after:", body)
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	assert.Contains(t, a.panics, "hop")
+}
+
+// A response that the front does not take waits without a Python thread.
+func TestHopCredit(t *testing.T) {
+	_, a, path := startHop(t, 1, nil)
+	f := dialHop(t, path)
+	f.write(f.request("/big", nil))
+	require.Eventually(t, func() bool { return a.done.Load() == 1 }, 10*time.Second, time.Millisecond)
+	g := dialHop(t, path)
+	g.write(g.request("/other", nil))
+	_, body := g.response()
+	assert.Equal(t, "/other:", body)
+	_, body = f.response()
+	assert.Equal(t, bigSize, len(body))
+}
+
+// Blocks leave while the application goes on, and a long request is no reason
+// for others to wait when there is another thread.
+func TestHopBlocks(t *testing.T) {
+	_, a, path := startHop(t, 2, nil)
+	f := dialHop(t, path)
+	f.write(f.request("/blocks", nil))
+	f.frame(hop.TypeHead)
+	assert.Equal(t, "block 0\n", string(f.frame(hop.TypeData).Payload))
+	f.write(f.request("/other", nil))
+	_, body := f.response()
+	assert.Equal(t, "/other:", body)
+	close(a.release)
+	rest := ""
+	for {
+		x, err := f.r.Frame()
+		require.NoError(t, err)
+		if x.Type == hop.TypeEnd {
+			break
+		}
+		rest += string(x.Payload)
+	}
+	assert.Equal(t, "block 1\nblock 2\nblock 3\nblock 4\n", rest)
+}
+
+func TestHopBody(t *testing.T) {
+	for _, chunked := range []bool{false, true} {
+		t.Run(fmt.Sprint("chunked ", chunked), func(t *testing.T) {
+			_, _, path := startHop(t, 1, nil)
+			f := dialHop(t, path)
+			const size = 3 << 20
+			m := hop.Request{Plan: hop.NoPlan, Key: []byte("key"), Body: []byte("begin"), BodyLen: size + 5,
+				Head: fmt.Appendf(nil, "POST /body HTTP/1.1\r\nHost: x\r\nContent-Length: %d\r\n\r\n", size+5)}
+			if chunked {
+				m.Body, m.BodyLen, m.Chunked = nil, -1, true
+				m.Head = []byte("POST /body HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n")
+			}
+			f.write(hop.AppendRequest(nil, 1, &m))
+			left := size
+			for left > 0 {
+				x := f.frame(hop.TypeCredit)
+				n, err := hop.DecodeCredit(x.Payload)
+				require.NoError(t, err)
+				for n > 0 && left > 0 {
+					k := min(int(n), left, 10_000)
+					left -= k
+					n -= uint32(k)
+					f.write(hop.AppendBody(nil, 1, bytes.Repeat([]byte("x"), k), left == 0))
+				}
+			}
+			for {
+				x, err := f.r.Frame()
+				require.NoError(t, err)
+				if x.Type == hop.TypeCredit {
+					continue
+				}
+				require.Equal(t, hop.TypeHead, x.Type)
+				break
+			}
+			var body []byte
+			for {
+				x := f.frame(hop.TypeData)
+				body = append(body, x.Payload...)
+				if x.End {
+					break
+				}
+				f.write(hop.AppendCredit(nil, 1, uint32(len(x.Payload))))
+			}
+			if chunked {
+				assert.Equal(t, size, bytes.Count(body, []byte("x")))
+				assert.True(t, bytes.HasSuffix(body, []byte("\r\n0\r\n\r\n")))
+			} else {
+				assert.Equal(t, size+len("/body:begin"), len(body))
+			}
+		})
+	}
+}
+
+// What waits is given up or back; what runs goes on.
+func TestHopCancelAndDrain(t *testing.T) {
+	r, a, path := startHop(t, 1, nil)
+	f := dialHop(t, path)
+	f.write(f.request("/wait", nil))
+	require.Eventually(t, func() bool { return a.running.Load() == 1 }, 5*time.Second, time.Millisecond)
+	f.write(f.request("/cancelled", nil))
+	f.write(f.request("/given-back", nil))
+	f.write(hop.AppendCancel(nil, 2))
+	require.Eventually(t, func() bool { return a.routes.Load() == 3 }, 5*time.Second, time.Millisecond)
+	require.Eventually(t, func() bool { return r.Running() == 3 }, 5*time.Second, time.Millisecond)
+	r.Drain(true)
+	got := map[string]bool{}
+	for range 3 {
+		x, err := f.r.Frame()
+		require.NoError(t, err)
+		got[fmt.Sprintf("%v %d", x.Type, x.Stream)] = true
+	}
+	assert.Equal(t, map[string]bool{"Goaway 0": true, "Reset 2": true, "Refused 3": true}, got)
+	f.write(f.request("/crossed", nil))
+	f.frame(hop.TypeRefused)
+	close(a.release)
+	_, body := f.response()
+	assert.Equal(t, "/wait:", body)
+	select {
+	case <-r.Done():
+		t.Fatal("done before the front has closed its connection")
+	default:
+	}
+	f.c.Close()
+	select {
+	case <-r.Done():
+	case <-time.After(5 * time.Second):
+		t.Fatal("not done")
+	}
+}
+
+func TestHopStale(t *testing.T) {
+	_, a, path := startHop(t, 1, nil)
+	f := dialHop(t, path)
+	a.stale.Store(true)
+	f.write(f.request("/", []byte("kept by the front")))
+	why, err := hop.DecodeRefused(f.frame(hop.TypeRefused).Payload)
+	require.NoError(t, err)
+	assert.Equal(t, hop.Restarting, why)
+}
+
+func TestHopQueueTimeout(t *testing.T) {
+	_, a, path := startHop(t, 1, func(_ *hopApp, c *Config) { c.QueueTimeout = 50 * time.Millisecond })
+	f := dialHop(t, path)
+	f.write(f.request("/wait", nil))
+	require.Eventually(t, func() bool { return a.running.Load() == 1 }, 5*time.Second, time.Millisecond)
+	f.write(f.request("/late", nil))
+	why, err := hop.DecodeRefused(f.frame(hop.TypeRefused).Payload)
+	require.NoError(t, err)
+	assert.Equal(t, hop.QueueTimeout, why)
+	close(a.release)
+	f.response()
+}
+
+// A front that does not keep to the format, or that is nobody's, loses its connection.
+func TestHopRefusesFronts(t *testing.T) {
+	_, _, path := startHop(t, 1, nil)
+	f := dialHop(t, path)
+	f.write([]byte("GET / HTTP/1.1\r\nHost: x\r\n\r\n"))
+	_, err := f.r.Frame()
+	assert.ErrorIs(t, err, io.EOF)
+
+	_, _, path = startHop(t, 1, func(_ *hopApp, c *Config) { c.Hop.Allow = func(int) bool { return false } })
+	c, err := net.Dial("unix", path)
+	require.NoError(t, err)
+	defer c.Close()
+	c.SetDeadline(time.Now().Add(5 * time.Second))
+	_, err = c.Read(make([]byte, 1))
+	assert.ErrorIs(t, err, io.EOF)
+}
+
+// Requests of a front that is gone end; the process serves others.
+func TestHopFrontGone(t *testing.T) {
+	r, a, path := startHop(t, 1, nil)
+	f := dialHop(t, path)
+	f.write(f.request("/wait", nil))
+	f.write(f.request("/queued", nil))
+	require.Eventually(t, func() bool { return r.Running() == 2 }, 5*time.Second, time.Millisecond)
+	f.c.Close()
+	require.Eventually(t, func() bool { return r.Connections() == 2 }, 5*time.Second, time.Millisecond) // the streams
+	close(a.release)
+	require.Eventually(t, func() bool { return r.Connections() == 0 && r.Running() == 0 }, 5*time.Second, time.Millisecond)
+	g := dialHop(t, path)
+	g.write(g.request("/", nil))
+	_, body := g.response()
+	assert.Equal(t, "/:", body)
+}

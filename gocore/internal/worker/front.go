@@ -1,0 +1,173 @@
+// The front's side of the hop: requests for process groups that run in other
+// processes, as other users. The phases run here; what they decided travels
+// with the request (plankey.go), and the response passes hooks, filters and
+// access log here.
+//
+//	forward.go  a request whose body is in the buffer and whose response nothing
+//	            looks at: no goroutine, no thread, the response is written by
+//	            the goroutine that reads from the daemon process
+//	relay.go    everything else: a goroutine of the request's own
+package worker
+
+import (
+	"io"
+	"sync"
+
+	"modwsgi/gocore/internal/hop"
+	"modwsgi/gocore/internal/httpd"
+	"modwsgi/gocore/internal/listen"
+	"modwsgi/gocore/internal/process"
+	"modwsgi/gocore/internal/python"
+)
+
+// front is what a process knows of the groups behind it.
+type front struct {
+	d       *dispatcher
+	pools   map[string]*hop.Pool
+	resumer listen.Resumer // nil: the source forwards by streams only
+
+	mu       sync.Mutex
+	complete []*forward // responses that leave at the end of a batch
+	begun    []*forward // responses that did not come at once
+}
+
+// newFront makes the pools of a front process; nil: it is none.
+func newFront(d *dispatcher, cfg *process.WorkerConfig, srv *httpd.Server) *front {
+	if !cfg.Front {
+		return nil
+	}
+	f := &front{d: d, pools: map[string]*hop.Pool{}}
+	for i := range srv.Groups {
+		g := &srv.Groups[i]
+		sockets := cfg.Hops[g.Name]
+		if len(sockets) == 0 {
+			continue
+		}
+		socketTimeout := g.SocketTimeout
+		if socketTimeout == 0 {
+			socketTimeout = srv.Main.Timeout
+		}
+		f.pools[g.Name] = hop.NewPool(hop.Config{
+			Group: g.Name, Sockets: sockets, Generation: uint32(cfg.Generation),
+			ConnectTimeout: g.ConnectTimeout, SocketTimeout: socketTimeout, QueueTimeout: g.QueueTimeout, QueueLimit: g.ListenBacklog,
+			PeerUID: cfg.SupervisorUID, PeerPID: cfg.SupervisorPID,
+			Log:   func(level int, msg string) { d.w.logf(level, "wsgi", "%s", msg) },
+			Track: python.TrackFD, Batch: f.batch,
+		})
+	}
+	return f
+}
+
+// pool is where requests of a plan go; nil: they run in this process.
+func (d *dispatcher) pool(p *httpd.Plan) *hop.Pool {
+	if d.front == nil || p.ProcessGroup == "" {
+		return nil
+	}
+	return d.front.pools[p.ProcessGroup]
+}
+
+// away prepares the call of a plan in another process; the target is the connection's.
+func (d *dispatcher) away(c *listen.Conn, q *listen.Req, t *target) listen.Action {
+	if t.pool == nil {
+		return listen.Run
+	}
+	if d.front.resumer != nil && inputFilter(t) == nil {
+		return listen.Forward
+	}
+	c.Stream = func(s *listen.Stream) { d.relay(c, q, s) }
+	return listen.Streamed
+}
+
+// inputFilter is what the request's body passes; nil: nothing.
+func inputFilter(t *target) func(io.Reader) io.Reader {
+	if t.out == nil || t.out.NoBody || t.out.Request == nil {
+		return nil
+	}
+	return t.out.Request.InputFilter()
+}
+
+// slowKey is the description of a plan that the phases gave, made once.
+func (d *dispatcher) slowKey(p *httpd.Plan) []byte {
+	if p.ID < 0 {
+		return planKey(p, false)
+	}
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	key := d.planKeys[p]
+	if key == nil {
+		if d.planKeys == nil {
+			d.planKeys = map[*httpd.Plan][]byte{}
+		}
+		key = planKey(p, false)
+		d.planKeys[p] = key
+	}
+	return key
+}
+
+// hopRequest describes the request of a connection without its body.
+func hopRequest(c *listen.Conn, q *listen.Req, t *target) hop.Request {
+	m := hop.Request{Plan: hop.NoPlan, Key: t.key, ScriptLen: q.ScriptLen, Local: c.Local, Remote: c.Remote,
+		ConnID: q.ConnID, RequestNo: q.RequestNo, StartUs: q.StartUs, BodyLimit: q.BodyLimit, Extra: q.ExtraBytes()}
+	if t.out != nil && t.out.NoBody {
+		m.Flags |= hopNoBody
+	}
+	return m
+}
+
+// batch is called after what one read from a daemon process has brought.
+func (f *front) batch() {
+	f.mu.Lock()
+	complete, begun := f.complete, f.begun
+	f.complete, f.begun = nil, nil
+	f.mu.Unlock()
+	for _, w := range complete {
+		w.respond()
+	}
+	for _, w := range begun {
+		w.goOn()
+	}
+}
+
+// FlushForwards implements listen.Forwarder.
+func (d *dispatcher) FlushForwards() {
+	for _, p := range d.front.pools {
+		p.Flush()
+	}
+}
+
+// answerFailure makes the response to a request that no application answered,
+// or whose answer is to be replaced by that of a status.
+func (d *dispatcher) answerFailure(c *listen.Conn, q *listen.Req, t *target, r *httpd.Request, code int, w way) listen.Action {
+	q.Result, q.OutOff, q.OutLen, q.SentBody = listen.ResultOK, 0, 0, 0
+	if t.out != nil && t.out.StatusOverride != 0 { // the page of an error failed
+		code, w = t.out.StatusOverride, atOnce
+	}
+	return d.status(c, q, t.host, r, code, w)
+}
+
+// failure gives the status for a request that no application answered, and says
+// in the log what happened unless the daemon process has.
+func (d *dispatcher) failure(r *httpd.Request, t *target, f *hop.Failure) int {
+	script := t.plan.Script
+	if t.plan.HandlerScript != "" {
+		script = t.plan.HandlerScript
+	}
+	log := func(format string, args ...any) {
+		r.Logf(httpd.LevelError, "wsgi", "[script %s] "+format, append([]any{script}, args...)...)
+	}
+	switch f.Kind {
+	case hop.App:
+	case hop.Lost:
+		log("WSGI0146: process %d of process group '%s' ended while it had the request '%s %s'; what ended it stands in the server's error log under its pid",
+			f.PID, t.plan.ProcessGroup, r.Method, r.URI)
+	case hop.Late:
+		log("WSGI0084: the request waited longer than queue-timeout for a thread of process group '%s'", t.plan.ProcessGroup)
+	case hop.Timeout:
+		log("WSGI0145: process %d of process group '%s' sent nothing for socket-timeout: %s", f.PID, t.plan.ProcessGroup, f.Message)
+	default:
+		log("WSGI0116: no process of process group '%s' takes the request: %s", t.plan.ProcessGroup, f.Message)
+	}
+	return f.Status
+}
+
+var _ listen.Forwarder = (*dispatcher)(nil)
