@@ -51,9 +51,16 @@ func instant(b testing.TB, l net.Listener) {
 				credit -= 64 << 10
 			}
 		}
+		if f.Type == TypeBody && f.End {
+			out = AppendData(AppendHead(out, f.Stream, &head, false), f.Stream, body, true)
+		}
 		if f.Type == TypeRequest {
 			if err := r.Decode(f.Payload); err != nil {
 				b.Error(err)
+			}
+			if !f.End {
+				out = AppendCredit(out, f.Stream, 1<<20)
+				continue
 			}
 			if r.Plan == 2 { // a mebibyte, within the credit
 				out = AppendHead(out, f.Stream, &Head{Status: 200, Length: 1 << 20, Text: head.Text}, false)
@@ -68,8 +75,9 @@ func instant(b testing.TB, l net.Listener) {
 
 // counter ends with the last of n responses.
 type counter struct {
-	left atomic.Int64
-	done chan struct{}
+	left   atomic.Int64
+	done   chan struct{}
+	upload bool
 }
 
 func (c *counter) Head(*Exchange, int, int64, []byte) {}
@@ -81,7 +89,9 @@ func (c *counter) Data(x *Exchange, p []byte, end bool) {
 	}
 }
 func (c *counter) End(x *Exchange) {
-	x.Release()
+	if !c.upload { // Body may not have returned
+		x.Release()
+	}
 	if c.left.Add(-1) == 0 {
 		c.done <- struct{}{}
 	}
@@ -99,8 +109,8 @@ func BenchmarkPool(b *testing.B) {
 	for _, v := range []struct {
 		name        string
 		batch, plan int
-		body        int
-	}{{"batch=1", 1, 1, 0}, {"batch=16", 16, 1, 0}, {"batch=64", 64, 1, 0}, {"post=64KiB", 4, 1, 64 << 10}, {"response=1MiB", 1, 2, 0}} {
+		body        int // negative: streamed
+	}{{"batch=1", 1, 1, 0}, {"batch=16", 16, 1, 0}, {"batch=64", 64, 1, 0}, {"post=64KiB", 4, 1, 64 << 10}, {"response=1MiB", 1, 2, 0}, {"upload=1MiB", 1, 1, -1 << 20}} {
 		batch := v.batch
 		b.Run(v.name, func(b *testing.B) {
 			l, err := net.Listen("unix", b.TempDir()+"/s")
@@ -110,12 +120,22 @@ func BenchmarkPool(b *testing.B) {
 			wg.Add(1)
 			go func() { defer wg.Done(); instant(b, l) }()
 			p := NewPool(Config{Sockets: []string{l.Addr().String()}, PeerUID: -1, PeerPID: -1})
-			c := &counter{done: make(chan struct{}, 1)}
-			r := &Request{Plan: uint32(v.plan), Head: head, StartUs: 1, Body: make([]byte, v.body), BodyLen: int64(v.body)}
+			c := &counter{done: make(chan struct{}, 1), upload: v.body < 0}
+			r := &Request{Plan: uint32(v.plan), Head: head, StartUs: 1, Body: make([]byte, max(v.body, 0)), BodyLen: int64(v.body)}
+			upload := make([]byte, max(-v.body, 0))
+			if len(upload) > 0 {
+				r.BodyLen = -1
+			}
 			round := func() {
 				c.left.Store(int64(batch))
 				for range batch {
-					p.Do(r, c, true)
+					x := p.Do(r, c, true)
+					if len(upload) > 0 {
+						p.Flush()
+						if err := x.Body(upload, true); err != nil {
+							b.Error(err)
+						}
+					}
 				}
 				p.Flush()
 				<-c.done

@@ -190,6 +190,10 @@ func (c *conn) gone(err error) {
 	p.track(c.nc, false)
 	c.nc.Close()
 	p.mu.Lock()
+	if errors.Is(err, ErrProtocol) { // it may do so again at once, and fill the log
+		s := &p.slots[c.slot]
+		s.next = max(s.next, now+retrySlow)
+	}
 	p.unslot(c, now)
 	p.conns = slices.DeleteFunc(p.conns, func(d *conn) bool { return d == c })
 	var failed []failedExchange
@@ -251,7 +255,7 @@ func (c *conn) expire() error {
 		x := s.x
 		s.x = nil
 		p.finish(x)
-		c.append(func(dst []byte) []byte { return AppendCancel(dst, uint32(i+1)) })
+		c.appendCancel(uint32(i + 1))
 		f := c.failure(Timeout, 504, s.head, fmt.Sprintf("made no progress with the request for %v (socket-timeout)", p.cfg.SocketTimeout))
 		failed = append(failed, failedExchange{x, x.h, f})
 	}

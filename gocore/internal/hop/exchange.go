@@ -141,11 +141,11 @@ func (x *Exchange) Body(b []byte, end bool) error {
 			p.mu.Lock()
 			continue
 		}
-		n := int(min(int64(len(b)), x.credit, MaxPayload))
+		n := int(min(int64(len(b)), x.credit, bodyFrame))
 		x.credit -= int64(n)
 		x.complete = end && n == len(b)
 		c.streams[x.id-1].progress = p.now()
-		c.append(func(dst []byte) []byte { return AppendBody(dst, x.id, b[:n], x.complete) })
+		c.appendBody(x.id, b[:n], x.complete)
 		p.write(c) // unlocks meanwhile; the exchange may have ended
 		if b = b[n:]; len(b) == 0 {
 			return nil
@@ -172,8 +172,8 @@ func (x *Exchange) Credit(n int) {
 	x.give -= int64(give)
 	s.window += int64(give)
 	s.progress = p.now()
-	c, id := x.conn, x.id
-	c.append(func(dst []byte) []byte { return AppendCredit(dst, id, give) })
+	c := x.conn
+	c.appendCredit(x.id, give)
 	p.write(c)
 }
 
@@ -190,7 +190,7 @@ func (x *Exchange) Cancel() bool {
 	case exSent: // the stream goes on without it until the process ends it
 		c, id := x.conn, x.id
 		c.streams[id-1].x = nil
-		c.append(func(dst []byte) []byte { return AppendCancel(dst, id) })
+		c.appendCancel(id)
 		p.finish(x)
 		p.write(c)
 		return true

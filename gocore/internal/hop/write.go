@@ -14,7 +14,8 @@ import (
 const (
 	requestSize = 2 << 10   // of a new buffer of a request; most are around a kilobyte
 	bufferSize  = 16 << 10  // of a new buffer of small frames
-	bufferJoin  = 64 << 10  // buffers of small frames grow to this
+	bufferJoin  = 64 << 10  // buffers of several frames grow to this
+	bodyFrame   = 64 << 10  // longest Body frame that is sent
 	copyMax     = 16 << 10  // larger requests are written from their own buffer
 	pendHigh    = 512 << 10 // bytes pending at which Body waits
 	recycleSize = 2 << 20   // larger buffers are left to the garbage collector
@@ -69,37 +70,57 @@ func (u *buffer) release() {
 	}
 }
 
-// append adds frames to what is pending. Holds the lock.
-func (c *conn) append(put func(dst []byte) []byte) {
-	var u *buffer
-	if n := len(c.pend); n > 0 {
-		u = c.pend[n-1]
+// room is where the next n bytes of frames are to be appended; pended follows. Holds the lock.
+func (c *conn) room(n int) *buffer {
+	if i := len(c.pend) - 1; i >= 0 {
+		if u := c.pend[i]; u.own && len(u.b)+n <= bufferJoin {
+			return u
+		}
 	}
-	if u == nil || !u.own || len(u.b) >= bufferJoin {
-		u = getBuffer(&frameBuffers, bufferSize)
-		u.own = true
-		c.pend = append(c.pend, u)
-	}
-	n := len(u.b)
-	u.b = put(u.b)
-	c.pended(len(u.b) - n)
+	u := getBuffer(&frameBuffers, max(n, bufferSize))
+	u.own = true
+	c.pend = append(c.pend, u)
+	return u
 }
 
 // appendRequest adds a Request frame with u as payload. A long one is not
 // copied. It is never written to: it may be on its way on another connection.
 func (c *conn) appendRequest(stream uint32, u *buffer, whole bool) {
-	if len(u.b) <= copyMax {
-		c.append(func(dst []byte) []byte {
-			return append(appendHeader(dst, stream, TypeRequest, whole, len(u.b)), u.b...)
-		})
-		return
+	n := len(u.b)
+	if n > copyMax {
+		n = 0
 	}
-	c.append(func(dst []byte) []byte { return appendHeader(dst, stream, TypeRequest, whole, len(u.b)) })
-	u.refs++
-	c.pend = append(c.pend, u)
-	c.pended(len(u.b))
+	f := c.room(HeaderSize + n)
+	f.b = append(appendHeader(f.b, stream, TypeRequest, whole, len(u.b)), u.b[:n]...)
+	if n == 0 && len(u.b) > 0 {
+		u.refs++
+		c.pend = append(c.pend, u)
+	}
+	c.pended(HeaderSize + len(u.b))
 }
 
+// appendBody adds a Body frame.
+func (c *conn) appendBody(stream uint32, b []byte, end bool) {
+	f := c.room(HeaderSize + len(b))
+	f.b = AppendBody(f.b, stream, b, end)
+	c.pended(HeaderSize + len(b))
+}
+
+// appendCancel adds a Cancel frame.
+func (c *conn) appendCancel(stream uint32) {
+	f := c.room(HeaderSize)
+	f.b = AppendCancel(f.b, stream)
+	c.pended(HeaderSize)
+}
+
+// appendCredit adds a Credit frame.
+func (c *conn) appendCredit(stream, n uint32) {
+	f := c.room(HeaderSize + 4)
+	f.b = AppendCredit(f.b, stream, n)
+	c.pended(HeaderSize + 4)
+}
+
+// pended accounts for n bytes that were appended.
 func (c *conn) pended(n int) {
 	c.pendBytes += n
 	c.queued += uint64(n)
