@@ -43,7 +43,7 @@ func (s *Server) OpenLogs(fds map[string]*os.File) error {
 	s.logs = map[string]*LogFile{}
 	for _, t := range s.LogFiles() {
 		if f := fds[t.Key()]; f != nil {
-			s.logs[t.Key()] = &LogFile{Target: t, File: f}
+			s.logs[t.Key()] = &LogFile{Target: t, File: f, trouble: s.LogTrouble}
 		}
 	}
 	open := func(t LogTarget) *LogFile { return s.logs[t.Key()] }
@@ -61,6 +61,14 @@ func (s *Server) OpenLogs(fds map[string]*os.File) error {
 
 // LogFile returns an opened log by its target, nil if it is not open.
 func (s *Server) LogFile(t LogTarget) *LogFile { return s.logs[t.Key()] }
+
+// Wrote notes how writing to the log went. The first failure after a success is
+// reported (Server.LogTrouble), and the first success after that. Any goroutine.
+func (t *LogFile) Wrote(err error) {
+	if failed := err != nil; t.failing.Load() != failed && t.failing.Swap(failed) != failed && t.trouble != nil {
+		t.trouble(t.Target, err)
+	}
+}
 
 // LogAccess writes the access log entries of the host. HasLog says whether
 // there is any. It does not allocate in steady state; any goroutine.

@@ -41,6 +41,9 @@ type Server struct {
 	// Logger receives messages of the server itself (module as in LogLevel,
 	// level 0 emerg ... 7 debug); r may be nil. Set it before the first request.
 	Logger func(v *VirtualHost, r *Request, level int, module, msg string)
+	// LogTrouble is told when an access log cannot be written to, and when it can
+	// be again (err nil). Set before OpenLogs; nil: nobody listens; any goroutine.
+	LogTrouble func(t LogTarget, err error)
 
 	secret secret
 	// Status gives the state of the running server; nil: nobody keeps it, because
@@ -107,6 +110,9 @@ type LogFile struct {
 	File   *os.File
 	Mu     sync.Mutex
 	Buf    []byte // pending lines, guarded by Mu
+
+	failing atomic.Bool
+	trouble func(t LogTarget, err error)
 }
 
 // HostSet is the virtual hosts that answer on one local address.

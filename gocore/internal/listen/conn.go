@@ -101,6 +101,10 @@ type Config struct {
 	// impossible. The descriptor stays the caller's to close. nil: there are none.
 	Siblings *balance.Member
 	Share    func(fd int, pending []byte, to int) bool
+	// Exhausted reports that a connection could not be accepted for lack of
+	// descriptors or memory: the number of those that are open. Called once,
+	// until there was no such error for a while; any thread; nil: nobody listens.
+	Exhausted func(err error, connections int)
 	// Panic reports a panic of the Handler: the value and the stack. The request
 	// is answered with 500 if nothing was sent, the connection closed. c is nil
 	// when it happened outside a connection. Any thread; nil: nobody listens.

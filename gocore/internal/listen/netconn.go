@@ -47,6 +47,7 @@ type NetSource struct {
 	track     func(fd int, open bool)
 	onStart   func(thread int) error
 	onPanic   reporter
+	scarcity  scarcity
 	threads   []*pyThread
 
 	queueTimeout, flushDelay time.Duration // of Config
@@ -113,7 +114,7 @@ type socket interface {
 
 // NewNet prepares the listeners. Nothing is accepted before Start.
 func NewNet(c Config) (*NetSource, error) {
-	s := &NetSource{h: c.Handler, mem: c.Memory, track: c.Track, onStart: c.ThreadStart, onPanic: c.Panic,
+	s := &NetSource{h: c.Handler, mem: c.Memory, track: c.Track, onStart: c.ThreadStart, onPanic: c.Panic, scarcity: scarcity{tell: c.Exhausted},
 		queueTimeout: c.QueueTimeout, flushDelay: c.FlushDelay, jobs: make(chan *netConn),
 		unpark: make(chan struct{}, 1), start: time.Now(), stop: make(chan struct{}), leave: make(chan struct{}), done: make(chan struct{}), conns: map[*netConn]struct{}{}}
 	if s.track == nil {
@@ -281,7 +282,10 @@ func (s *NetSource) accept(l net.Listener) {
 		case errors.Is(err, net.ErrClosed):
 			return
 		default:
-			time.Sleep(10 * time.Millisecond) // no descriptors left, for the most part: do not spin
+			if scarce(err) {
+				s.scarcity.note(err, s.Connections())
+			}
+			time.Sleep(10 * time.Millisecond) // do not spin
 		}
 	}
 }

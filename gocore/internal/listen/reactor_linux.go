@@ -89,6 +89,7 @@ type Reactor struct {
 
 	queueTimeout, flushDelay time.Duration // of Config
 
+	scarcity scarcity
 	siblings *balance.Member
 	share    func(fd int, pending []byte, to int) bool
 }
@@ -104,7 +105,7 @@ type readyEvent struct {
 func New(c Config) (*Reactor, error) {
 	r := &Reactor{files: c.Listeners, h: c.Handler, mem: c.Memory, lfds: map[int]bool{}, watches: map[int]func(){}, track: c.Track, events: make([]syscall.EpollEvent, 256),
 		conns: make([]atomic.Pointer[Conn], maxFD), start: time.Now(), done: make(chan struct{}), onStart: c.ThreadStart, onPanic: c.Panic, onTimer: c.TimerStart,
-		queueTimeout: c.QueueTimeout, flushDelay: c.FlushDelay, siblings: c.Siblings, share: c.Share}
+		queueTimeout: c.QueueTimeout, flushDelay: c.FlushDelay, scarcity: scarcity{tell: c.Exhausted}, siblings: c.Siblings, share: c.Share}
 	if r.track == nil {
 		r.track = func(int, bool) {}
 	}
@@ -165,10 +166,8 @@ func (r *Reactor) Start() error {
 	if err := r.lead.startThreads(); err != nil {
 		return err
 	}
-	for fd := range r.lfds {
-		if err := r.add(fd, syscall.EPOLLIN|epollExclusive); err != nil {
-			return err
-		}
+	if err := r.listen(); err != nil {
+		return err
 	}
 	for fd := range r.hop.lfds {
 		if err := r.add(fd, syscall.EPOLLIN); err != nil {
@@ -202,9 +201,7 @@ func (r *Reactor) Drain(handoff bool) {
 		return
 	}
 	r.siblings.Leave()
-	for fd := range r.lfds {
-		syscall.EpollCtl(r.ep, syscall.EPOLL_CTL_DEL, fd, nil)
-	}
+	r.deafen()
 	if !handoff {
 		for fd := range r.lfds {
 			r.accept(fd) // who waits there has been promised an answer
@@ -389,14 +386,15 @@ func (r *Reactor) accept(lfd int) {
 	for range 64 { // then let the connections that are here be served
 		fd, _, err := syscall.Accept4(lfd, syscall.SOCK_NONBLOCK|syscall.SOCK_CLOEXEC)
 		if err != nil {
-			if err == syscall.EMFILE || err == syscall.ENFILE {
-				time.Sleep(10 * time.Millisecond) // the listener stays readable: do not spin
+			if scarce(err) {
+				r.turnAway(err)
 			}
 			return
 		}
 		if fd >= maxFD {
 			syscall.Close(fd)
-			continue
+			r.turnAway(syscall.EMFILE)
+			return
 		}
 		if r.siblings != nil && r.pass(fd) {
 			continue
@@ -453,6 +451,7 @@ func (r *Reactor) janitor() {
 			return
 		}
 		r.siblings.Beat()
+		r.invite()
 		if r.nconn.Load() == 0 {
 			continue
 		}

@@ -144,7 +144,11 @@ func TestStopInOrder(t *testing.T) {
 			} else {
 				s.up("v2")
 			}
-			s.inOrder("fake worker: /0 of v1 gets T", "fake worker: app/0 of v1 gets T")
+			frame := "T"
+			if c.sig == syscall.SIGHUP { // others follow
+				frame = "U"
+			}
+			s.inOrder("fake worker: /0 of v1 gets "+frame, "fake worker: app/0 of v1 gets "+frame)
 		})
 	}
 }

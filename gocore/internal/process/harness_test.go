@@ -32,6 +32,7 @@ import (
 const (
 	roleEnv = "PROCESS_TEST_ROLE"
 	confEnv = "PROCESS_TEST_CONF"
+	oomEnv  = "PROCESS_TEST_OOM"
 )
 
 // testConf is the configuration of the tests.
@@ -97,6 +98,9 @@ func loadTestConf(opt SuperviseOptions) (*snapshot, []conf.Diagnostic) {
 
 func fakeServer(file string) int {
 	loadConfig = loadTestConf
+	if f := os.Getenv(oomEnv); f != "" {
+		oomCounts = func() oomWatch { return oomWatch{{file: f, what: "a test"}} }
+	}
 	exe, err := os.Executable()
 	if err != nil {
 		panic(err)
@@ -290,7 +294,7 @@ func fakeWorker() {
 			os.Exit(0)
 		case FramePing:
 			send(Frame{Type: FramePing})
-		case FrameStop:
+		case FrameStop, FrameLeave:
 			if mode != "stubborn" {
 				os.Exit(0)
 			}

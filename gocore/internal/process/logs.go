@@ -8,6 +8,7 @@ package process
 import (
 	"errors"
 	"fmt"
+	"io"
 	"os"
 	"strings"
 	"sync"
@@ -37,6 +38,7 @@ type errorLog struct {
 	max    func(module string) int // LogLevel
 	format *errorlog.Format        // nil: the default
 	server string                  // %v
+	failed func(error)             // told of records that could not be written; nil: nobody
 	syslog bool                    // the reader of fd takes "<level>" off each line
 }
 
@@ -69,8 +71,24 @@ func (l *errorLog) printf(module string, level int, format string, args ...any) 
 	}
 	r := errorlog.Record{Time: time.Now(), Level: level, Module: module, PID: os.Getpid(), TID: errorlog.ThreadID(), Server: l.server}
 	for r.Message = range strings.SplitSeq(strings.TrimRight(fmt.Sprintf(format, args...), "\n"), "\n") {
-		writeAll(l.fd, l.append(nil, &r))
+		if err := writeAll(l.fd, l.append(nil, &r)); err != nil && l.failed != nil {
+			l.failed(err)
+		}
 	}
+}
+
+// noticeAgain is how long the same notice is not repeated: all processes see
+// that a disk is full.
+const noticeAgain = 10 * time.Minute
+
+// notice writes to the server's standard error what cannot be said where it should be.
+func (s *supervisor) notice(text string) {
+	if time.Since(s.noticed[text]) < noticeAgain {
+		return
+	}
+	s.noticed[text] = time.Now()
+	r := errorlog.Record{Time: time.Now(), Level: levelError, Module: "core", PID: os.Getpid(), TID: errorlog.ThreadID(), Message: text}
+	_ = writeAll(2, defaultFormat.Append(nil, &r)) // there is no further place
 }
 
 func (l *errorLog) append(dst []byte, r *errorlog.Record) []byte {
@@ -87,17 +105,21 @@ var defaultFormat = errorlog.Default("client")
 
 // writeAll writes b as far as it goes; a log that cannot be written to is no
 // reason to stop serving.
-func writeAll(fd int, b []byte) {
+func writeAll(fd int, b []byte) error {
 	for len(b) > 0 {
 		n, err := unix.Write(fd, b)
 		if errors.Is(err, unix.EINTR) {
 			continue
 		}
-		if err != nil || n <= 0 {
-			return
+		if err != nil {
+			return err
+		}
+		if n <= 0 {
+			return io.ErrShortWrite
 		}
 		b = b[n:]
 	}
+	return nil
 }
 
 // logSet is the opened logs of a generation.

@@ -244,7 +244,11 @@ func (s *supervisor) stop(c *child) {
 	}
 	starting := c.state == childStarting
 	c.state = childStopping
-	c.out.push(Frame{Type: FrameStop})
+	if s.phase == phaseRestarting {
+		c.out.push(Frame{Type: FrameLeave})
+	} else {
+		c.out.push(Frame{Type: FrameStop})
+	}
 	grace := c.slot.group.stopGrace
 	if starting {
 		s.signal(c, syscall.SIGTERM) // it may not read its channel yet
@@ -410,6 +414,8 @@ func (s *supervisor) frame(c *child, f Frame) {
 			return
 		}
 		s.share(c, f)
+	case FrameNotice:
+		s.notice(string(f.Payload))
 	case FramePing:
 		c.pinged = time.Time{}
 	case FrameTaken:
@@ -538,37 +544,4 @@ func (s *supervisor) exited(c *child, state *os.ProcessState, err error) {
 		s.startServices()
 	}
 	s.settle(c.gen())
-}
-
-func (s *supervisor) logExit(c *child, was childState, state *os.ProcessState, err error) {
-	how, clean := "vanished", false
-	if err != nil {
-		how += ": " + err.Error()
-	} else {
-		how, clean = exitText(state), state.Success()
-	}
-	served := " without having served a request"
-	if c.served {
-		served = " after having served requests"
-	} else if c.slot.group.threads == 0 {
-		served = ""
-	}
-	expected := was == childStopping || (was == childDraining && clean)
-	level, then := levelNotice, ""
-	switch {
-	case expected:
-		level = levelInfo
-	case s.wants(c.slot) && c.slot.cur == c && c.slot.next == nil, s.wants(c.slot) && c.slot.next == c:
-		fails := c.slot.fails
-		if !c.served && time.Since(c.started) <= backoffReset {
-			fails++
-		} else {
-			fails = 0
-		}
-		then = "; restarting"
-		if d := backoff(fails); d > 0 {
-			then = "; restarting in " + d.String()
-		}
-	}
-	c.log().printf("mpm", level, "%s (pid %d) %s%s%s (%s)", c.slot.group.title(), c.proc.Pid, how, served, then, usageText(state, time.Since(c.started)))
 }

@@ -58,6 +58,8 @@ type supervisor struct {
 	passed   []*listener // sockets that it passed on, see activation.go
 	board    *os.File    // see shareScoreboard; nil: not wanted so far
 	launcher *launcher
+	oom      oomWatch
+	noticed  map[string]time.Time // texts of notices, see notice
 	pid      *pidFile
 	warnings []conf.Diagnostic // of the last reading
 
@@ -90,6 +92,10 @@ func Supervise(opt SuperviseOptions) int {
 	wanted := []os.Signal{syscall.SIGTERM, syscall.SIGINT, syscall.SIGHUP, syscall.SIGUSR1, syscall.SIGWINCH}
 	signal.Notify(signals, wanted...)
 	defer signal.Stop(signals)
+	s.oom, s.noticed = newOOMWatch(), map[string]time.Time{}
+	s.log.failed = func(err error) {
+		go s.post(func() { s.notice("WSGI0371: the error log cannot be written: " + err.Error()) })
+	}
 	// On a terminal SIGWINCH says that the window was resized.
 	_, err := unix.IoctlGetWinsize(1, unix.TIOCGWINSZ)
 	onTerminal := err == nil
@@ -368,8 +374,10 @@ func (s *supervisor) restart(graceful bool) {
 	s.next = g
 	if !graceful {
 		s.phase = phaseRestarting
-		for _, g := range s.living() {
-			s.end(g, endStop)
+		for _, old := range s.living() {
+			if old != g {
+				s.end(old, endStop)
+			}
 		}
 		s.settle(nil)
 		return

@@ -34,10 +34,12 @@ const (
 	FrameReplace  FrameType = 'X' // W->S: wants a successor; payload: the reason
 	FrameHandoff  FrameType = 'H' // both ways: a connection; payload is the sender's, one or more descriptors
 	FrameShare    FrameType = 'L' // both ways: as 'H', for a sibling with less to do; payload: its ProcessNum in 2 bytes, then the sender's
+	FrameNotice   FrameType = 'N' // W->S: for the server's standard error, because a log cannot be written to; payload: the text
 	FrameTaken    FrameType = 'A' // W->S: has the oldest hand-over it was sent and not acknowledged. No payload
 	FrameGraceful FrameType = 'G' // S->W: stop accepting, finish the requests, exit 0. No payload
 	FrameDrain    FrameType = 'D' // S->W: as 'G', but nobody follows: close what is idle. No payload
 	FrameStop     FrameType = 'T' // S->W: stop now. No payload
+	FrameLeave    FrameType = 'U' // S->W: as 'T', but others follow: hand over what is idle. No payload
 	FramePing     FrameType = 'P' // S->W: are you there; W->S: yes. No payload
 )
 
@@ -83,7 +85,7 @@ func (f *Frame) Shared() (num int, pending []byte) {
 // may exist.
 func checkFrame(t FrameType, length uint32, fds int) error {
 	switch t {
-	case FrameReady, FrameServed, FrameTaken, FrameGraceful, FrameDrain, FrameStop, FramePing:
+	case FrameReady, FrameServed, FrameTaken, FrameGraceful, FrameDrain, FrameStop, FrameLeave, FramePing:
 		if length != 0 {
 			return fmt.Errorf("%w: %d bytes in a frame %q that has none", ErrFrame, length, byte(t))
 		}
@@ -91,7 +93,7 @@ func checkFrame(t FrameType, length uint32, fds int) error {
 		if length < shareNumLen || length > MaxFramePayload {
 			return fmt.Errorf("%w: %d bytes in a frame %q, not between %d and %d", ErrFrame, length, byte(t), shareNumLen, MaxFramePayload)
 		}
-	case FrameReplace, FrameHandoff:
+	case FrameReplace, FrameHandoff, FrameNotice:
 		if length > MaxFramePayload {
 			return fmt.Errorf("%w: %d bytes in a frame %q, the limit is %d", ErrFrame, length, byte(t), MaxFramePayload)
 		}

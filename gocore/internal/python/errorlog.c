@@ -282,6 +282,11 @@ static void render(line *l, const unsigned char *p, size_t len, const record *x)
     l->p[l->n++] = '\n'; /* there is one byte more than RECORD_MAX */
 }
 
+/* The last error of writing a record; 0 none. */
+static int log_errno;
+
+int mw_log_error(void) { return __atomic_load_n(&log_errno, __ATOMIC_RELAXED); }
+
 static void emit(const sink *s, const unsigned char *program, size_t len, const record *x) {
     line l;
     l.n = 0;
@@ -291,7 +296,10 @@ static void emit(const sink *s, const unsigned char *program, size_t len, const 
     while (l.n > mark && off < l.n) {
         ssize_t w = write(s->fd, l.p + off, l.n - off);
         if (w < 0 && errno == EINTR) continue;
-        if (w <= 0) break; /* a full disk must not stop the site */
+        if (w <= 0) { /* a full disk must not stop the site */
+            __atomic_store_n(&log_errno, w < 0 ? errno : EIO, __ATOMIC_RELAXED);
+            break;
+        }
         off += (size_t)w;
     }
 }

@@ -154,6 +154,7 @@ int mw_init(const mw_conf *conf, const mw_interp_conf *main);
 int mw_interp_add(const mw_interp_conf *conf);
 int mw_thread_start(int thread_id);
 int mw_sink_add(const mw_sink_conf *conf);
+int mw_log_error(void); /* errno of the last record that could not be written, 0 none */
 #ifdef __linux__
 void mw_timer_slack(void);
 #else

@@ -24,6 +24,7 @@ import (
 	"errors"
 	"fmt"
 	"strings"
+	"syscall"
 	"unsafe"
 )
 
@@ -141,6 +142,15 @@ func flag(b bool) C.int {
 func StartThread(id int) error {
 	if C.mw_thread_start(C.int(id)) != 0 {
 		return fmt.Errorf("create thread state %d: out of memory", id)
+	}
+	return nil
+}
+
+// LogError is the last error of writing a record of the error log from C, nil if
+// there was none. Any goroutine.
+func LogError() error {
+	if n := C.mw_log_error(); n != 0 {
+		return syscall.Errno(n)
 	}
 	return nil
 }

@@ -4,7 +4,7 @@
 // connections and the requests that wait for a thread go to it.
 //
 //	serve -> recycle (X) -> G: drain, graceful-timeout -> finish, shutdown-timeout -> exit
-//	      -> T, SIGTERM, supervisor gone ------------->  finish
+//	      -> SIGTERM (X, does not wait), T, supervisor gone -------------> finish
 //
 // finish publishes process_stopping first, while requests may still run, then
 // waits for them, joins the application's threads and runs atexit functions.
@@ -31,6 +31,9 @@ const (
 	reportPatience  = time.Second            // for the GIL, before giving up without it
 	writePatience   = 250 * time.Millisecond // without a request: complete responses leave, new connections bring theirs
 )
+
+// stopRestart, as a reason to stop, means that the server goes on with other processes.
+const stopRestart = "restart"
 
 // recycling is why a process is being replaced.
 type recycling struct {
@@ -143,10 +146,13 @@ func (w *worker) serve(signals <-chan os.Signal) int {
 		select {
 		case s := <-signals:
 			if w.signal(s.(syscall.Signal)) {
-				return w.finish("shutdown_signal")
+				// Not from the supervisor, which says stop on its channel first. If the
+				// server goes on, somebody else gets the connections, and at once.
+				w.ask("SIGTERM")
+				return w.finish("shutdown_signal", true)
 			}
-		case <-w.stop:
-			return w.finish(w.reason())
+		case why := <-w.stop:
+			return w.finish(w.reason(), why == stopRestart)
 		case successor := <-w.drain:
 			if w.draining.Swap(true) {
 				continue
@@ -163,16 +169,16 @@ func (w *worker) serve(signals <-chan os.Signal) int {
 				case <-gone:
 				case <-time.After(time.Second):
 				}
-				return w.finish(w.reason())
+				return w.finish(w.reason(), false)
 			case n > 0:
 				over = time.After(n)
 			}
 		case <-over:
 			w.logf(levelWarn, "wsgi", "WSGI0311: requests are still running at the end of the graceful period (%s)", w.state())
 			w.timers.ask(func() { python.Report(levelWarn, true, 0) })
-			return w.finish(w.reason())
+			return w.finish(w.reason(), false)
 		case <-w.source.Done():
-			return w.finish(w.reason())
+			return w.finish(w.reason(), false)
 		}
 	}
 }
@@ -207,8 +213,9 @@ func (w *worker) reason() string {
 	return "shutdown_signal"
 }
 
-// finish ends the process; it does not return.
-func (w *worker) finish(reason string) int {
+// finish ends the process; it does not return. handoff: idle connections and
+// requests that wait for a thread go to the supervisor, which knows who takes them.
+func (w *worker) finish(reason string, handoff bool) int {
 	limit := defaultShutdown
 	if w.group != nil {
 		limit = w.group.ShutdownTimeout
@@ -222,10 +229,14 @@ func (w *worker) finish(reason string) int {
 	if limit > 0 {
 		time.AfterFunc(limit, func() { w.giveUp(limit) })
 	}
-	if !w.draining.Swap(true) {
-		python.Quiesce()
-		go w.source.Drain(false)
-	}
+	drained := make(chan struct{})
+	go func() {
+		if !w.draining.Swap(true) {
+			python.Quiesce()
+			w.source.Drain(handoff)
+		}
+		close(drained)
+	}()
 	told := make(chan struct{})
 	go func() {
 		if w.group == nil {
@@ -235,6 +246,9 @@ func (w *worker) finish(reason string) int {
 		close(told)
 	}()
 	<-told
+	if handoff {
+		<-drained // at the latest shutdown-timeout ends this
+	}
 	w.rest()
 	w.srv.FlushLogs()
 	if w.srv.Python.DestroyInterpreter {

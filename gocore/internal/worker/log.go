@@ -5,14 +5,18 @@ package worker
 
 import (
 	"bytes"
+	"errors"
 	"fmt"
 	"os"
 	"syscall"
 	"time"
 
+	"golang.org/x/sys/unix"
+
 	"modwsgi/gocore/internal/errorlog"
 	"modwsgi/gocore/internal/httpd"
 	"modwsgi/gocore/internal/listen"
+	"modwsgi/gocore/internal/process"
 )
 
 // Levels of the error log, as syslog and Apache number them.
@@ -33,6 +37,7 @@ type hostLog struct {
 	request    []*errorlog.Format // lines before the first record of a request
 	connection []*errorlog.Format // and of a connection
 	server     string
+	failed     func(error) // told when a record could not be written; nil: nobody
 }
 
 // startLog is used until the configuration is there.
@@ -40,10 +45,10 @@ var startLog = &hostLog{fd: 2, format: errorlog.Default("client")}
 
 // newHostLogs makes the logs of all hosts, the main server's first. fds are
 // the opened files by LogTarget.Key, home the host whose log the process uses.
-func newHostLogs(srv *httpd.Server, home *httpd.VirtualHost, fds map[string]*os.File) []*hostLog {
+func newHostLogs(srv *httpd.Server, home *httpd.VirtualHost, fds map[string]*os.File, failed func(error)) []*hostLog {
 	var out []*hostLog
 	for _, v := range append([]*httpd.VirtualHost{srv.Main}, srv.VirtualHosts...) {
-		l := &hostLog{fd: 2, server: v.ServerName}
+		l := &hostLog{fd: 2, server: v.ServerName, failed: failed}
 		// The log of the process's own host is descriptor 2, which stays open in a
 		// child that the application forks. So are logs that it was not given.
 		if f := fds[v.ErrorLog.Key()]; f != nil && v.ErrorLog.Key() != home.ErrorLog.Key() {
@@ -132,9 +137,55 @@ func (l *hostLog) write(rec *errorlog.Record, formats ...*errorlog.Format) {
 			prefix = len(b)
 		}
 		if b = f.Append(b[:prefix], rec); len(b) > prefix {
-			syscall.Write(l.fd, b) // one record, one write; a full disk must not stop the site
+			_, err := syscall.Write(l.fd, b) // one record, one write; a full disk must not stop the site
+			if err != nil && l.failed != nil {
+				l.failed(err)
+			}
 		}
 	}
+}
+
+// logTrouble reports that an access log cannot be written to, or can be again
+// (err nil). Any goroutine.
+func (w *worker) logTrouble(t httpd.LogTarget, err error) {
+	if err == nil {
+		w.logf(levelNotice, "core", "the log %s is written again", t.Name)
+		return
+	}
+	text := fmt.Sprintf("WSGI0371: the log %s cannot be written, its lines are lost: %v", t.Name, cause(err))
+	w.logf(levelErr, "core", "%s", text)
+	w.notice(text)
+}
+
+// errorLogTrouble reports that an error log cannot be written to. Any goroutine, often.
+func (w *worker) errorLogTrouble(err error) {
+	if !w.logFailed.Swap(true) {
+		w.notice("WSGI0371: the error log cannot be written: " + cause(err).Error())
+	}
+}
+
+// cause is the error of the system call.
+func cause(err error) error {
+	var no syscall.Errno
+	if errors.As(err, &no) {
+		return no
+	}
+	return err
+}
+
+// notice has the supervisor say something on the server's standard error.
+func (w *worker) notice(text string) {
+	go w.control.Send(&process.Frame{Type: process.FrameNotice, Payload: []byte(text)}) // an error is the end of the supervisor
+}
+
+// exhausted reports that connections wait because none can be accepted. Any goroutine.
+func (w *worker) exhausted(err error, connections int) {
+	limit := ""
+	var l unix.Rlimit
+	if errors.Is(err, unix.EMFILE) && unix.Getrlimit(unix.RLIMIT_NOFILE, &l) == nil {
+		limit = fmt.Sprintf(" (the limit is %d, see ulimit -n)", l.Cur)
+	}
+	w.logf(levelErr, "core", "WSGI0370: connections cannot be accepted: %v%s; %d are open, new ones wait until some are closed", err, limit, connections)
 }
 
 // codePanic marks the records of a panic, for those who search for them.

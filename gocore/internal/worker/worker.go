@@ -17,6 +17,7 @@ import (
 	"os/signal"
 	"strconv"
 	"sync"
+	"sync/atomic"
 	"syscall"
 	"time"
 
@@ -53,16 +54,17 @@ func Main() int {
 }
 
 type worker struct {
-	cfg      *process.WorkerConfig
-	srv      *httpd.Server
-	group    *httpd.DaemonGroup // nil: embedded
-	control  *process.Conn
-	source   listen.Source
-	siblings *balance.Member // nil: this process alone accepts from its sockets
-	d        *dispatcher
-	logs     []*hostLog // by index of the virtual host
-	sinkMu   sync.Mutex
-	sinks    map[sinkKey]int // the same for the Python side, see sink
+	cfg       *process.WorkerConfig
+	srv       *httpd.Server
+	group     *httpd.DaemonGroup // nil: embedded
+	control   *process.Conn
+	source    listen.Source
+	siblings  *balance.Member // nil: this process alone accepts from its sockets
+	d         *dispatcher
+	logs      []*hostLog  // by index of the virtual host
+	logFailed atomic.Bool // an error log could not be written to
+	sinkMu    sync.Mutex
+	sinks     map[sinkKey]int // the same for the Python side, see sink
 	lifecycle
 }
 
@@ -121,10 +123,11 @@ func (w *worker) start() error {
 		logs[name] = os.NewFile(uintptr(fd), name)
 		fd++
 	}
+	srv.LogTrouble = w.logTrouble
 	if err := srv.OpenLogs(logs); err != nil {
 		return err
 	}
-	w.logs = newHostLogs(srv, w.home(), logs)
+	w.logs = newHostLogs(srv, w.home(), logs, w.errorLogTrouble)
 	if err := w.environment(); err != nil {
 		return err
 	}
@@ -151,7 +154,7 @@ func (w *worker) start() error {
 	w.source, err = listen.Open(listen.Config{Handler: w.d, Listeners: listeners, Threads: threads, Track: python.TrackFD,
 		QueueTimeout: w.d.queueTimeout, FlushDelay: w.d.flushDelay,
 		Memory: listen.Memory{Alloc: python.Alloc, Realloc: python.Realloc, Free: python.Free}, Hop: w.hopConfig(hops),
-		ThreadStart: w.threadStart, Panic: w.panicked, TimerStart: python.TimerSlack, Siblings: w.siblings, Share: w.share})
+		ThreadStart: w.threadStart, Panic: w.panicked, Exhausted: w.exhausted, TimerStart: python.TimerSlack, Siblings: w.siblings, Share: w.share})
 	if err != nil {
 		return err
 	}
@@ -216,6 +219,9 @@ func (w *worker) clock() {
 		w.d.tick(now)
 		w.timers.tick(now)
 		w.srv.FlushLogs()
+		if err := python.LogError(); err != nil {
+			w.errorLogTrouble(err)
+		}
 	}
 }
 
@@ -238,6 +244,8 @@ func (w *worker) receive() {
 			w.drain <- false
 		case process.FrameStop:
 			w.stop <- "stop"
+		case process.FrameLeave:
+			w.stop <- stopRestart
 		case process.FramePing:
 			w.control.Send(&process.Frame{Type: process.FramePing})
 		case process.FrameHandoff:

@@ -279,7 +279,7 @@ func log(v *httpd.VirtualHost, c *Config, e *httpd.LogEntry) {
 		full := len(t.Buf) >= holdAt
 		t.Mu.Unlock()
 		if full {
-			_ = flush(t) // nobody to tell: the access log is what failed
+			flush(t)
 		}
 	}
 }
@@ -287,7 +287,7 @@ func log(v *httpd.VirtualHost, c *Config, e *httpd.LogEntry) {
 func flushAll(c *Config) {
 	for _, l := range c.logs {
 		if l.file != nil {
-			_ = flush(l.file)
+			flush(l.file)
 		}
 	}
 }

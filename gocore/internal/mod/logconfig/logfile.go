@@ -27,25 +27,24 @@ const (
 var spares = sync.Pool{New: func() any { return new([]byte) }}
 
 // flush writes what is pending for the target and returns when it is written.
-// Any goroutine may call it.
-func flush(t *httpd.LogFile) error {
+// What cannot be written is lost. Any goroutine may call it.
+func flush(t *httpd.LogFile) {
 	spare := spares.Get().(*[]byte)
 	t.Mu.Lock()
 	out := t.Buf
 	if len(out) == 0 {
 		t.Mu.Unlock()
 		spares.Put(spare)
-		return nil
+		return
 	}
 	t.Buf = (*spare)[:0]
 	t.Mu.Unlock()
-	err := writeLines(t.File, out, t.Target.Kind == httpd.LogToPipe)
+	t.Wrote(writeLines(t.File, out, t.Target.Kind == httpd.LogToPipe))
 	if cap(out) > 2*holdAt {
 		out = nil
 	}
 	*spare = out[:0]
 	spares.Put(spare)
-	return err
 }
 
 // writeLines writes whole lines in one piece, or for a pipe in pieces of at
