@@ -35,7 +35,9 @@
 // hurry. Until then the stream counts as one that the daemon is busy with. The
 // front numbers streams from 1 and takes a number again once its stream has
 // ended, so numbers stay small and both sides can keep streams in an array; the
-// daemon ignores Body, Credit and Cancel for a stream that it has ended.
+// daemon ignores Body, Credit and Cancel for a stream that it has ended. The
+// number may come again as soon as the stream's last frame is on its way, also
+// while the daemon's thread is still about to finish with the old stream.
 //
 // Bodies have credit per stream. For a request's body it begins at 0: the first
 // Credit says "continue", and that the daemon keeps the request; Refused is not
