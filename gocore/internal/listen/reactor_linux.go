@@ -79,6 +79,7 @@ type Reactor struct {
 	ctx      context.Context
 	cancel   context.CancelFunc
 	draining atomic.Bool
+	accepts  atomic.Int32 // calls of accept: they may have connections that are not counted yet
 	handoff  atomic.Bool
 	stopped  atomic.Bool
 	done     chan struct{}
@@ -303,7 +304,7 @@ func (r *Reactor) send(c *Conn, pending []byte, by func(fd int, pending []byte) 
 }
 
 func (r *Reactor) checkDone() {
-	if r.draining.Load() && r.nconn.Load() == 0 {
+	if r.draining.Load() && r.nconn.Load() == 0 && r.accepts.Load() == 0 {
 		r.doneOnce.Do(func() { close(r.done) })
 	}
 }
@@ -383,6 +384,11 @@ func (r *Reactor) register(c *Conn) error {
 }
 
 func (r *Reactor) accept(lfd int) {
+	r.accepts.Add(1)
+	defer func() {
+		r.accepts.Add(-1)
+		r.checkDone()
+	}()
 	for range 64 { // then let the connections that are here be served
 		fd, _, err := syscall.Accept4(lfd, syscall.SOCK_NONBLOCK|syscall.SOCK_CLOEXEC)
 		if err != nil {

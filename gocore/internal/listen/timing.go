@@ -55,7 +55,7 @@ func (c *Conn) bodyLimits(q *Req) {
 
 // freshGrace is how long a new connection may still bring its first request to
 // a server that stops: it was accepted, so its client counts on an answer.
-const freshGrace = 200 * time.Millisecond
+const freshGrace = 500 * time.Millisecond
 
 // lastChance leaves a connection that has brought no request yet little time.
 func (c *Conn) lastChance(now int64) {

@@ -29,7 +29,7 @@ const (
 	defaultShutdown = 5 * time.Second        // shutdown-timeout's default; embedded mode
 	hardPatience    = 10 * time.Second       // a process that cannot serve waits so long for its successor
 	reportPatience  = time.Second            // for the GIL, before giving up without it
-	writePatience   = 250 * time.Millisecond // without a request: complete responses leave, new connections bring theirs
+	writePatience   = 750 * time.Millisecond // without a request: complete responses leave, new connections bring theirs
 )
 
 // stopRestart, as a reason to stop, means that the server goes on with other processes.
