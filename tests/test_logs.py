@@ -374,3 +374,33 @@ def test_bad_formats_are_refused(tmp_path):
         (tmp_path / "bad.conf").write_text(f"Listen 8000\n{line}\n")
         answer = subprocess.run([*COMMAND, "check", tmp_path / "bad.conf"], capture_output=True, text=True, timeout=30)
         assert answer.returncode == 1 and hint in answer.stdout and "bad.conf:2: error" in answer.stdout
+
+
+@pytest.mark.ours
+@pytest.mark.skipif(not os.path.exists("/usr/share/zoneinfo/Asia/Kolkata"), reason="needs tzdata")
+def test_one_time_zone(server, script, tmp_path):
+    """The server's: of the access log, records of Go and of Python, whatever an application does to its process."""
+    log = tmp_path / "access"
+    app = script("""
+import os, time, sys
+os.environ["TZ"] = "America/New_York"
+time.tzset()
+
+def application(environ, start_response):
+    print("said by the application", file=environ["wsgi.errors"])
+    start_response("200 OK", [])
+    return [time.strftime("%z").encode()]
+""")
+    running = server(app, "--log-to-terminal", env={"TZ": "Asia/Kolkata"}, config=f"""
+ErrorLogFormat "[%{{cuz}}t] [%{{%z %Z}}t] %M"
+CustomLog "{log}" "%t %{{%z %Z}}t"
+<Location /closed>
+    Require all denied
+</Location>
+""")
+    assert running.get("/").text in ("-0400", "-0500")
+    assert running.get("/closed").status_code == 403
+    for record in ("said by the application", "AH01630"):
+        line = wait_for(lambda word=record: next((x for x in running.output().splitlines() if word in x), None))
+        assert " +0530] [+0530 IST] " in line, line
+    assert re.search(r" \+0530\] \+0530 IST$", one_line(log))

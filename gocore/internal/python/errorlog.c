@@ -144,10 +144,25 @@ static void add_header(line *l, const mw_req *r, const char *name, size_t n) {
     }
 }
 
+/* The server's time zone. Not libc's: an application may change that (time.tzset(), as Django does with
+ * TIME_ZONE), and the records of all threads would change with it. Two names, so that a reader never sees half of one. */
+static struct { _Atomic long offset; char name[2][16]; _Atomic int now; } zone = {.name = {"UTC", "UTC"}};
+
+void mw_set_zone(long offset, const char *name) {
+    int other = !zone.now;
+    snprintf(zone.name[other], sizeof zone.name[other], "%s", name);
+    zone.now = other;
+    zone.offset = offset;
+}
+
 static void add_time(line *l, const struct timeval *tv, const char *form, size_t n, int own) {
     struct tm tm;
     char b[512], f[256];
-    localtime_r(&tv->tv_sec, &tm);
+    long offset = zone.offset;
+    time_t t = tv->tv_sec + offset;
+    gmtime_r(&t, &tm);
+    tm.tm_gmtoff = offset;
+    tm.tm_zone = zone.name[zone.now];
     if (own) { /* strftime */
         snprintf(f, sizeof f, "%.*s", (int)n, form);
         add(l, b, strftime(b, sizeof b, f, &tm));

@@ -174,6 +174,7 @@ int mw_import(const char *path, int interp);
 int mw_service_start(void);
 int mw_service_run(const char *path);
 void mw_add_path(const char *dirs);
+void mw_set_zone(long offset, const char *name); /* of records in the error log; one caller at a time */
 void mw_set_date(const char *date);
 void mw_track_fd(int fd, int on);
 void mw_shutdown(void);

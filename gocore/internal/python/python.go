@@ -25,6 +25,7 @@ import (
 	"fmt"
 	"strings"
 	"syscall"
+	"time"
 	"unsafe"
 )
 
@@ -116,6 +117,8 @@ func AppendDelete(b []byte, name string) []byte {
 
 // Init prepares the main interpreter. Called once per process.
 func Init(c Config) error {
+	name, offset := time.Now().Zone()
+	SetZone(offset, name)
 	settingsOf = c.Interpreter
 	main, free := interpreterConf("")
 	defer free()
@@ -276,6 +279,14 @@ func AddPath(dirs string) {
 func SetDate(date string) {
 	p := C.CString(date)
 	C.mw_set_date(p)
+	C.free(unsafe.Pointer(p))
+}
+
+// SetZone sets the time zone of records in the error log: seconds east of
+// Greenwich and a name. One caller at a time.
+func SetZone(offset int, name string) {
+	p := C.CString(name)
+	C.mw_set_zone(C.long(offset), p)
 	C.free(unsafe.Pointer(p))
 }
 

@@ -70,6 +70,7 @@ type dispatcher struct {
 	limit    int64 // maximum-requests of this process, 0 none
 	ioMs     int32 // time-out of a write to the client of a WSGI response, 0: as Timeout
 	second   int64 // of the last tick
+	zone     int   // seconds east of Greenwich
 
 	queueTimeout, flushDelay time.Duration
 	files                    filecache.Cache
@@ -110,6 +111,10 @@ func (d *dispatcher) tick(now time.Time) {
 	}
 	if now.Unix() != d.second {
 		d.second = now.Unix()
+		if name, offset := now.Zone(); offset != d.zone { // summer time begins or ends
+			d.zone = offset
+			python.SetZone(offset, name)
+		}
 		d.files.Tick(d.second)
 		if d.board != nil {
 			d.board.publish()
