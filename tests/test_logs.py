@@ -404,3 +404,41 @@ CustomLog "{log}" "%t %{{%z %Z}}t"
         line = wait_for(lambda word=record: next((x for x in running.output().splitlines() if word in x), None))
         assert " +0530] [+0530 IST] " in line, line
     assert re.search(r" \+0530\] \+0530 IST$", one_line(log))
+
+
+@pytest.mark.ours
+def test_time_to_the_first_byte(server, script, tmp_path):
+    """In microseconds, where LogIOTrackTTFB says so; of streams, files and the server's own pages."""
+    log = tmp_path / "access"
+    (tmp_path / "file.txt").write_text("text")
+    app = script("""
+import time
+
+def application(environ, start_response):
+    start_response("200 OK", [("Content-Type", "text/plain")])
+    yield b"first" * 10000
+    if environ["PATH_INFO"].endswith("/slow"):
+        time.sleep(0.7)
+    yield b"last"
+""")
+    running = server(app, config=f"""
+Alias /file "{tmp_path}/file.txt"
+<Directory "{tmp_path}">
+    Require all granted
+</Directory>
+LogIOTrackTTFB On
+<Location /off>
+    LogIOTrackTTFB Off
+</Location>
+CustomLog "{log}" "%U %^FB %D"
+""")
+    paths = ["/slow", "/quick", "/file", "/file", "/off/slow", "/missing"]
+    for path in paths:
+        running.get(path)
+    wait_for(lambda: log.exists() and len(log.read_text().splitlines()) == len(paths))
+    lines = [line.split() for line in log.read_text().splitlines()]
+    assert [line[0] for line in lines] == paths
+    for path, first, total in lines:
+        assert (first == "-") if path == "/off/slow" else (0 < int(first) <= int(total)), (path, first, total)
+    slow = lines[0]
+    assert int(slow[1]) < int(slow[2]) - 500_000  # the first block did not wait for the last one

@@ -83,7 +83,6 @@ var catalogue = []catalogueRow{
 	{module: "speling", names: "CheckSpelling CheckCaseOnly CheckBasenameMatch", why: "addresses are not corrected"},
 
 	// logs and status
-	{module: "logio", names: "LogIOTrackTTFB", why: "it is not measured"},
 	{module: "log_forensic", names: "ForensicLog", why: "there is no forensic log"},
 	{module: "log_debug", names: "LogMessage", why: "nothing is logged"},
 	{module: "info", names: "AddModuleInfo", why: "there is no info page"},

@@ -148,6 +148,7 @@ type VirtualHost struct {
 	ProxyProtocol                          bool           // connections begin with a PROXY header (mod_remoteip)
 	ProxyProtocolExceptions                []netip.Prefix // of these clients they do not
 	LogsResponse                           bool           // some access log shows fields of the response
+	LogsFirstByte                          bool           // some access log shows the time to the first byte
 	TLS                                    bool           // scheme https on this host
 	UseCanonicalName                       bool           // On or DNS
 	UseCanonicalPhysicalPort               bool
@@ -264,6 +265,7 @@ type LogEntry struct {
 	BytesIn, BytesOut           int64  // head and body
 	Start                       time.Time
 	Duration                    time.Duration
+	FirstByte                   time.Duration   // until the first byte of the response was sent; 0: not measured, or none was
 	KeepAlives                  int             // earlier requests on the connection
 	Completed                   bool            // the whole response went out
 	KeepAlive                   bool            // the connection may go on

@@ -276,7 +276,7 @@ func (r *Reactor) flush(c *Conn) step {
 			switch {
 			case e == 0:
 				q.OutOff += uint64(n)
-				q.Sent += uint64(n)
+				q.sent(uint64(n))
 			case e == syscall.EAGAIN:
 				return r.blocked(c)
 			case e != syscall.EINTR:
@@ -297,7 +297,7 @@ func (r *Reactor) flush(c *Conn) step {
 				q.Aborted = 1
 			default:
 				q.FileLeft -= int64(n)
-				q.Sent += uint64(n)
+				q.sent(uint64(n))
 				sent += int64(n)
 			}
 		}
@@ -382,7 +382,7 @@ func (r *Reactor) tryFlush(q *Req) {
 			syscall.MSG_DONTWAIT|syscall.MSG_NOSIGNAL, 0, 0)
 		if e == 0 {
 			q.OutOff += uint64(n)
-			q.Sent += uint64(n)
+			q.sent(uint64(n))
 			if q.OutOff == q.OutLen {
 				q.OutOff, q.OutLen = 0, 0
 			}

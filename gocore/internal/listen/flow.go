@@ -126,7 +126,7 @@ func (c *Conn) begin(startUs int64) {
 	q.StartUs = startUs
 	q.Status, q.Result, q.SentBody, q.RequestNo = 0, 0, 0, uint64(c.Requests)
 	q.Aborted, q.StatusOverride, q.ScriptLen = 0, 0, 0
-	q.Sent, q.KeptLen, q.KeepHead, q.Logged, q.QueueUs = 0, 0, 0, 0, 0
+	q.Sent, q.KeptLen, q.KeepHead, q.Logged, q.QueueUs, q.FirstUs, q.TrackFirst = 0, 0, 0, 0, 0, 0, 0
 	q.BodyOff, q.BodyRead, q.BodyLen, q.StreamLeft, q.ChunkState, q.BodyLimit = 0, 0, 0, 0, 0, 0
 	c.bodyEnd, c.scanned, c.continued, c.streamed = 0, 0, false, 0
 }
@@ -139,7 +139,7 @@ func (c *Conn) forget(startUs int64) {
 	}
 	q := c.req
 	q.Head.Method, q.Head.Target, q.Head.Host, q.Head.NFields, q.Head.Flags = http1.Span{}, http1.Span{}, http1.Span{}, 0, 0
-	q.StartUs, q.Sent, q.SentBody, q.KeptLen, q.KeepHead, q.Logged, q.Aborted, q.Result = startUs, 0, 0, 0, 0, 0, 0, 0
+	q.StartUs, q.Sent, q.SentBody, q.KeptLen, q.KeepHead, q.Logged, q.Aborted, q.Result, q.TrackFirst = startUs, 0, 0, 0, 0, 0, 0, 0, 0
 	q.BodyOff, c.bodyEnd = 0, 0
 }
 

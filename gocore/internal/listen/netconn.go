@@ -264,7 +264,7 @@ func flushStream(q *Req) {
 		p := unsafe.Slice((*byte)(q.Out), int(q.OutLen))[q.OutOff:]
 		if n, err := unix.SendmsgN(int(q.FD), p, nil, nil, sendFlags); err == nil {
 			q.OutOff += uint64(n)
-			q.Sent += uint64(n)
+			q.sent(uint64(n))
 			if q.OutOff == q.OutLen {
 				q.OutOff, q.OutLen = 0, 0
 			}

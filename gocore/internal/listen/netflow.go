@@ -419,7 +419,7 @@ func (n *netConn) send() {
 		n.writeDeadline()
 		k, err := n.nc.Write(unsafe.Slice((*byte)(q.Out), int(q.OutLen))[q.OutOff:])
 		q.OutOff += uint64(k)
-		q.Sent += uint64(k)
+		q.sent(uint64(k))
 		if err != nil && (k == 0 || !errors.Is(err, os.ErrDeadlineExceeded)) {
 			q.Aborted = 1
 		}
@@ -437,7 +437,7 @@ func (n *netConn) sendFile() {
 			if k > 0 { // also together with EAGAIN, on macOS
 				q.FileOff += int64(k)
 				q.FileLeft -= int64(k)
-				q.Sent += uint64(k)
+				q.sent(uint64(k))
 				return true
 			}
 			if err == unix.EAGAIN {

@@ -56,6 +56,8 @@ type Req struct {
 	Logged                 uint32 // an error log record was written for the request
 	ConnLogged             uint64 // ConnID for which the connection's lines were written to the error log
 	Hook                   uint64 // python.RunHooked's
+	FirstUs                int64  // TrackFirst: the first byte of the response was sent, microseconds since the epoch; 0 not yet
+	TrackFirst, Pad        uint32 // the access log wants FirstUs
 	QueueUs                int64  // put into the queue for a thread, microseconds since the epoch; 0 never
 }
 
@@ -108,6 +110,14 @@ func (r *Req) ResponseHead() []byte {
 		return nil
 	}
 	return unsafe.Slice((*byte)(r.Kept), int(r.KeptLen))
+}
+
+// sent counts bytes of the response that the socket took.
+func (r *Req) sent(n uint64) {
+	if r.TrackFirst != 0 && r.FirstUs == 0 && n > 0 {
+		r.FirstUs = time.Now().UnixMicro()
+	}
+	r.Sent += n
 }
 
 // Append adds response bytes to the output buffer.

@@ -74,7 +74,7 @@ func (s *Stream) Write(p []byte) (int, error) {
 		s.conn.SetWriteDeadline(time.Now().Add(d))
 	}
 	n, err := s.conn.Write(p)
-	s.q.Sent += uint64(n)
+	s.q.sent(uint64(n))
 	if err != nil {
 		s.q.Aborted = 1
 		s.cancel()

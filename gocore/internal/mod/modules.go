@@ -35,6 +35,7 @@ import (
 	"modwsgi/gocore/internal/mod/headers"
 	"modwsgi/gocore/internal/mod/info"
 	"modwsgi/gocore/internal/mod/logconfig"
+	"modwsgi/gocore/internal/mod/logio"
 	"modwsgi/gocore/internal/mod/mime"
 	"modwsgi/gocore/internal/mod/negotiation"
 	"modwsgi/gocore/internal/mod/proxy"
@@ -98,6 +99,7 @@ var All = []httpd.AnyModule{
 	vhostalias.Module,
 	cgi.Module,
 	logconfig.Module,
+	logio.Module,
 	status.Module,
 	info.Module,
 	autoindex.Module,

@@ -87,6 +87,8 @@ typedef struct mw_req {
     uint32_t logged;              /* an error log record was written for the request */
     uint64_t conn_logged;         /* conn_id for which ErrorLogFormat's connection lines were written */
     uint64_t hook;                /* 0, or the handle of the hooks that see the response (hooks.go) */
+    int64_t first_us;             /* track_first: the first byte of the response was sent, microseconds since the epoch; 0 not yet */
+    uint32_t track_first, pad;    /* the access log wants first_us */
     int64_t queue_us;             /* put into the queue for a thread, microseconds since the epoch; 0 never */
 } mw_req;
 

@@ -17,6 +17,7 @@
 #include <string.h>
 #include <sys/socket.h>
 #include <sys/uio.h>
+#include <time.h>
 #include <unistd.h>
 #ifdef __linux__
 #include <sys/sendfile.h>
@@ -24,6 +25,16 @@
 #ifndef MSG_NOSIGNAL
 #define MSG_NOSIGNAL 0 /* macOS: the socket has SO_NOSIGPIPE, see listen/sock_bsd.go */
 #endif
+
+/* Bytes of the response that the socket took. */
+static void count_sent(mw_req *r, ssize_t n) {
+    if (r->track_first && !r->first_us && n > 0) {
+        struct timespec t;
+        clock_gettime(CLOCK_REALTIME, &t);
+        r->first_us = (int64_t)t.tv_sec * 1000000 + t.tv_nsec / 1000;
+    }
+    r->sent += (uint64_t)n;
+}
 
 #define DIRECT_MIN (32 * 1024)  /* measured: below, a copy is cheaper than leaving the GIL */
 #define OUT_HIGH (64 * 1024)    /* flush a streaming response at this many buffered bytes */
@@ -68,7 +79,7 @@ int mw_out_flush(mw_req *r, int timeout_ms) {
         int e = errno;
         if (m > 0) {
             r->out_off += (uint64_t)m;
-            r->sent += (uint64_t)m;
+            count_sent(r, m);
             if (r->out_off == r->out_len) r->out_off = r->out_len = 0;
         } else if (m < 0 && e != EAGAIN && e != EWOULDBLOCK && e != EINTR) {
             r->aborted = 1;
@@ -108,7 +119,7 @@ static int send_direct(mw_req *r, const char *p, size_t n, const char *after, si
         }
         if (m < 0) { r->aborted = 1; mw_unlock(r); return -1; }
         size_t k = (size_t)m, head = r->out_len - r->out_off;
-        r->sent += (uint64_t)m;
+        count_sent(r, m);
         if (k < head) { r->out_off += k; continue; }
         r->out_off = r->out_len = 0;
         k -= head;
@@ -202,7 +213,7 @@ int mw_send_file(mw_response *s, int fd, int64_t off, int64_t len) {
         if (m < 0 && errno != EAGAIN && errno != EWOULDBLOCK) r->aborted = 1;
         if (m < 0) break;
         r->out_off += (uint64_t)m;
-        r->sent += (uint64_t)m;
+        count_sent(r, m);
     }
     if (r->out_off == r->out_len) r->out_off = r->out_len = 0;
     while (!r->aborted && !r->out_len && off < end) {
@@ -212,7 +223,7 @@ int mw_send_file(mw_response *s, int fd, int64_t off, int64_t len) {
         if (m < 0 && (errno == EAGAIN || errno == EWOULDBLOCK)) break;
         if (m <= 0) { r->aborted = m < 0; r->keep_alive = 0; r->result = MW_CUT; break; } /* file shrank */
         off = (int64_t)o;
-        r->sent += (uint64_t)m;
+        count_sent(r, m);
     }
     mw_unlock(r);
     if (!r->aborted && r->result != MW_CUT && off < end) {

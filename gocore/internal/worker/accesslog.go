@@ -76,6 +76,9 @@ func (x *accessEntry) fill(c *listen.Conn, q *listen.Req, t *target) {
 		e.Start = time.Now()
 	}
 	e.Duration = time.Since(e.Start)
+	if e.FirstByte = 0; q.FirstUs != 0 {
+		e.FirstByte = time.UnixMicro(q.FirstUs).Sub(e.Start)
+	}
 	if t.called() {
 		e.Script, e.Handler = t.plan.Script, t.plan.Handler
 	}

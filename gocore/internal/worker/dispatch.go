@@ -149,6 +149,9 @@ func (d *dispatcher) Route(c *listen.Conn, q *listen.Req) listen.Action {
 	} else if q.Head.Flags&http1.FlagHTTP11 != 0 { // a Host field without a name
 		return d.status(c, q, host, d.request(c, q, host), 400, anyTime)
 	}
+	if host.LogsFirstByte {
+		q.TrackFirst = 1
+	}
 	if q.Head.Flags&http1.FlagPlainPath != 0 {
 		if p, n := host.Fast(q.Bytes(q.Head.Method), q.Bytes(q.Head.Path)); p != nil && p.ID >= 0 && len(p.TrustedHeaders) == 0 {
 			if t := d.fastTarget(p); t != nil {

@@ -16,7 +16,7 @@ type config = httpd.CoreConfig
 // IfModule finds.
 var Module = &httpd.Module[config]{
 	Name: "core", ID: "core_module", File: "core.c",
-	Also:       []string{"http_core.c", "http_module", "mpm_event_module", "event.c", "mpm_event.c", "mod_version.c", "version_module", "mod_macro.c", "macro_module", "logio_module", "mod_logio.c"},
+	Also:       []string{"http_core.c", "http_module", "mpm_event_module", "event.c", "mpm_event.c", "mod_version.c", "version_module", "mod_macro.c", "macro_module"},
 	Directives: append(append(append([]httpd.Directive[config]{}, sections...), everywhere...), serverRows...),
 	Merge:      merge,
 	Check:      check,

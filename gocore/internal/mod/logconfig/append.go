@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"modwsgi/gocore/internal/httpd"
+	"modwsgi/gocore/internal/mod/logio"
 	"modwsgi/gocore/internal/timefmt"
 )
 
@@ -90,6 +91,11 @@ func (it *item) append(dst []byte, server *Server, e *httpd.LogEntry, clock *sta
 		return strconv.AppendInt(dst, e.BytesIn+e.BytesOut, 10)
 	case opCookie:
 		return appendCookie(dst, e.HeaderLookup, it.arg)
+	case opFirstByte:
+		if e.FirstByte <= 0 || !logio.Tracks(e.Request()) {
+			return dst
+		}
+		return strconv.AppendInt(dst, e.FirstByte.Microseconds(), 10)
 	case opDuration:
 		return appendDuration(dst, it.unit, e.Duration)
 	case opEnv:
@@ -170,7 +176,7 @@ func (it *item) append(dst []byte, server *Server, e *httpd.LogEntry, clock *sta
 	case opConnState:
 		return appendConnState(dst, e)
 	}
-	return dst // opLogname, opFirstByte, opNothing: never known here
+	return dst // opLogname, opNothing: never known here
 }
 
 // appendAddr appends the address without port and, for IPv6, without zone

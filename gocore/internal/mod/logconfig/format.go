@@ -149,10 +149,10 @@ func Compile(format string) (*Format, error) {
 	return f, nil
 }
 
-// usesResponse says whether a line shows fields of the response.
-func (f *Format) usesResponse() bool {
+// uses says whether a line shows something of the kind.
+func (f *Format) uses(what op) bool {
 	for i := range f.items {
-		if f.items[i].op == opHeaderOut {
+		if f.items[i].op == what {
 			return true
 		}
 	}

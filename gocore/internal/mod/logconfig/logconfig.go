@@ -186,7 +186,10 @@ func check(k *httpd.Checker, c *Config) {
 		if l.format == nil { // else of the main server, which was checked first
 			l.compile(k, c)
 		}
-		if l.format != nil && l.format.usesResponse() || l.cond != nil {
+		if l.format != nil && l.format.uses(opFirstByte) {
+			k.Host.LogsFirstByte = true
+		}
+		if l.format != nil && l.format.uses(opHeaderOut) || l.cond != nil {
 			k.Host.LogsResponse = true
 		}
 	}
