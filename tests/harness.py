@@ -31,9 +31,6 @@ SECOND_GROUP = "WSGIDaemonProcess the-other-group threads=1\n"
 START_LIMIT = 15.0
 # Containers run the tests as root; the server asks for this word before it serves as root.
 ENVIRON = {**os.environ, "MOD_WSGI_ALLOW_ROOT": "1"}
-# make asan: the library that the servers under test, and not pytest itself, need loaded first.
-if "MODWSGI_TEST_PRELOAD" in os.environ:
-    ENVIRON["LD_PRELOAD"] = os.environ["MODWSGI_TEST_PRELOAD"]
 
 
 def wait_for(condition, limit=10.0, what="condition", every=0.02):
@@ -110,6 +107,30 @@ def raw(port, data, timeout=5.0, half_close=False):
             if not block:
                 return received
             received += block
+
+
+def package_folder():
+    import modwsgi_go
+
+    return os.path.dirname(os.path.dirname(modwsgi_go.__file__))
+
+
+def interpreter_for(account):
+    """An interpreter that this account can run with our library: the tests' own may lie in root's home folder."""
+    said = ""
+    for python in (sys.executable, "/usr/bin/python3"):
+        try:
+            subprocess.run(
+                [python, "-c", "import math, socket, json; from modwsgi_go._gocore import _gocore"],
+                user=account.pw_uid, group=account.pw_gid, extra_groups=[], capture_output=True, text=True,
+                timeout=20, cwd="/", check=True,
+                env={"PATH": "/usr/bin", "PYTHONPATH": package_folder(), "PYTHONDONTWRITEBYTECODE": "1"})
+            return python
+        except OSError as error:
+            said = str(error)
+        except subprocess.CalledProcessError as error:
+            said = error.stderr.strip()[-200:]
+    pytest.skip(f"user {account.pw_name} cannot run an interpreter with this library: {said}")
 
 
 class Conn:

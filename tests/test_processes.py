@@ -7,14 +7,24 @@ import pwd
 import signal
 import socket
 import subprocess
-import sys
 import threading
 import time
 
 import httpx
 import pytest
 
-from harness import COMMAND, REFERENCE, SINK, alive, descendants, free_port, start, wait_for
+from harness import (
+    COMMAND,
+    REFERENCE,
+    SINK,
+    alive,
+    descendants,
+    free_port,
+    interpreter_for,
+    package_folder,
+    start,
+    wait_for,
+)
 
 HELLO = """\
 import os
@@ -288,30 +298,6 @@ def test_broken_include_is_refused_with_its_place(tmp_path):
     finally:
         broken.kill()
         broken.output_file.close()
-
-
-def package_folder():
-    import modwsgi_go
-
-    return os.path.dirname(os.path.dirname(modwsgi_go.__file__))
-
-
-def interpreter_for(account):
-    """An interpreter that this account can run with our library: the tests' own may lie in root's home folder."""
-    said = ""
-    for python in (sys.executable, "/usr/bin/python3"):
-        try:
-            subprocess.run(
-                [python, "-c", "import math, socket, json; from modwsgi_go._gocore import _gocore"],
-                user=account.pw_uid, group=account.pw_gid, extra_groups=[], capture_output=True, text=True,
-                timeout=20, cwd="/", check=True,
-                env={"PATH": "/usr/bin", "PYTHONPATH": package_folder(), "PYTHONDONTWRITEBYTECODE": "1"})
-            return python
-        except OSError as error:
-            said = str(error)
-        except subprocess.CalledProcessError as error:
-            said = error.stderr.strip()[-200:]
-    pytest.skip(f"user {account.pw_name} cannot run an interpreter with this library: {said}")
 
 
 @pytest.mark.skipif(os.geteuid() != 0, reason="needs root to change the user")

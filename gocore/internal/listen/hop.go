@@ -46,6 +46,19 @@ type HopConfig struct {
 	Allow     func(uid int) bool // who may connect; uid -1: the system does not tell
 	Refused   func(uid int)      // reports who may not
 	Report    func(err error)    // reports a front that does not keep to the format; may be nil
+
+	SendBuffer, ReceiveBuffer int // of accepted connections, for SetBuffers
+}
+
+// SetBuffers sets SO_SNDBUF and SO_RCVBUF of a socket, in bytes; 0 leaves the
+// system's. What the system does not take stays as it is.
+func SetBuffers(fd, send, receive int) {
+	if send > 0 {
+		_ = syscall.SetsockoptInt(fd, syscall.SOL_SOCKET, syscall.SO_SNDBUF, send)
+	}
+	if receive > 0 {
+		_ = syscall.SetsockoptInt(fd, syscall.SOL_SOCKET, syscall.SO_RCVBUF, receive)
+	}
 }
 
 // HopHandler is a Handler for requests that come over the hop.

@@ -58,6 +58,7 @@ func (r *Reactor) acceptHop(lfd int) {
 			r.hop.conf.Refused(uid)
 			continue
 		}
+		SetBuffers(fd, r.hop.conf.SendBuffer, r.hop.conf.ReceiveBuffer)
 		h := newHopConn(r, fd, &r.hop.conf.Hello)
 		r.mu.Lock()
 		r.hop.conns[fd] = h

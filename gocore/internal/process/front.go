@@ -12,9 +12,6 @@ import (
 	"modwsgi/gocore/internal/httpd"
 )
 
-// frontAvailable: the dispatcher passes requests on to other groups.
-var frontAvailable = false
-
 // direct finds the group that can accept from clients itself, -1 if none can:
 // it is the only one that serves, runs as the server would, and nothing is to
 // run in the server's own processes beside it.
@@ -28,12 +25,6 @@ func direct(srv *httpd.Server, groups []groupPlan, server identity) int {
 			return -1
 		}
 		found = i
-	}
-	if !frontAvailable {
-		if found >= 0 && !groups[found].id.same(server) {
-			found = -1
-		}
-		return found
 	}
 	if found < 0 || srv.Groups[found].Chroot != "" || !groups[found].id.equal(server) || embeds(srv) {
 		return -1

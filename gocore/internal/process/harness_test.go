@@ -56,7 +56,6 @@ type testConf struct {
 var becomeReaper = func() {}
 
 func TestMain(m *testing.M) {
-	frontAvailable = true
 	switch os.Getenv(roleEnv) {
 	case "reaper":
 		becomeReaper()

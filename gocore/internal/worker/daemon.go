@@ -25,7 +25,7 @@ func (w *worker) hopConfig(listeners []*os.File) *listen.HopConfig {
 		return nil
 	}
 	return &listen.HopConfig{
-		Listeners: listeners,
+		Listeners: listeners, SendBuffer: w.group.SendBufferSize, ReceiveBuffer: w.group.ReceiveBufferSize,
 		Hello: hop.Hello{Generation: uint32(w.cfg.Generation), Slot: uint32(w.cfg.ProcessNum), Threads: uint32(max(w.cfg.Threads, 1)),
 			PID: uint32(os.Getpid())},
 		Allow: func(uid int) bool { return uid == w.cfg.FrontUID || uid == w.cfg.SupervisorUID },

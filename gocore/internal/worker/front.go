@@ -48,11 +48,17 @@ func newFront(d *dispatcher, cfg *process.WorkerConfig, srv *httpd.Server) *fron
 			socketTimeout = srv.Main.Timeout
 		}
 		f.pools[g.Name] = hop.NewPool(hop.Config{
-			Group: g.Name, Sockets: sockets, Generation: uint32(cfg.Generation),
+			Group: g.Name, Sockets: sockets, Generation: uint32(cfg.Generation), AnyGeneration: !srv.Python.SocketRotation,
 			ConnectTimeout: g.ConnectTimeout, SocketTimeout: socketTimeout, QueueTimeout: g.QueueTimeout, QueueLimit: g.ListenBacklog,
 			PeerUID: cfg.SupervisorUID, PeerPID: cfg.SupervisorPID,
-			Log:   func(level int, msg string) { d.w.logf(level, "wsgi", "%s", msg) },
-			Track: python.TrackFD, Batch: f.batch,
+			Log: func(level int, msg string) { d.w.logf(level, "wsgi", "%s", msg) },
+			Track: func(fd int, open bool) {
+				if open {
+					listen.SetBuffers(fd, g.SendBufferSize, g.ReceiveBufferSize)
+				}
+				python.TrackFD(fd, open)
+			},
+			Batch: f.batch,
 		})
 	}
 	return f

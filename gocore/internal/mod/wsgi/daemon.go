@@ -16,20 +16,6 @@ import (
 
 type group = httpd.DaemonGroup
 
-// effect says what becomes of an option.
-type effect int
-
-const (
-	works effect = iota
-	moot         // there is nothing like it here: processes accept connections themselves
-)
-
-// option is one option of WSGIDaemonProcess.
-type option struct {
-	effect effect
-	set    func(g *group, v string) error
-}
-
 func str(field func(*group) *string) func(*group, string) error {
 	return func(g *group, v string) error { *field(g) = v; return nil }
 }
@@ -133,60 +119,61 @@ func setUser(g *group, v string) error {
 	return nil
 }
 
-var options = map[string]option{
-	"user":                 {works, setUser},
-	"group":                {works, account(func(g *group) *string { return &g.Group })},
-	"supplementary-groups": {works, setGroups},
-	"processes": {works, func(g *group, v string) error {
+// options sets each option of WSGIDaemonProcess.
+var options = map[string]func(g *group, v string) error{
+	"user":                 setUser,
+	"group":                account(func(g *group) *string { return &g.Group }),
+	"supplementary-groups": setGroups,
+	"processes": func(g *group, v string) error {
 		g.Multiprocess = true
 		return num(func(g *group) *int { return &g.Processes }, 1)(g, v)
-	}},
-	"threads":                 {works, setThreads},
-	"umask":                   {works, setUmask},
-	"chroot":                  {works, absolute(func(g *group) *string { return &g.Chroot })},
-	"home":                    {works, absolute(func(g *group) *string { return &g.Home })},
-	"lang":                    {works, str(func(g *group) *string { return &g.Lang })},
-	"locale":                  {works, str(func(g *group) *string { return &g.Locale })},
-	"python-home":             {works, str(func(g *group) *string { return &g.PythonHome })},
-	"python-path":             {works, func(g *group, v string) error { g.PythonPath = splitPath(v); return nil }},
-	"python-eggs":             {works, str(func(g *group) *string { return &g.PythonEggs })},
-	"switch-interval":         {works, setGroupInterval},
-	"stack-size":              {works, num(func(g *group) *int { return &g.StackSize }, 1)},
-	"maximum-requests":        {works, num(func(g *group) *int { return &g.MaximumRequests }, 0)},
-	"maximum-requests-jitter": {works, num(func(g *group) *int { return &g.MaximumRequestsJitter }, 0)},
-	"startup-timeout":         {works, secs(func(g *group) *time.Duration { return &g.StartupTimeout }, time.Second)},
-	"shutdown-timeout":        {works, secs(func(g *group) *time.Duration { return &g.ShutdownTimeout }, time.Second)},
-	"deadlock-timeout":        {works, secs(func(g *group) *time.Duration { return &g.DeadlockTimeout }, time.Second)},
-	"inactivity-timeout":      {works, secs(func(g *group) *time.Duration { return &g.InactivityTimeout }, time.Second)},
-	"request-timeout":         {works, secs(func(g *group) *time.Duration { return &g.RequestTimeout }, time.Second)},
-	"interrupt-timeout":       {works, secs(func(g *group) *time.Duration { return &g.InterruptTimeout }, time.Second)},
-	"graceful-timeout":        {works, secs(func(g *group) *time.Duration { return &g.GracefulTimeout }, time.Second)},
-	"eviction-timeout":        {works, secs(func(g *group) *time.Duration { return &g.EvictionTimeout }, time.Second)},
-	"restart-interval":        {works, secs(func(g *group) *time.Duration { return &g.RestartInterval }, time.Second)},
-	"connect-timeout":         {moot, secs(func(g *group) *time.Duration { return &g.ConnectTimeout }, time.Second)},
-	"socket-timeout":          {works, secs(func(g *group) *time.Duration { return &g.SocketTimeout }, time.Second)},
-	"queue-timeout":           {works, secs(func(g *group) *time.Duration { return &g.QueueTimeout }, time.Second)},
-	"listen-backlog":          {works, num(func(g *group) *int { return &g.ListenBacklog }, 0)},
-	"socket-user":             {moot, account(func(g *group) *string { return &g.SocketUser })},
-	"display-name":            {works, str(func(g *group) *string { return &g.DisplayName })},
-	"send-buffer-size":        {works, size(func(g *group) *int { return &g.SendBufferSize }, 512)},
-	"receive-buffer-size":     {works, size(func(g *group) *int { return &g.ReceiveBufferSize }, 512)},
-	"header-buffer-size":      {works, size(func(g *group) *int { return &g.HeaderBufferSize }, 8192)},
-	"response-buffer-size":    {works, size(func(g *group) *int { return &g.ResponseBufferSize }, 65536)},
-	"response-socket-timeout": {works, secs(func(g *group) *time.Duration { return &g.ResponseSocketTimeout }, time.Second)},
-	"response-flush-delay":    {works, secs(func(g *group) *time.Duration { return &g.ResponseFlushDelay }, time.Millisecond)},
-	"script-user":             {works, account(func(g *group) *string { return &g.ScriptUser })},
-	"script-group":            {works, account(func(g *group) *string { return &g.ScriptGroup })},
-	"cpu-time-limit":          {works, num(func(g *group) *int { return &g.CPUTimeLimit }, 0)},
-	"cpu-priority":            {works, num(func(g *group) *int { return &g.CPUPriority }, -1<<31)},
-	"memory-limit":            {works, bytes64(func(g *group) *int64 { return &g.MemoryLimit })},
-	"resident-memory-limit":   {works, bytes64(func(g *group) *int64 { return &g.ResidentMemoryLimit })},
-	"virtual-memory-limit":    {works, bytes64(func(g *group) *int64 { return &g.VirtualMemoryLimit })},
-	"server-metrics": {works, func(g *group, v string) error {
+	},
+	"threads":                 setThreads,
+	"umask":                   setUmask,
+	"chroot":                  absolute(func(g *group) *string { return &g.Chroot }),
+	"home":                    absolute(func(g *group) *string { return &g.Home }),
+	"lang":                    str(func(g *group) *string { return &g.Lang }),
+	"locale":                  str(func(g *group) *string { return &g.Locale }),
+	"python-home":             str(func(g *group) *string { return &g.PythonHome }),
+	"python-path":             func(g *group, v string) error { g.PythonPath = splitPath(v); return nil },
+	"python-eggs":             str(func(g *group) *string { return &g.PythonEggs }),
+	"switch-interval":         setGroupInterval,
+	"stack-size":              num(func(g *group) *int { return &g.StackSize }, 1),
+	"maximum-requests":        num(func(g *group) *int { return &g.MaximumRequests }, 0),
+	"maximum-requests-jitter": num(func(g *group) *int { return &g.MaximumRequestsJitter }, 0),
+	"startup-timeout":         secs(func(g *group) *time.Duration { return &g.StartupTimeout }, time.Second),
+	"shutdown-timeout":        secs(func(g *group) *time.Duration { return &g.ShutdownTimeout }, time.Second),
+	"deadlock-timeout":        secs(func(g *group) *time.Duration { return &g.DeadlockTimeout }, time.Second),
+	"inactivity-timeout":      secs(func(g *group) *time.Duration { return &g.InactivityTimeout }, time.Second),
+	"request-timeout":         secs(func(g *group) *time.Duration { return &g.RequestTimeout }, time.Second),
+	"interrupt-timeout":       secs(func(g *group) *time.Duration { return &g.InterruptTimeout }, time.Second),
+	"graceful-timeout":        secs(func(g *group) *time.Duration { return &g.GracefulTimeout }, time.Second),
+	"eviction-timeout":        secs(func(g *group) *time.Duration { return &g.EvictionTimeout }, time.Second),
+	"restart-interval":        secs(func(g *group) *time.Duration { return &g.RestartInterval }, time.Second),
+	"connect-timeout":         secs(func(g *group) *time.Duration { return &g.ConnectTimeout }, time.Second),
+	"socket-timeout":          secs(func(g *group) *time.Duration { return &g.SocketTimeout }, time.Second),
+	"queue-timeout":           secs(func(g *group) *time.Duration { return &g.QueueTimeout }, time.Second),
+	"listen-backlog":          num(func(g *group) *int { return &g.ListenBacklog }, 0),
+	"socket-user":             account(func(g *group) *string { return &g.SocketUser }),
+	"display-name":            str(func(g *group) *string { return &g.DisplayName }),
+	"send-buffer-size":        size(func(g *group) *int { return &g.SendBufferSize }, 512),
+	"receive-buffer-size":     size(func(g *group) *int { return &g.ReceiveBufferSize }, 512),
+	"header-buffer-size":      size(func(g *group) *int { return &g.HeaderBufferSize }, 8192),
+	"response-buffer-size":    size(func(g *group) *int { return &g.ResponseBufferSize }, 65536),
+	"response-socket-timeout": secs(func(g *group) *time.Duration { return &g.ResponseSocketTimeout }, time.Second),
+	"response-flush-delay":    secs(func(g *group) *time.Duration { return &g.ResponseFlushDelay }, time.Millisecond),
+	"script-user":             account(func(g *group) *string { return &g.ScriptUser }),
+	"script-group":            account(func(g *group) *string { return &g.ScriptGroup }),
+	"cpu-time-limit":          num(func(g *group) *int { return &g.CPUTimeLimit }, 0),
+	"cpu-priority":            num(func(g *group) *int { return &g.CPUPriority }, -1<<31),
+	"memory-limit":            bytes64(func(g *group) *int64 { return &g.MemoryLimit }),
+	"resident-memory-limit":   bytes64(func(g *group) *int64 { return &g.ResidentMemoryLimit }),
+	"virtual-memory-limit":    bytes64(func(g *group) *int64 { return &g.VirtualMemoryLimit }),
+	"server-metrics": func(g *group, v string) error {
 		on, err := httpd.ParseFlag(v)
 		g.ServerMetrics = on
 		return err
-	}},
+	},
 }
 
 // maxGroups is NGROUPS_MAX of Linux since 2.6.4.
@@ -252,31 +239,22 @@ func setDaemonProcess(k *httpd.Cmd, c *config) error {
 	g := newGroup(name)
 	g.ID, g.Pos, g.HostIndex = len(m.groups)+1, k.Pos, k.HostIndex
 	m.groups = append(m.groups, g) // also when an option is wrong: one error is enough
-	without := map[effect][]string{}
 	pairs, err := optionPairs(k, 1)
 	if err != nil {
 		return err
 	}
 	for _, p := range pairs {
 		key, value := p.key, p.value
-		o, ok := options[key]
+		set, ok := options[key]
 		if !ok {
 			return unknownOption(key)
 		}
-		before := *g
-		if err := o.set(g, value); err != nil {
+		if err := set(g, value); err != nil {
 			return fmt.Errorf("option %s: %w", key, err)
-		}
-		switch {
-		case o.effect != works && fmt.Sprint(before) != fmt.Sprint(*g):
-			without[o.effect] = append(without[o.effect], key)
 		}
 	}
 	if g.ScriptUser != "" && g.ScriptGroup != "" {
 		return fmt.Errorf("script-user and script-group cannot be given both")
-	}
-	if l := without[moot]; len(l) > 0 {
-		k.Notice(httpd.CodeIgnored, "accepted without effect, because the processes of a group accept connections themselves: %s", strings.Join(l, ", "))
 	}
 	return nil
 }

@@ -35,9 +35,17 @@ func routes(c *config) []httpd.Route {
 	return out
 }
 
-// perRequest: names that come from the request, and a script that decides.
+// perRequest: names that come from the request, a script that decides, and
+// scripts whose owner counts, which can change.
 func perRequest(c *config) bool {
-	return c.accessScript.Set || c.dispatchScript.Set || dynamic(c.processGroup.V) || dynamic(c.applicationGroup.V) || dynamic(c.callable.V)
+	return c.main.checksOwner(c.processGroup.V) || c.accessScript.Set || c.dispatchScript.Set || dynamic(c.processGroup.V) || dynamic(c.applicationGroup.V) || dynamic(c.callable.V)
+}
+
+// checksOwner reports whether a process group has script-user or script-group.
+func (m *mainConfig) checksOwner(name string) bool {
+	return m != nil && slices.ContainsFunc(m.groups, func(g *group) bool {
+		return g.Name == name && (g.ScriptUser != "" || g.ScriptGroup != "")
+	})
 }
 
 // translate maps a URL path to a mounted script: the first mount in order

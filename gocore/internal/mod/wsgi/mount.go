@@ -366,6 +366,9 @@ func check(k *httpd.Checker, c *config) {
 	}
 	mayEmbed(k.Server, k.Host.Index(), c)
 	for _, m := range c.mounts {
+		m.pub.PerRequest = m.pub.PerRequest || c.main.checksOwner(m.options.processGroup.V)
+	}
+	for _, m := range c.mounts {
 		if !m.options.applicationGroup.Set { // else Finish has judged it
 			warn(m.options.processGroup, m.pos, "WSGIScriptAlias")
 		}

@@ -85,7 +85,7 @@ func TestDaemonOptions(t *testing.T) {
 	for _, w := range strings.Fields(daemonOptions) {
 		key, value, _ := strings.Cut(w, "=")
 		require.Contains(t, options, key)
-		require.NoError(t, options[key].set(g, value), w)
+		require.NoError(t, options[key](g, value), w)
 		seen++
 	}
 	assert.Equal(t, 46, seen)
@@ -96,7 +96,7 @@ func TestDaemonOptions(t *testing.T) {
 	for _, w := range strings.Fields(`processes=0 threads=-1 umask=8 umask=1777 home=x switch-interval=0 switch-interval=1s stack-size=0 maximum-requests=-1
 		startup-timeout=-1 send-buffer-size=511 header-buffer-size=100 response-buffer-size=1 memory-limit=-1 server-metrics=maybe user=#0 user=#x threads= chroot=x`) {
 		key, value, _ := strings.Cut(w, "=")
-		assert.Error(t, options[key].set(newGroup("x"), value), w)
+		assert.Error(t, options[key](newGroup("x"), value), w)
 	}
 }
 
