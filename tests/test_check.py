@@ -195,6 +195,20 @@ def test_run_config_serves(folder, serve, name, path, text):
     assert running.get(path).text == text.replace("@", str(folder))
 
 
+def test_stack_of_embedded_threads(tmp_path, serve):
+    app, port = tmp_path / "app.wsgi", free_port()
+    app.write_text("""
+import resource
+
+def application(environ, start_response):
+    start_response("200 OK", [])
+    return [str(resource.getrlimit(resource.RLIMIT_STACK)[0]).encode()]
+""")
+    config = f"Listen 127.0.0.1:{port}\nServerName x\nServerRoot {tmp_path}\nPidFile pid\nThreadStackSize 524288\n"
+    running = serve(write(tmp_path, config + f"ErrorLog log\nWSGIScriptAlias / {app}\n"), port)
+    assert running.get("/").text == "524288"
+
+
 def test_run_config_reports_errors(tmp_path):
     answer = run("run-config", write(tmp_path, "Listen 127.0.0.1:0\n"))
     assert answer.returncode == 1 and "line 1" in answer.stderr

@@ -5,7 +5,7 @@ import json
 
 import pytest
 
-from harness import Conn, finish_all, start
+from harness import Conn, finish_all, start, wait_for
 
 APP = """
 import json
@@ -260,3 +260,34 @@ def test_conditions_of_access_logs(tmp_path):
     assert lines("log-errors") == [line for line in everything if line.split()[-1] >= "400"]
     assert lines("log-typed") == ["/app", "/app2"]
     assert lines("log-agent") == ["/skip", "/files/a.txt", "/files/none"]
+
+
+def test_shares_of_idle_and_busy_workers(server, script):
+    """Header %i and %b: percentages of the Python threads of all processes, those of other processes a second old at most."""
+    app = script("""
+import threading
+gate = threading.Event()
+
+def application(environ, start_response):
+    if environ["PATH_INFO"] == "/wait":
+        gate.wait(30)
+    if environ["PATH_INFO"] == "/open":
+        gate.set()
+    start_response("200 OK", [])
+    return [b"x"]
+""")
+    running = server(app, "--processes", "1", "--threads", "4", config='Header always set X-Workers "%i %b"\n')
+
+    def says(text):
+        return wait_for(lambda: running.get("/missing-or-not").headers["x-workers"] == text, what=text)
+
+    says("i=75 b=25")  # the request itself
+    waiting = [Conn(running.port) for _ in range(2)]
+    for conn in waiting:
+        conn.send(b"GET /wait HTTP/1.1\r\nHost: x\r\n\r\n")
+    says("i=25 b=75")
+    running.get("/open")
+    for conn in waiting:
+        assert conn.response()[0] == 200
+        conn.sock.close()
+    says("i=75 b=25")

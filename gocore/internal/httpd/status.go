@@ -3,6 +3,7 @@
 package httpd
 
 import (
+	"errors"
 	"slices"
 	"strings"
 	"time"
@@ -47,6 +48,22 @@ type CurrentRequest struct {
 	Host   string `json:"host"`
 	Line   string `json:"line"`
 	Start  int64  `json:"start"` // milliseconds since the epoch
+}
+
+// UsesStatus says whether something shows the state of the processes: the
+// handler server-status, or a directive (Cmd.WantStatus).
+func (s *Server) UsesStatus() bool { return s.wantsStatus || s.UsesHandler("server-status") }
+
+// WantStatus is for directives that show the state of the processes. An error:
+// it is too late, nobody keeps it (.htaccess).
+func (k *Cmd) WantStatus() error {
+	if k.Htaccess && !k.b.s.UsesStatus() {
+		return errors.New("the state of the processes is kept only if the configuration itself asks for it")
+	}
+	if !k.Htaccess {
+		k.b.s.wantsStatus = true
+	}
+	return nil
 }
 
 // UsesHandler says whether a handler name occurs in SetHandler or AddHandler,

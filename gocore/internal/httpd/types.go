@@ -50,6 +50,7 @@ type Server struct {
 	// no SetHandler asks for server-status. Set it before the first request.
 	Status         func() *ServerStatus
 	ExtendedStatus bool
+	wantsStatus    bool
 
 	mods     []AnyModule
 	hooks    []hooks

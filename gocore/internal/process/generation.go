@@ -282,7 +282,7 @@ var serverStarted = time.Now()
 // shareScoreboard gives the workers the memory that mod_status needs, if the
 // configuration shows it anywhere. It stays the same over restarts.
 func (s *supervisor) shareScoreboard(srv *httpd.Server, logs *logSet) error {
-	if !srv.UsesHandler("server-status") {
+	if !srv.UsesStatus() {
 		return nil
 	}
 	if s.board == nil {

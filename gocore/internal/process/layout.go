@@ -106,7 +106,7 @@ func layout(snap *snapshot, generation int, root, allowRoot bool) ([]groupPlan, 
 		groups[i].listen = srv.Listen
 		return groups, nil
 	}
-	own := groupPlan{id: server, listen: srv.Listen, stopGrace: defaultStopGrace + stopSlack, hops: map[string][]string{}, python: embeddedPython(srv)}
+	own := groupPlan{id: server, listen: srv.Listen, stackSize: srv.ThreadStackSize, stopGrace: defaultStopGrace + stopSlack, hops: map[string][]string{}, python: embeddedPython(srv)}
 	own.processes, own.threads = embeddedSize(snap.tree)
 	if srv.MaxRequestWorkers > 0 {
 		own.threads = min(own.threads, max(1, srv.MaxRequestWorkers/own.processes))

@@ -130,7 +130,7 @@ var serverRows = []httpd.Directive[config]{
 	{Name: "StartServers", Args: "number", Min: 1, Max: 1, In: httpd.InServer, Mapped: true, Set: mainInt(func(c *config) *int { return &c.StartServers }, 1, 20000), Doc: "The number of processes of embedded mode."},
 	{Name: "StrictHostCheck", Args: "On|Off", Min: 1, Max: 1, In: sv, Default: "Off", Set: flag(func(c *config) *httpd.Opt[bool] { return &c.StrictHostCheck }), Doc: "Whether a request for a name that the host does not have is refused."},
 	{Name: "ThreadsPerChild", Args: "number", Min: 1, Max: 1, In: httpd.InServer, Mapped: true, Set: mainInt(func(c *config) *int { return &c.ThreadsPerChild }, 1, 20000), Doc: "The number of threads of a process of embedded mode."},
-	{Name: "ThreadStackSize", Args: "bytes", Min: 1, Max: 1, In: httpd.InServer, NoEffect: true, Set: setStackSize, Doc: "Accepted without effect; threads have the stack of the system."},
+	{Name: "ThreadStackSize", Args: "bytes", Min: 1, Max: 1, In: httpd.InServer, Default: "0", Mapped: true, Set: mainInt(func(c *config) *int { return &c.ThreadStackSize }, 0, 1<<31-1), Doc: "The stack of the threads of embedded mode, at least 256 KiB; 0 is the system's. WSGIDaemonProcess has stack-size."},
 	{Name: "Timeout", Args: "seconds", Min: 1, Max: 1, In: sv, Default: "60", Set: setTimeout, Doc: "How long a read or write may wait."},
 	{Name: "TraceEnable", Args: "on|off|extended", Min: 1, Max: 1, In: sv, Default: "on", Set: choice(func(c *config) *httpd.Opt[string] { return &c.TraceEnable }, "on", "off", "extended"), Doc: "Whether TRACE is answered."},
 	{Name: "Define", Args: "name [value]", Min: 1, Max: 2, In: all, Set: readAlready, Doc: "Sets a variable while the file is read."},

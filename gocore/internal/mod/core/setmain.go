@@ -25,16 +25,6 @@ func mainInt(field func(*config) *int, min, max int64) func(*httpd.Cmd, *config)
 	}
 }
 
-func setStackSize(k *httpd.Cmd, c *config) error {
-	if err := mainInt(func(c *config) *int { return &c.ThreadStackSize }, 0, 1<<31-1)(k, c); err != nil {
-		return err
-	}
-	if c.ThreadStackSize > 0 {
-		k.Notice(httpd.CodeIgnored, "accepted without effect: threads have the stack of the system (ulimit -s)")
-	}
-	return nil
-}
-
 func setAccessFileName(k *httpd.Cmd, c *config) error {
 	for _, n := range k.Args {
 		if n == "" || strings.Contains(n, "/") {

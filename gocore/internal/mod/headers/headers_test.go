@@ -201,7 +201,6 @@ func TestErrors(t *testing.T) {
 		"Header set A %{x}q":                       "unknown specifier",
 		"Header set A %{x":                         "is not complete",
 		"Header set A %e":                          "needs a name",
-		"Header set A %i":                          "not available",
 		`Header set A "a\nb"`:                      "line break",
 		"Header set A b env=":                      "needs the name of a variable",
 		"Header set A b env=!":                     "needs the name of a variable",

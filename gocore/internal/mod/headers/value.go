@@ -24,7 +24,7 @@ type part struct {
 	make func(r *httpd.Request) string
 }
 
-// newValue reads "expr=..." or a text with %% %t %D %l %{NAME}e %{NAME}s. A
+// newValue reads "expr=..." or a text with %% %t %D %l %i %b %{NAME}e %{NAME}s. A
 // percent sign at the very end stands for itself.
 func newValue(k *httpd.Cmd, s string) (*value, error) {
 	if text, ok := strings.CutPrefix(s, "expr="); ok {
@@ -54,7 +54,7 @@ func newValue(k *httpd.Cmd, s string) (*value, error) {
 			lit.WriteByte('%')
 			i++
 		default:
-			f, n, err := specifier(s[i+1:])
+			f, n, err := specifier(k, s[i+1:])
 			if err != nil {
 				return nil, err
 			}
@@ -68,7 +68,7 @@ func newValue(k *httpd.Cmd, s string) (*value, error) {
 }
 
 // specifier reads what follows a percent sign and says how long it is.
-func specifier(s string) (f func(*httpd.Request) string, n int, err error) {
+func specifier(k *httpd.Cmd, s string) (f func(*httpd.Request) string, n int, err error) {
 	arg := ""
 	if s[0] == '{' {
 		end := strings.IndexByte(s, '}')
@@ -94,14 +94,38 @@ func specifier(s string) (f func(*httpd.Request) string, n int, err error) {
 			return orNull(v, v != "")
 		}
 	case 'i', 'b':
-		return nil, 0, fmt.Errorf("%%%c, the share of idle or busy workers, is not available", s[n])
+		f = share(s[n])
+		err = k.WantStatus()
 	default:
-		return nil, 0, fmt.Errorf("unknown specifier %q; known are %%%% %%t %%D %%l %%{NAME}e and %%{NAME}s", "%"+s[:n+1])
+		return nil, 0, fmt.Errorf("unknown specifier %q; known are %%%% %%t %%D %%l %%i %%b %%{NAME}e and %%{NAME}s", "%"+s[:n+1])
 	}
 	if (s[n] == 'e' || s[n] == 's') && arg == "" {
 		return nil, 0, fmt.Errorf("%%%c needs a name: %%{NAME}%c", s[n], s[n])
 	}
-	return f, n + 1, nil
+	return f, n + 1, err
+}
+
+// share is the percentage of Python threads of all processes that are idle (i)
+// or busy (b), in other processes as of the last second.
+func share(letter byte) func(*httpd.Request) string {
+	return func(r *httpd.Request) string {
+		status := r.Host.Server().Status
+		if status == nil {
+			return string(letter) + "=-1"
+		}
+		threads, busy := 0, 0
+		for _, p := range status().Processes {
+			threads, busy = threads+p.Threads, busy+min(p.Running, p.Threads)
+		}
+		n := 0
+		if threads > 0 {
+			n = busy * 100 / threads
+		}
+		if letter == 'i' {
+			n = 100 - n
+		}
+		return string(letter) + "=" + strconv.Itoa(n)
+	}
 }
 
 // orNull is the value of a variable as httpd prints it.
