@@ -9,6 +9,8 @@ import (
 	"modwsgi/gocore/internal/conf"
 	"modwsgi/gocore/internal/httpd"
 	"modwsgi/gocore/internal/mod"
+	"modwsgi/gocore/internal/process"
+	"modwsgi/gocore/internal/python"
 )
 
 // The classes of directives in a report, in the order of its table.
@@ -52,15 +54,24 @@ func CheckReport(file, serverRoot, defines string) string {
 	if len(tree.Files) == 0 { // unreadable: there is nothing to say about its content
 		return encode(reportJSON{Diagnostics: diagnosticsOf(diags), Directives: []usageJSON{}, Files: []string{}})
 	}
-	_, more := httpd.Compile(tree, mod.All)
+	srv, more := httpd.Compile(tree, mod.All)
 	// What the parser could not accept the compiler cannot either: once is enough.
 	for _, d := range more {
 		if !slices.ContainsFunc(diags, func(o conf.Diagnostic) bool { return o.Severity == conf.Error && o.Pos == d.Pos && o.Pos.Line > 0 }) {
 			diags = append(diags, d)
 		}
 	}
+	if !conf.HasErrors(diags) {
+		diags = append(diags, process.PythonWarnings(srv, thisPython())...)
+	}
 	return encode(reportJSON{Diagnostics: diagnosticsOf(diags), Directives: usage(tree, diags),
 		Files: append([]string{}, tree.Files...), Usable: !conf.HasErrors(diags)})
+}
+
+// thisPython is the build that this library belongs to.
+func thisPython() process.PythonBuild {
+	b := python.ThisBuild()
+	return process.PythonBuild{Minor: b.Minor, FreeThreaded: b.FreeThreaded}
 }
 
 // usage counts the directives of a tree by name and by what becomes of them.

@@ -23,7 +23,7 @@ const defineForeground = "FOREGROUND"
 // signals of the process from then on. Problems are printed on standard error
 // until the error log is open.
 func RunServer(configFile, serverRoot, executable, workerArgs, defines, environ, version string) int {
-	opt := process.SuperviseOptions{ConfigFile: configFile, ServerRoot: serverRoot, Executable: executable, Version: version}
+	opt := process.SuperviseOptions{ConfigFile: configFile, ServerRoot: serverRoot, Executable: executable, Version: version, FreeThreaded: thisPython().FreeThreaded}
 	err := json.Unmarshal([]byte(workerArgs), &opt.WorkerArgs)
 	if err != nil {
 		err = fmt.Errorf("the worker's arguments are not a JSON array of strings: %w", err)

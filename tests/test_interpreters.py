@@ -191,6 +191,13 @@ def test_sections_for_one_interpreter(groups, tmp_path):
     assert running.get("/two/stdout").text == "ok"
 
 
+def test_fork_is_for_the_main_interpreter(groups):
+    running = groups()
+    assert running.get("/main/fork").text == "child ended with 7"
+    assert "WSGIApplicationGroup %{GLOBAL}" in running.get("/one/fork").text
+    assert running.get("/main/fork").text == "child ended with 7"
+
+
 # --- scripts
 
 
@@ -383,3 +390,97 @@ def test_crash_is_logged(timed):
     running.wait_log(r"was killed by SIGSEGV", 10)
     crashed.status()
     running.wait_log(r'timed.wsgi", line \d+ in application')
+
+
+# --- GILs
+
+own_gil = pytest.mark.skipif(sys.version_info < (3, 12), reason="needs Python 3.12")
+ctypes_with_own_gil = pytest.mark.skipif(sys.version_info < (3, 13), reason="ctypes refuses before Python 3.13")
+OWN = "<WSGIInterpreterOptions application-group=one>\n  WSGIPerInterpreterGIL On\n{}</WSGIInterpreterOptions>\n"
+
+
+@ctypes_with_own_gil
+def test_own_gil_is_not_waited_for(groups, tmp_path):
+    """While group one keeps its GIL inside C, the others go on."""
+    running = groups("threads=3 deadlock-timeout=30", OWN.format(""))
+    running.wait_log("ready")
+    assert running.json("/one/state")["group"] == "one"
+    running.wait_log(r"created sub-interpreter 'one' with its own GIL")
+    stuck = Background(running, f"/one/hold-gil?{tmp_path / 'go'}")
+    wait_for(lambda: (tmp_path / "go.held").exists(), what="the GIL of group one to be held")
+    for name in ("two", "main"):
+        assert running.json(f"/{name}/state")["group"] == ("" if name == "main" else name)
+    (tmp_path / "go").touch()
+    assert stuck.status() == 200
+    assert "created sub-interpreter 'two' in" in running.log()
+
+
+@own_gil
+def test_everything_with_an_own_gil(groups):
+    running = groups("threads=3", "WSGIPerInterpreterGIL On\n")
+    for name in ("one", "two", "main"):
+        assert running.json(f"/{name}/state")["thread"][2] == 1
+        assert running.get(f"/{name}/raise").status_code == 500
+        for path in ("print", "thread", "write"):
+            assert running.get(f"/{name}/{path}").status_code == 200
+    requests = [Background(running, f"/{name}/state") for _ in range(8) for name in ("one", "two", "main")]
+    assert {request.status() for request in requests} == {200}
+    running.wait_log("ValueError: raised by two")
+    metrics = running.json("/one/metrics")
+    assert metrics["request_count"] >= 0 and metrics["request_threads_maximum"] == 3
+    assert running.stop() == 0
+    lines = events(running)
+    assert [line for line in lines if "atexit" in line] == ["one atexit", "two atexit", "main atexit"]
+    for group in ("one", "two"):
+        assert f"{group} joined" in lines
+        assert (running.root / f"events.{group}").read_text() == f"written by {group}\n"
+
+
+@own_gil
+def test_switch_interval_of_an_own_gil(groups):
+    extra = OWN.format("  WSGISwitchInterval 0.03\n")
+    extra += "<WSGIInterpreterOptions application-group=two>\n  WSGISwitchInterval 0.04\n</WSGIInterpreterOptions>\n"
+    running = groups("threads=2 switch-interval=0.02", extra)
+    assert running.json("/one/state")["interval"] == 0.03
+    assert running.json("/two/state")["interval"] == 0.02
+    assert running.json("/main/state")["interval"] == 0.02
+    running.wait_log("WSGI0199: switch interval ignored for sub-interpreter 'two'")
+
+
+@own_gil
+def test_interrupted_request_with_an_own_gil(timed):
+    extra = f'WSGIScriptAlias /sub "{APPS / "timed.wsgi"}" application-group=sub\nWSGIPerInterpreterGIL On\n'
+    running = timed("threads=2 request-timeout=1 interrupt-timeout=5", extra)
+    process = pid(running)
+    assert running.get("/sub/patient?30").status_code == 504
+    assert pid(running) == process
+    running.wait_log(r'timed.wsgi", line \d+, in patient')
+
+
+@ctypes_with_own_gil
+def test_deadlock_of_an_own_gil(timed):
+    extra = f'WSGIScriptAlias /sub "{APPS / "timed.wsgi"}" application-group=sub\nWSGIPerInterpreterGIL On\n'
+    running = timed("threads=2 deadlock-timeout=1 shutdown-timeout=1", extra)
+    first = pid(running)
+    stuck = Background(running, "/sub/hold-gil?30")
+    running.wait_log(rf"\[pid {first}:.*the GIL could not be taken within deadlock-timeout", 20)
+    stuck.status()
+
+
+@own_gil
+def test_extension_that_refuses_an_own_gil(groups):
+    """An extension module with single-phase initialisation: CPython itself refuses it."""
+    pytest.importorskip("readline")
+    running = groups(extra=OWN.format(""))
+    assert running.get("/one/import?readline").status_code == 500
+    running.wait_log(r"WSGI0350: extension module 'readline' does not load in a sub-interpreter with a GIL of its own"
+                     r".*group .one.; write .WSGIApplicationGroup .*GLOBAL.. or .WSGIPerInterpreterGIL Off.")
+    assert running.get("/main/import?readline").status_code == 200
+
+
+@pytest.mark.skipif(sys.version_info >= (3, 12), reason="interpreters can have a GIL of their own")
+def test_own_gil_needs_a_newer_python(groups):
+    running = groups(extra=OWN.format(""))
+    assert running.json("/one/state")["group"] == "one"
+    assert "WSGI0198" in running.output() + running.log()
+    assert "with its own GIL" not in running.log()

@@ -5,6 +5,7 @@ EVENT_LOG of the process environment names a file that gets a line for each proc
 
 import atexit
 import builtins
+import importlib
 import json
 import os
 import sys
@@ -15,6 +16,7 @@ import mod_wsgi
 
 GROUP = mod_wsgi.application_group
 LOCAL = threading.local()
+STOPPING = threading.Event()
 EVENT_LOG = os.environ.get("EVENT_LOG")
 os.environ.setdefault("FIRST_GROUP", GROUP or "main")
 builtins.loads = getattr(builtins, "loads", 0) + 1
@@ -30,6 +32,7 @@ def record(text):
 @mod_wsgi.subscribe_shutdown
 def stopping(event, **details):
     record("stopping")
+    STOPPING.set()
 
 
 @mod_wsgi.subscribe_events
@@ -42,8 +45,32 @@ atexit.register(record, "atexit")
 
 
 def slow_thread():
-    time.sleep(0.3)
+    STOPPING.wait(60)
+    time.sleep(0.2)
     record("joined")
+
+
+def hold_gil(path):
+    """Keeps the GIL until the file is there; PATH.held says that it is held."""
+    import ctypes
+
+    calls = ctypes.PyDLL(None)  # PyDLL keeps the GIL while C runs
+    open(path + ".held", "w").close()
+    name = path.encode()
+    for _ in range(2000):
+        if calls.access(name, 0) == 0:
+            break
+        calls.usleep(5000)
+
+
+def fork():
+    try:
+        child = os.fork()
+    except RuntimeError as error:
+        return str(error)
+    if child == 0:
+        os._exit(7)
+    return f"child ended with {os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])}"
 
 
 def state(environ):
@@ -101,6 +128,15 @@ def application(environ, start_response):
             sys.stdout.write("")
         except OSError as error:
             body = str(error)
+    elif path == "/hold-gil":
+        hold_gil(query)
+    elif path == "/import":
+        body = importlib.import_module(query).__name__
+    elif path == "/fork":
+        body = fork()
+    elif path == "/metrics":
+        mod_wsgi.start_recording_metrics()
+        body = json.dumps(mod_wsgi.request_metrics())
     elif path == "/late-atexit":
         atexit.register(time.sleep, float(query))
     start_response("200 OK", [("Content-Type", "text/plain")])

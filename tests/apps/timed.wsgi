@@ -4,7 +4,6 @@ EVENT_LOG of the process environment names a file that gets a line for each proc
 """
 
 import atexit
-import ctypes
 import os
 import threading
 import time
@@ -58,6 +57,8 @@ def application(environ, start_response):
         start_response("200 OK", [("Content-Type", "text/plain"), ("Content-Length", "10")])
         return begun(float(query))
     elif path == "/hold-gil":
+        import ctypes
+
         ctypes.PyDLL(None).sleep(int(query))  # PyDLL keeps the GIL while C runs
     elif path == "/wait":
         threading.Event().wait(float(query))
@@ -74,6 +75,8 @@ def application(environ, start_response):
     elif path == "/thread":
         threading.Thread(target=time.sleep, args=(float(query),), daemon=False).start()
     elif path == "/crash":
+        import ctypes
+
         ctypes.string_at(0)
     start_response("200 OK", [("Content-Type", "text/plain"), ("Content-Length", str(len(body)))])
     return [body.encode()]

@@ -41,15 +41,16 @@ const ProtoHop = "hop"
 // SuperviseOptions is what Supervise is told. Only ConfigFile and Executable
 // are needed.
 type SuperviseOptions struct {
-	ConfigFile string
-	ServerRoot string            // until the configuration says otherwise
-	Defines    map[string]string // -D words, with "" as value, and variables
-	Executable string            // sys.executable: every worker is a fresh one of these
-	WorkerArgs []string          // its arguments, that make it call the worker's entry
-	Environ    []string          // of the workers, "NAME=value"; nil: the environment of this process
-	Version    string            // of that Python, "3.11"; "": not known
-	Foreground bool              // keep standard output and error; else they go to the error log once started
-	AllowRoot  bool              // let workers run as uid 0; also: the define MOD_WSGI_ALLOW_ROOT
+	ConfigFile   string
+	ServerRoot   string            // until the configuration says otherwise
+	Defines      map[string]string // -D words, with "" as value, and variables
+	Executable   string            // sys.executable: every worker is a fresh one of these
+	WorkerArgs   []string          // its arguments, that make it call the worker's entry
+	Environ      []string          // of the workers, "NAME=value"; nil: the environment of this process
+	Version      string            // of that Python, "3.11"; "": not known
+	FreeThreaded bool              // it can run without a GIL
+	Foreground   bool              // keep standard output and error; else they go to the error log once started
+	AllowRoot    bool              // let workers run as uid 0; also: the define MOD_WSGI_ALLOW_ROOT
 }
 
 // WorkerConfig is all that a worker process has to know. It travels as a gob

@@ -21,5 +21,6 @@ func readConfig(opt SuperviseOptions) (*snapshot, []conf.Diagnostic) {
 	if hasErrors(diags) {
 		return nil, diags
 	}
+	diags = append(diags, PythonWarnings(srv, opt.build())...)
 	return &snapshot{tree: tree, srv: srv, logs: srv.LogFiles()}, diags
 }

@@ -20,6 +20,7 @@ type pythonOptions struct {
 	home    string // WSGIPythonHome, python-home
 	options []string
 	env     []string // "NAME=value"
+	gilOff  bool     // WSGIFreeThreading
 }
 
 func commonPython(srv *httpd.Server) (p pythonOptions) {
@@ -42,6 +43,7 @@ func commonPython(srv *httpd.Server) (p pythonOptions) {
 
 func embeddedPython(srv *httpd.Server) pythonOptions {
 	p := commonPython(srv)
+	p.gilOff = freeThreading(&srv.Python, "")
 	if e := srv.Python.Eggs; e != "" {
 		p.env = append(p.env, "PYTHON_EGG_CACHE="+e)
 	}
@@ -50,6 +52,7 @@ func embeddedPython(srv *httpd.Server) pythonOptions {
 
 func groupPython(srv *httpd.Server, g *httpd.DaemonGroup) pythonOptions {
 	p := commonPython(srv)
+	p.gilOff = freeThreading(&srv.Python, g.Name)
 	if g.PythonHome != "" {
 		p.home = g.PythonHome
 	}
@@ -80,8 +83,16 @@ func (p *groupPlan) command(l *launcher) (path string, argv, env []string, err e
 			env = append(env[:len(env):len(env)], "PYTHONHOME="+o.home)
 		}
 	}
-	if len(o.options) > 0 {
-		argv = append(append(argv[:1:1], o.options...), argv[1:]...)
+	options := o.options
+	if l.freeThreaded { // not an environment variable: programs that the application runs are not meant
+		gil := "gil=1"
+		if o.gilOff {
+			gil = "gil=0"
+		}
+		options = append(options[:len(options):len(options)], "-X", gil)
+	}
+	if len(options) > 0 {
+		argv = append(append(argv[:1:1], options...), argv[1:]...)
 	}
 	if len(o.env) > 0 {
 		env = lastWins(append(env[:len(env):len(env)], o.env...))

@@ -53,13 +53,14 @@ func startProcess(path string, argv, env []string, files []int, sys *syscall.Sys
 
 // launcher knows how worker processes are made.
 type launcher struct {
-	path     string // absolute
-	version  string // of that Python
-	argv     []string
-	env      []string
-	null     int // /dev/null
-	lifeline int // read end; the write end is only ever ours
-	lifeW    int
+	path         string // absolute
+	version      string // of that Python
+	freeThreaded bool   // can it run without a GIL
+	argv         []string
+	env          []string
+	null         int // /dev/null
+	lifeline     int // read end; the write end is only ever ours
+	lifeW        int
 }
 
 func newLauncher(opt SuperviseOptions) (*launcher, error) {
@@ -70,7 +71,7 @@ func newLauncher(opt SuperviseOptions) (*launcher, error) {
 	if err != nil {
 		return nil, fmt.Errorf("cannot start worker processes: %w", err)
 	}
-	l := &launcher{path: path, version: opt.Version}
+	l := &launcher{path: path, version: opt.Version, freeThreaded: opt.FreeThreaded}
 	// Python finds its venv by argv[0], so it stays as the caller has it.
 	l.argv = append([]string{opt.Executable}, opt.WorkerArgs...)
 	env := opt.Environ

@@ -102,6 +102,14 @@ typedef struct { PyThreadState *ts; PyGILState_STATE gil; } mw_visit;
 int mw_visit_begin(mw_visit *v, mw_state *st);
 void mw_visit_end(mw_visit *v);
 
+PyObject *mw_run_source(const char *source);
+
+/* forked.c */
+void mw_fork_before(void);
+int mw_fork_after(PyInterpreterState *made);
+void mw_fork_child(void); /* no GIL, no Python */
+int mw_fork_refuse(void);
+
 /* watch.c */
 extern mw_thread **mw_threads;
 extern int mw_threads_max, mw_script_loaded;

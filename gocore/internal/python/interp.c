@@ -79,10 +79,29 @@ int mw_interps_init(void) {
     return 0;
 }
 
+/* x of Python 3.x; whether this build can run without a GIL; whether it does (the GIL is needed to
+ * ask, after mw_init it is known). */
+int mw_python_minor(void) { return (PY_VERSION_HEX >> 16) & 0xff; }
+#ifdef Py_GIL_DISABLED
+static int gil_off;
+int mw_free_threaded(void) { return 1; }
+int mw_gil_off(void) { return gil_off; }
+static void look_for_gil(void) {
+    PyObject *f = PySys_GetObject("_is_gil_enabled"), *x = f ? PyObject_CallNoArgs(f) : NULL;
+    gil_off = x == Py_False;
+    Py_XDECREF(x);
+    PyErr_Clear();
+}
+#else
+int mw_free_threaded(void) { return 0; }
+int mw_gil_off(void) { return 0; }
+static void look_for_gil(void) {}
+#endif
+
 /* ---- making one ---- */
 
 /* Run Python source in a namespace of its own, which is returned; NULL with an exception. */
-static PyObject *run_source(const char *source) {
+PyObject *mw_run_source(const char *source) {
     PyObject *ns = PyDict_New(), *x = NULL;
     if (ns && PyDict_SetItemString(ns, "__builtins__", PyEval_GetBuiltins()) == 0) x = PyRun_String(source, Py_file_input, ns, ns);
     if (!x) Py_CLEAR(ns);
@@ -105,7 +124,7 @@ static int restrict_stream(const char *name) {
         "    def __getattribute__(self, attribute):\n"
         "        raise OSError('sys.%s may not be used here (WSGIRestrict%s)' %\n"
         "                      (object.__getattribute__(self, '_name'), object.__getattribute__(self, '_name').capitalize()))\n";
-    PyObject *ns = run_source(restricted);
+    PyObject *ns = mw_run_source(restricted);
     PyObject *stream = ns ? PyObject_CallFunction(PyDict_GetItemString(ns, "Restricted"), "s", name) : NULL;
     int rc = stream ? PySys_SetObject(name, stream) : -1;
     Py_XDECREF(stream);
@@ -124,7 +143,7 @@ static int restore_environ(void) {
         "    if isinstance(data, dict):\n"
         "        data.clear()\n"
         "        data.update(items)\n";
-    PyObject *items = PyDict_New(), *ns = run_source(source), *x = NULL;
+    PyObject *items = PyDict_New(), *ns = mw_run_source(source), *x = NULL;
     for (const char *p = start_environ, *end = p + start_environ_len; items && p < end; p += strlen(p) + 1) {
         const char *eq = strchr(p, '=');
         PyObject *k = eq ? PyBytes_FromStringAndSize(p, eq - p) : NULL, *v = eq ? PyBytes_FromString(eq + 1) : NULL;
@@ -174,12 +193,13 @@ void mw_add_path(const char *dirs) {
 int mw_interp_prepare(mw_state *st) {
     const mw_interp_conf *c = &st->conf;
     if (!(st->env = mw_env_new()) || mw_module_init(st) < 0) return -1;
-    if (c->switch_interval > 0 && set_switch_interval(c->switch_interval) < 0) return -1;
+    if (st->index == 0) look_for_gil();
+    if (c->switch_interval > 0 && !mw_gil_off() && set_switch_interval(c->switch_interval) < 0) return -1;
     if (c->restrict_stdin && restrict_stream("stdin") < 0) return -1;
     if (c->restrict_stdout && restrict_stream("stdout") < 0) return -1;
     if (c->restrict_signal && mw_restrict_signals() < 0) return -1;
     if (st->index == 0) return 0; /* the rest is there, or done by mw_add_path */
-    if (restore_environ() < 0) return -1;
+    if (restore_environ() < 0 || mw_fork_refuse() < 0) return -1;
     const char *p = c->paths;
     for (int i = 0; i < c->npaths; i++, p += strlen(p) + 1) add_path(p);
     return 0;
@@ -216,9 +236,12 @@ static double seconds(void) {
  * thread has its thread state in it then; no GIL is held. */
 static int create(mw_thread *t, mw_state *st) {
     double t0 = seconds();
+    static int fork_known, fork_refused; /* under `creating` */
     PyEval_RestoreThread(t->local[0].ts);
+    if (!fork_known) mw_fork_before();
     PyThreadState *ts = new_interpreter(st);
     if (!ts) return -1;
+    if (!fork_known) fork_refused = mw_fork_after(PyThreadState_GetInterpreter(ts)) < 0;
     t->local[st->index].ts = ts;
     int rc = mw_interp_prepare(st);
     if (rc) mw_log_exception(NULL, "WSGI%s: while creating sub-interpreter '%s'", PyErr_ExceptionMatches(PyExc_SystemExit) ? "0189" : "0188", st->conf.name);
@@ -228,6 +251,12 @@ static int create(mw_thread *t, mw_state *st) {
     mw_say(MW_INFO, NULL, NULL, "created sub-interpreter '%s'%s in %.0f ms", st->conf.name, st->conf.own_gil ? " with its own GIL" : "",
            (seconds() - t0) * 1e3);
     __atomic_store_n(&st->interp, interp, __ATOMIC_RELEASE);
+    if (fork_refused && !fork_known) { /* the main interpreter must not either */
+        PyEval_RestoreThread(t->local[0].ts);
+        if (mw_fork_refuse() < 0) PyErr_Clear();
+        PyEval_SaveThread();
+    }
+    fork_known = 1;
     return 0;
 }
 
@@ -329,7 +358,7 @@ static const char flush_files[] =
 static void finish(mw_state *st) {
     mw_visit v;
     if (mw_visit_begin(&v, st) < 0) return;
-    PyObject *ns = run_source(join_threads);
+    PyObject *ns = mw_run_source(join_threads);
     if (!ns) mw_log_exception(NULL, "WSGI0305: while threads were joined at the end");
     Py_XDECREF(ns);
     PyObject *ae = PyImport_ImportModule("atexit");
@@ -337,7 +366,7 @@ static void finish(mw_state *st) {
     if (!x) mw_log_exception(NULL, "WSGI%s: from atexit", PyErr_ExceptionMatches(PyExc_SystemExit) ? "0097" : "0098");
     Py_XDECREF(x);
     Py_XDECREF(ae);
-    ns = run_source(flush_files);
+    ns = mw_run_source(flush_files);
     if (!ns) PyErr_Clear();
     Py_XDECREF(ns);
     mw_visit_end(&v);

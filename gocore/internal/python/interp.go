@@ -26,6 +26,20 @@ type Interpreter struct {
 	Path                                          []string // colon lists in the order in which they go to the front of sys.path; not for the main interpreter, see AddPath
 }
 
+// Build is what the interpreter that this library was compiled for can do.
+type Build struct {
+	Minor        int  // x of Python 3.x
+	FreeThreaded bool // it can run without a GIL
+}
+
+// ThisBuild tells the build of this process's interpreter. Needs no GIL.
+func ThisBuild() Build {
+	return Build{Minor: int(C.mw_python_minor()), FreeThreaded: C.mw_free_threaded() != 0}
+}
+
+// GILOff reports whether this process runs without a GIL; known after Init.
+func GILOff() bool { return C.mw_gil_off() != 0 }
+
 var (
 	settingsOf func(group string) Interpreter
 	interps    = struct {

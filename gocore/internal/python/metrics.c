@@ -1,7 +1,8 @@
 /*
  * metrics.c: request_metrics() and process_metrics() of the mod_wsgi module.
  * Recording begins with start_recording_metrics(); before that nothing is
- * counted. All functions want the GIL, which also guards the figures.
+ * counted. Interpreters with a GIL of their own count into the same figures,
+ * so a lock guards them; nobody runs Python while it is held.
  *
  * An interval goes from one call of request_metrics() to the next. A request
  * that runs across its end counts as busy in both and as a request in the
@@ -9,6 +10,7 @@
  */
 #include "internal.h"
 #include <math.h>
+#include <pthread.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -32,12 +34,18 @@ typedef struct {
 
 static int recording;
 static slot *slots;
-static phase phases[P_COUNT];
-static double interval_start, busy_total;
-static struct rusage interval_usage;
-static uint64_t count, statuses[6], gil_count;
-static uint64_t in_bytes, in_reads, out_bytes, out_writes;
+static double busy_total;
 static double process_start;
+
+/* What one interval counts. */
+typedef struct {
+    phase phases[P_COUNT];
+    double start;
+    struct rusage usage; /* at its start */
+    uint64_t count, statuses[6], gil_count, in_bytes, in_reads, out_bytes, out_writes;
+} figures;
+static figures now_counted;
+static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
 
 void mw_metrics_init(void) { process_start = mw_now(); }
 
@@ -72,7 +80,7 @@ static int bucket(double s) {
 }
 
 static void add(int which, double s) {
-    phase *p = &phases[which];
+    phase *p = &now_counted.phases[which];
     if (s < 0) s = 0;
     int64_t us = (int64_t)(s * 1e6 + 0.5);
     if (!p->n || us < p->min_us) p->min_us = us;
@@ -83,11 +91,9 @@ static void add(int which, double s) {
 }
 
 static void reset(double now) {
-    memset(phases, 0, sizeof phases);
-    memset(statuses, 0, sizeof statuses);
-    count = gil_count = in_bytes = in_reads = out_bytes = out_writes = 0;
-    interval_start = now;
-    getrusage(RUSAGE_SELF, &interval_usage);
+    memset(&now_counted, 0, sizeof now_counted);
+    now_counted.start = now;
+    getrusage(RUSAGE_SELF, &now_counted.usage);
     for (int i = 0; slots && i < mw_threads_max; i++) {
         slots[i].completed = 0;
         slots[i].busy = slots[i].cpu = slots[i].longest = 0;
@@ -96,15 +102,17 @@ static void reset(double now) {
 
 /* A request enters its thread. */
 void mw_metrics_begin(mw_thread *t, mw_req *r) {
-    if (recording) slots[t->number - 1].since = t->live.entered;
+    if (!recording) return;
+    pthread_mutex_lock(&lock);
+    slots[t->number - 1].since = t->live.entered;
+    pthread_mutex_unlock(&lock);
 }
 
-/* It leaves it; started is 0 when the application was not called. */
-void mw_metrics_end(mw_thread *t, mw_req *r, double now, double cpu, int status) {
-    if (!recording) return;
+static void count_request(mw_thread *t, mw_req *r, double now, double cpu, int status) {
     mw_live *l = &t->live;
     slot *s = &slots[t->number - 1];
-    double from = s->since > interval_start ? s->since : interval_start;
+    figures *f = &now_counted;
+    double from = s->since > f->start ? s->since : f->start;
     if (s->since > 0) {
         s->busy += now - from;
         busy_total += now - s->since;
@@ -113,8 +121,8 @@ void mw_metrics_end(mw_thread *t, mw_req *r, double now, double cpu, int status)
     s->since = 0;
     s->completed++;
     s->cpu += cpu;
-    count++;
-    statuses[status / 100 >= 1 && status / 100 <= 5 ? status / 100 : 5]++;
+    f->count++;
+    f->statuses[status / 100 >= 1 && status / 100 <= 5 ? status / 100 : 5]++;
     double arrival = r->start_us ? (double)r->start_us / 1e6 : l->entered;
     if (mw_cfg.process_group[0]) {
         double queue = mw_queue_start(t, r);
@@ -129,11 +137,19 @@ void mw_metrics_end(mw_thread *t, mw_req *r, double now, double cpu, int status)
     add(P_GIL, l->gil_time);
     add(P_INPUT, l->in_time);
     add(P_OUTPUT, l->out_time);
-    gil_count += (uint64_t)l->gil_count;
-    in_bytes += (uint64_t)l->in_bytes;
-    in_reads += (uint64_t)l->in_reads;
-    out_bytes += (uint64_t)l->out_bytes;
-    out_writes += (uint64_t)l->out_writes;
+    f->gil_count += (uint64_t)l->gil_count;
+    f->in_bytes += (uint64_t)l->in_bytes;
+    f->in_reads += (uint64_t)l->in_reads;
+    f->out_bytes += (uint64_t)l->out_bytes;
+    f->out_writes += (uint64_t)l->out_writes;
+}
+
+/* It leaves it; started is 0 when the application was not called. */
+void mw_metrics_end(mw_thread *t, mw_req *r, double now, double cpu, int status) {
+    if (!recording) return;
+    pthread_mutex_lock(&lock);
+    count_request(t, r, now, cpu, status);
+    pthread_mutex_unlock(&lock);
 }
 
 /* ---- the module's functions ---- */
@@ -147,12 +163,13 @@ static int put_float(PyObject *d, const char *k, double v) { return put(d, k, Py
 static int put_int(PyObject *d, const char *k, int64_t v) { return put(d, k, PyLong_FromLongLong(v)); }
 
 PyObject *mw_start_recording(PyObject *m, PyObject *unused) {
-    if (!recording) {
-        slots = calloc((size_t)mw_threads_max, sizeof *slots);
-        if (!slots) return PyErr_NoMemory();
+    pthread_mutex_lock(&lock);
+    if (!slots && (slots = calloc((size_t)mw_threads_max, sizeof *slots))) {
         reset(mw_now());
         recording = mw_live_any = 1;
     }
+    pthread_mutex_unlock(&lock);
+    if (!slots) return PyErr_NoMemory();
     Py_RETURN_NONE;
 }
 
@@ -167,8 +184,8 @@ static int active_threads(int *started) {
     return n;
 }
 
-static int put_phase(PyObject *d, int which) {
-    phase *p = &phases[which];
+static int put_phase(PyObject *d, const phase *all, int which) {
+    const phase *p = &all[which];
     char key[64];
     int absent = !mw_cfg.process_group[0] && (which == P_QUEUE || which == P_DAEMON);
     int rc = put(d, phase_names[which], absent ? Py_NewRef(Py_None) : PyFloat_FromDouble(p->n ? p->sum / (double)p->n : 0.0));
@@ -186,27 +203,27 @@ static int put_phase(PyObject *d, int which) {
     return rc | put(d, key, list);
 }
 
-/* A list with one entry for each thread. */
-static PyObject *per_thread(double now, double (*f)(const slot *, double)) {
+/* A list with one entry for each thread. now: the end of the interval, which began at start. */
+static PyObject *per_thread(const slot *all, double start, double now, double (*f)(const slot *, double, double)) {
     PyObject *list = PyList_New(mw_threads_max);
     for (int i = 0; list && i < mw_threads_max; i++) {
-        PyObject *v = PyFloat_FromDouble(f(&slots[i], now));
+        PyObject *v = PyFloat_FromDouble(f(&all[i], start, now));
         if (!v) { Py_CLEAR(list); break; }
         PyList_SET_ITEM(list, i, v);
     }
     return list;
 }
-static double busy_of(const slot *s, double now) {
-    return s->busy + (s->since > 0 ? now - (s->since > interval_start ? s->since : interval_start) : 0);
+static double busy_of(const slot *s, double start, double now) {
+    return s->busy + (s->since > 0 ? now - (s->since > start ? s->since : start) : 0);
 }
-static double cpu_of(const slot *s, double now) { return s->cpu; }
-static double elapsed_of(const slot *s, double now) { return s->since > 0 ? now - s->since : 0; }
-static double longest_of(const slot *s, double now) { return s->longest; }
+static double cpu_of(const slot *s, double start, double now) { return s->cpu; }
+static double elapsed_of(const slot *s, double start, double now) { return s->since > 0 ? now - s->since : 0; }
+static double longest_of(const slot *s, double start, double now) { return s->longest; }
 
-static PyObject *completed(void) {
+static PyObject *completed(const slot *all) {
     PyObject *list = PyList_New(mw_threads_max);
     for (int i = 0; list && i < mw_threads_max; i++) {
-        PyObject *v = PyLong_FromUnsignedLongLong(slots[i].completed);
+        PyObject *v = PyLong_FromUnsignedLongLong(all[i].completed);
         if (!v) { Py_CLEAR(list); break; }
         PyList_SET_ITEM(list, i, v);
     }
@@ -216,40 +233,50 @@ static PyObject *completed(void) {
 PyObject *mw_request_metrics(PyObject *m, PyObject *unused) {
     if (!recording) Py_RETURN_NONE;
     PyObject *d = PyDict_New();
-    if (!d) return NULL;
-    double now = mw_now(), period = now - interval_start;
+    slot *all = PyMem_Malloc((size_t)mw_threads_max * sizeof *all);
+    figures *f = PyMem_Malloc(sizeof *f);
+    if (!d || !all || !f) { Py_CLEAR(d); PyErr_NoMemory(); goto out; }
+    pthread_mutex_lock(&lock); /* take the interval; the next one begins */
+    double now = mw_now();
+    *f = now_counted;
+    memcpy(all, slots, (size_t)mw_threads_max * sizeof *all);
+    reset(now);
+    struct rusage u = now_counted.usage; /* of this moment */
+    pthread_mutex_unlock(&lock);
+    double period = now - f->start;
     if (period <= 0) period = 1e-6;
     int started, active = active_threads(&started), rc = 0;
     double busy = 0;
-    for (int i = 0; i < mw_threads_max; i++) busy += busy_of(&slots[i], now);
+    for (int i = 0; i < mw_threads_max; i++) busy += busy_of(&all[i], f->start, now);
     double capacity = busy / (period * mw_threads_max);
-    struct rusage u;
-    getrusage(RUSAGE_SELF, &u);
-    double user = (tv(u.ru_utime) - tv(interval_usage.ru_utime)) / period;
-    double sys = (tv(u.ru_stime) - tv(interval_usage.ru_stime)) / period;
+    double user = (tv(u.ru_utime) - tv(f->usage.ru_utime)) / period;
+    double sys = (tv(u.ru_stime) - tv(f->usage.ru_stime)) / period;
     int64_t rss, peak;
     memory(&rss, &peak);
-    rc |= put_int(d, "pid", getpid()) | put_float(d, "start_time", interval_start) | put_float(d, "stop_time", now);
-    rc |= put_float(d, "sample_period", period) | put_int(d, "request_count", (int64_t)count);
-    rc |= put_float(d, "request_throughput", (double)count / period);
+    rc |= put_int(d, "pid", getpid()) | put_float(d, "start_time", f->start) | put_float(d, "stop_time", now);
+    rc |= put_float(d, "sample_period", period) | put_int(d, "request_count", (int64_t)f->count);
+    rc |= put_float(d, "request_throughput", (double)f->count / period);
     rc |= put_float(d, "capacity_utilization", capacity < 1 ? capacity : 1);
     rc |= put_int(d, "request_threads_maximum", mw_threads_max) | put_int(d, "request_threads_started", started);
     rc |= put_int(d, "request_threads_active", active);
-    rc |= put(d, "request_threads_completed", completed()) | put(d, "request_threads_buckets", completed());
-    rc |= put(d, "request_threads_busy_time", per_thread(now, busy_of)) | put(d, "request_threads_cpu_time", per_thread(now, cpu_of));
-    rc |= put(d, "request_threads_current_elapsed", per_thread(now, elapsed_of));
-    rc |= put(d, "request_threads_max_duration", per_thread(now, longest_of));
+    rc |= put(d, "request_threads_completed", completed(all)) | put(d, "request_threads_buckets", completed(all));
+    rc |= put(d, "request_threads_busy_time", per_thread(all, f->start, now, busy_of));
+    rc |= put(d, "request_threads_cpu_time", per_thread(all, f->start, now, cpu_of));
+    rc |= put(d, "request_threads_current_elapsed", per_thread(all, f->start, now, elapsed_of));
+    rc |= put(d, "request_threads_max_duration", per_thread(all, f->start, now, longest_of));
     rc |= put_float(d, "cpu_user_utilization", user) | put_float(d, "cpu_system_utilization", sys) | put_float(d, "cpu_utilization", user + sys);
     rc |= put_float(d, "cpu_user_time", user) | put_float(d, "cpu_system_time", sys) | put_float(d, "cpu_time", user + sys);
     rc |= put_int(d, "memory_rss", rss) | put_int(d, "memory_max_rss", peak);
     static const char *const names[] = {"", "status_1xx", "status_2xx", "status_3xx", "status_4xx", "status_5xx"};
-    for (int i = 1; i < 6; i++) rc |= put_int(d, names[i], (int64_t)statuses[i]);
-    rc |= put_int(d, "input_bytes", (int64_t)in_bytes) | put_int(d, "input_reads", (int64_t)in_reads);
-    rc |= put_int(d, "output_bytes", (int64_t)out_bytes) | put_int(d, "output_writes", (int64_t)out_writes);
-    for (int i = 0; i < P_COUNT; i++) rc |= put_phase(d, i);
-    rc |= put_int(d, "gil_wait_count", (int64_t)gil_count);
-    reset(now);
+    for (int i = 1; i < 6; i++) rc |= put_int(d, names[i], (int64_t)f->statuses[i]);
+    rc |= put_int(d, "input_bytes", (int64_t)f->in_bytes) | put_int(d, "input_reads", (int64_t)f->in_reads);
+    rc |= put_int(d, "output_bytes", (int64_t)f->out_bytes) | put_int(d, "output_writes", (int64_t)f->out_writes);
+    for (int i = 0; i < P_COUNT; i++) rc |= put_phase(d, f->phases, i);
+    rc |= put_int(d, "gil_wait_count", (int64_t)f->gil_count);
     if (rc) Py_CLEAR(d);
+out:
+    PyMem_Free(all);
+    PyMem_Free(f);
     return d;
 }
 
@@ -257,13 +284,16 @@ PyObject *mw_process_metrics(PyObject *m, PyObject *unused) {
     if (!recording) Py_RETURN_NONE;
     PyObject *d = PyDict_New(), *threads = PyList_New(0);
     int started, active = active_threads(&started), rc = d && threads ? 0 : -1;
-    double now = mw_now(), busy = busy_total;
+    double now = mw_now();
     uint64_t total = 0;
+    pthread_mutex_lock(&lock);
+    double busy = busy_total;
+    for (int i = 0; i < mw_threads_max; i++) busy += elapsed_of(&slots[i], 0, now);
+    pthread_mutex_unlock(&lock);
     for (int i = 0; !rc && i < mw_threads_max; i++) {
         if (!mw_threads[i]) continue;
         uint64_t n = mw_threads[i]->serial - (mw_threads[i]->busy ? 1 : 0); /* completed */
         total += n;
-        busy += elapsed_of(&slots[i], now);
         PyObject *x = Py_BuildValue("{sisK}", "thread_id", i + 1, "request_count", (unsigned long long)n);
         rc = x ? PyList_Append(threads, x) : -1;
         Py_XDECREF(x);

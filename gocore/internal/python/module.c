@@ -39,6 +39,7 @@ static void after_fork_parent(void) { pthread_sigmask(SIG_SETMASK, &before_fork_
 
 static void after_fork_child(void) {
     forked = 1;
+    mw_fork_child();
     for (int i = 1; i < NSIG; i++) {
         struct sigaction sa;
         if (i == SIGKILL || i == SIGSTOP || sigaction(i, NULL, &sa) != 0) continue;

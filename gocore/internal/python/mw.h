@@ -154,6 +154,9 @@ void mw_script_call(const mw_script *s, mw_req *r, mw_script_result *out);
 
 int mw_init(const mw_conf *conf, const mw_interp_conf *main);
 int mw_interp_add(const mw_interp_conf *conf);
+int mw_python_minor(void);
+int mw_free_threaded(void);
+int mw_gil_off(void);
 int mw_thread_start(int thread_id);
 int mw_sink_add(const mw_sink_conf *conf);
 int mw_log_error(void); /* errno of the last record that could not be written, 0 none */

@@ -23,27 +23,59 @@ func (w *worker) pythonConfig(threads int) python.Config {
 // interpreter gives the settings of an application group's interpreter.
 func (w *worker) interpreter(group string) python.Interpreter {
 	p := &w.srv.Python
-	c := python.Interpreter{RestrictSignal: p.RestrictSignal, RestrictStdin: p.RestrictStdin, RestrictStdout: p.RestrictStdout}
-	if group == "" {
-		c.SwitchInterval = p.SwitchInterval
-		if g := w.group; g != nil && g.SwitchInterval > 0 {
-			c.SwitchInterval = g.SwitchInterval
-		}
-	} else {
-		c.Path = w.paths(group)
+	c := python.Interpreter{RestrictSignal: p.RestrictSignal, RestrictStdin: p.RestrictStdin, RestrictStdout: p.RestrictStdout,
+		OwnGIL: p.PerInterpreterGIL, SwitchInterval: p.SwitchInterval}
+	if g := w.group; g != nil && g.SwitchInterval > 0 {
+		c.SwitchInterval = g.SwitchInterval
 	}
+	special := false // the interval is meant for this application group
 	for _, o := range optionsFor(p, w.cfg.Group, group) {
 		c.RestrictSignal = o.RestrictSignal.Or(c.RestrictSignal)
 		c.RestrictStdin = o.RestrictStdin.Or(c.RestrictStdin)
 		c.RestrictStdout = o.RestrictStdout.Or(c.RestrictStdout)
-		if group == "" {
-			c.SwitchInterval = o.SwitchInterval.Or(c.SwitchInterval)
+		c.OwnGIL = o.PerInterpreterGIL.Or(c.OwnGIL)
+		if o.SwitchInterval.Set {
+			c.SwitchInterval, special = o.SwitchInterval.V, o.ApplicationGroup != nil
 		}
 	}
 	if w.group != nil && w.cfg.Threads == 0 { // a service script is a program of its own
 		c.RestrictSignal = false
 	}
+	if group == "" {
+		c.OwnGIL = false // the main interpreter's is the process's
+		return c
+	}
+	c.Path = w.paths(group)
+	if c.OwnGIL && python.GILOff() {
+		w.logf(levelWarn, "wsgi", "WSGI0202: own GIL ignored for sub-interpreter '%s': the process runs without a GIL", group)
+	}
+	c.OwnGIL = c.OwnGIL && python.ThisBuild().Minor >= ownGILMinor && !python.GILOff()
+	if !c.OwnGIL {
+		if special {
+			w.logf(levelWarn, "wsgi", "WSGI0199: switch interval ignored for sub-interpreter '%s': it shares the GIL of the main interpreter", group)
+		}
+		c.SwitchInterval = 0
+	}
 	return c
+}
+
+// ownGILMinor is the x of the first Python 3.x with interpreters that have a
+// GIL of their own (PEP 684).
+const ownGILMinor = 12
+
+// announceGIL logs what becomes of settings in a process that runs without a GIL.
+func (w *worker) announceGIL() {
+	if !python.GILOff() {
+		return
+	}
+	w.logf(levelInfo, "wsgi", "free-threaded: this process runs without a GIL")
+	if w.interpreter("").SwitchInterval > 0 {
+		if w.group == nil {
+			w.logf(levelWarn, "wsgi", "WSGI0203: switch interval ignored in embedded mode: the process runs without a GIL")
+		} else {
+			w.logf(levelWarn, "wsgi", "WSGI0204: switch interval ignored in daemon process '%s': the process runs without a GIL", w.group.Name)
+		}
+	}
 }
 
 // addPaths puts directories at the front of the main interpreter's sys.path.

@@ -140,6 +140,7 @@ func (w *worker) start() error {
 	if _, err := w.sink(w.home(), w.home().LogLevel.Level("wsgi")); err != nil {
 		return err
 	}
+	w.announceGIL()
 	w.addPaths()
 	if w.cfg.Threads == 0 {
 		w.limits()
