@@ -129,13 +129,13 @@ class Client:
 
     def judge(self, note, status, answer, path, expected):
         if status != 200:
-            note(f"status-{status}", answer[:200].decode("latin-1"))
+            note(f"status-{status}", answer[:800].decode("latin-1"))
             self.owner = None
             return
         line, _, rest = answer.partition(b"\n")
         words = line.decode("latin-1").split(" ")
         if len(words) != 4 or not path.partition("mark=")[2].startswith(words[3]) or rest != expected:
-            note("wrong", answer[:200].decode("latin-1"))
+            note("wrong", answer[:800].decode("latin-1"))
             return
         self.owner, generation, version = int(words[0]), words[1], words[2]
         note("ok", "", (self.owner, generation, version))

@@ -25,6 +25,7 @@ PROCESSES = 2
 # One process group: its processes accept from the clients. With a second one front processes pass requests on.
 SETUPS = {
     "direct": "",
+    "front": "WSGIDaemonProcess other processes=1 threads=1\n",
 }
 
 COMMON = """\

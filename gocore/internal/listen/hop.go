@@ -78,6 +78,7 @@ type hopSource interface {
 	hopOpened()                   // a stream, counted like a connection
 	hopEnded()                    // the opposite
 	hopReq() *Req                 // from the pool
+	hopLend(q *Req)               // back to it
 	hopTrack(fd int, open bool)   // see Config.Track
 	hopReport(c *Conn, err error) // a frame that cannot be: a bug of ours
 	hopHandlers() (Handler, HopHandler)
@@ -88,7 +89,7 @@ type hopConn struct {
 	s     hopSource
 	fd    int
 	dec   hop.Decoder  // the reader's
-	slots []*Conn      // by stream number; the reader's
+	slots []*Conn      // by stream number; changed by the reader, under mu
 	parse *http1.Memos // the reader's
 	mu    sync.Mutex   // guards what follows, and the streams
 	turn  *sync.Cond   // of mu: credit came, or the end
@@ -173,19 +174,25 @@ func (h *hopConn) begin(f *hop.Frame) (*Conn, error) {
 		h.s.hopDirty(h)
 		return nil, nil
 	}
+	h.mu.Lock()
 	for f.Stream >= uint32(len(h.slots)) {
 		h.slots = append(h.slots, nil)
 	}
 	c := h.slots[f.Stream]
-	if c == nil {
+	if c != nil && c.hop.open {
+		h.mu.Unlock()
+		return nil, errors.New("a stream was opened twice")
+	}
+	// The number may come again as soon as the last frame of its stream has left,
+	// and a thread may still be finishing with that.
+	if c == nil || !c.hop.ended {
 		c = &Conn{FD: -1}
 		c.hop = &Hop{h: h, c: c, id: f.Stream}
 		h.slots[f.Stream] = c
-	} else if c.hop.open {
-		return nil, errors.New("a stream was opened twice")
 	}
 	p := c.hop
 	*p = Hop{h: h, c: c, id: f.Stream, Flags: m.Flags, credit: hop.ResponseWindow, length: -1, open: true, timer: p.timer}
+	h.mu.Unlock()
 	if c.req == nil {
 		c.req = h.s.hopReq()
 	}
@@ -289,6 +296,14 @@ func (h *hopConn) finished(c *Conn, handler Handler) {
 		q.Out, q.OutCap = m.Realloc(q.Out, outStart), outStart
 	}
 	c.phase = phIdle
+	h.mu.Lock()
+	p.ended = true
+	replaced := h.slots[p.id] != c
+	h.mu.Unlock()
+	if replaced {
+		c.req = nil
+		h.s.hopLend(q)
+	}
 	h.s.hopEnded()
 }
 

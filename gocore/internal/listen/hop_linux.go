@@ -7,6 +7,7 @@ package listen
 import (
 	"errors"
 	"fmt"
+	"sync/atomic"
 	"syscall"
 	"time"
 
@@ -18,6 +19,7 @@ type hopReactor struct {
 	conf   *HopConfig // nil: no front processes
 	router HopHandler
 	lfds   map[int]bool
+	gone   atomic.Bool      // the successor takes new requests, or will
 	conns  map[int]*hopConn // the leader's; changed under Reactor.mu
 	dirty  []*hopConn       // the leader's: with frames that leave at the end of the batch
 	batch  []*Conn          // the leader's, reused
@@ -64,7 +66,7 @@ func (r *Reactor) acceptHop(lfd int) {
 		r.hop.conns[fd] = h
 		r.nconn.Add(1)
 		r.track(fd, true)
-		draining := r.draining.Load()
+		draining := r.draining.Load() || r.hop.gone.Load()
 		r.mu.Unlock()
 		if err := r.add(fd, connEvents); err != nil {
 			r.hopClose(h)
@@ -186,6 +188,15 @@ func (r *Reactor) hopClose(h *hopConn) {
 	r.checkDone()
 }
 
+// LeaveHops sends the fronts to the successor of this process before it is
+// there: their next connections wait in the listener's queue. For a process
+// that gives requests back because its script is out of date.
+func (r *Reactor) LeaveHops() {
+	if r.hop.conf != nil && !r.hop.gone.Swap(true) {
+		r.drainHops()
+	}
+}
+
 // drainHops tells the fronts that a successor takes new requests, or that nobody does.
 func (r *Reactor) drainHops() {
 	for fd := range r.hop.lfds {
@@ -202,10 +213,15 @@ func (r *Reactor) drainHops() {
 
 func (r *Reactor) hopDirty(h *hopConn) { r.hop.dirty = append(r.hop.dirty, h) }
 
-func (r *Reactor) hopMemory() *Memory                 { return &r.mem }
-func (r *Reactor) hopFlushDelay() time.Duration       { return r.flushDelay }
-func (r *Reactor) hopNow() int64                      { return r.wall + r.now()/1000 }
-func (r *Reactor) hopReq() *Req                       { return r.mem.take(&r.mu, &r.pool) }
+func (r *Reactor) hopMemory() *Memory           { return &r.mem }
+func (r *Reactor) hopFlushDelay() time.Duration { return r.flushDelay }
+func (r *Reactor) hopNow() int64                { return r.wall + r.now()/1000 }
+func (r *Reactor) hopReq() *Req                 { return r.mem.take(&r.mu, &r.pool) }
+func (r *Reactor) hopLend(q *Req) {
+	r.mu.Lock()
+	r.recycle(q)
+	r.mu.Unlock()
+}
 func (r *Reactor) hopTrack(fd int, open bool)         { r.track(fd, open) }
 func (r *Reactor) hopHandlers() (Handler, HopHandler) { return r.h, r.hop.router }
 func (r *Reactor) hopOpened()                         { r.nconn.Add(1) }

@@ -87,6 +87,10 @@ func (a *hopApp) Run(c *Conn, q *Req) bool {
 	p.Head(200, int64(len(out)), []byte("200 OK\r\n"))
 	p.Body(out)
 	p.End()
+	if path == "/linger" { // the response is on its way, and its thread is not done
+		p.h.flush()
+		<-a.release
+	}
 	return true
 }
 
@@ -183,6 +187,45 @@ func (f *testFront) response() (uint32, string) {
 		}
 	}
 	return head.Stream, string(body)
+}
+
+// A front uses the number of a stream again as soon as its last frame has come,
+// which may be before the thread of the old one is through with it.
+func TestHopNumberComesAgainEarly(t *testing.T) {
+	r, a, path := startHop(t, 3, nil)
+	f := dialHop(t, path)
+	for range 2 {
+		f.next = 0
+		f.write(f.request("/linger", []byte("first")))
+		_, body := f.response()
+		assert.Equal(t, "/linger:first", body)
+	}
+	assert.Equal(t, int32(2), a.running.Load())
+	f.next = 0
+	f.write(f.request("/other", []byte("second")))
+	_, body := f.response()
+	assert.Equal(t, "/other:second", body)
+	close(a.release)
+	require.Eventually(t, func() bool { return a.running.Load() == 0 && r.Running() == 0 }, 5*time.Second, time.Millisecond)
+	f.next = 0
+	f.write(f.request("/other", []byte("third")))
+	_, body = f.response()
+	assert.Equal(t, "/other:third", body)
+	assert.Equal(t, 1, r.Connections(), "the front's; no stream counts any more")
+}
+
+// A process that waits for its successor sends the fronts away and finishes what it has.
+func TestLeaveHops(t *testing.T) {
+	r, a, path := startHop(t, 1, nil)
+	f := dialHop(t, path)
+	f.write(f.request("/wait", nil))
+	require.Eventually(t, func() bool { return a.running.Load() == 1 }, 5*time.Second, time.Millisecond)
+	r.LeaveHops()
+	r.LeaveHops()
+	f.frame(hop.TypeGoaway)
+	close(a.release)
+	_, body := f.response()
+	assert.Equal(t, "/wait:", body)
 }
 
 func TestHopRequests(t *testing.T) {

@@ -28,6 +28,7 @@ type Hop struct {
 	headed bool   // Head was sent
 	taken  bool   // a Python thread has it, or had it
 	ran    bool   // the handler is through with it
+	ended  bool   // and so is the thread: the Conn of the number may serve again
 	gone   bool   // cancelled, or the front is gone
 	timer  *time.Timer
 	late   bool // the timer runs

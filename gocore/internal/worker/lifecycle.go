@@ -84,6 +84,9 @@ func (w *worker) recycle(reason string) {
 		}
 	}
 	w.ask(reason)
+	if s, ok := w.source.(interface{ LeaveHops() }); ok && reason == "script_reload" {
+		s.LeaveHops()
+	}
 }
 
 func (w *worker) ask(reason string) {
