@@ -12,7 +12,7 @@ PORTABLE = ./gocore/internal/conf/... ./gocore/internal/expr/... \
 BUILD_REQUIRES = "setuptools>=77" "PyBindGen>=0.22.1"
 
 .DEFAULT_GOAL := help
-.PHONY: help dev ext run test test-go cross test-python proof bench lint wheel clean
+.PHONY: help dev ext run test test-go cross test-python proof soak asan bench lint wheel clean
 
 help: ## Shows this list
 	@awk -F':.*## ' '/^[a-z-]+:.*## /{printf "make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -61,6 +61,20 @@ test-python: dev ## pytest against the installed package
 
 proof: dev ## Restarts, edits, kills and reconfigurations under load, a hundred of each: no request is lost (10 minutes)
 	@MODWSGI_PROOF=1 $(BIN)/python -m pytest -s tests/test_proof.py
+
+soak: dev ## 200,000 mixed requests: does memory, or anything else, grow? (SOAK="--requests 50000 --events" changes it)
+	@PATH="$(abspath $(BIN)):$$PATH" $(BIN)/python tests/soak.py $(SOAK)
+
+# Part of the suite on a library whose C code is instrumented. Python's own memory is malloc's then, so that
+# AddressSanitizer sees objects that are used after their end; what Python never frees is no finding.
+ASAN_TESTS ?= tests/test_environ.py tests/test_input.py tests/test_response.py tests/test_errors.py tests/test_filewrapper.py \
+	tests/test_events.py tests/test_logs.py tests/test_dispatch.py tests/test_module_reload.py tests/test_auth.py tests/test_fork.py
+asan: dev ## Part of the tests with the C code under AddressSanitizer (needs gcc or clang with libasan)
+	@folder=$$(PATH="$(abspath $(BIN)):$$PATH" $(BIN)/python build/binding.py --asan) && rm -f $$folder/report.* && \
+	PYTHONPATH=$$folder PYTHONMALLOC=malloc MODWSGI_TEST_PRELOAD=$$($${CC:-cc} -print-file-name=libasan.so) \
+	ASAN_OPTIONS=detect_leaks=0:handle_segv=0:handle_abort=0:allocator_may_return_null=1:log_path=$$folder/report \
+	PATH="$(abspath $(BIN)):$$PATH" $(BIN)/python -m pytest -q $(ASAN_TESTS); failed=$$?; \
+	if ls $$folder/report.* >/dev/null 2>&1; then cat $$folder/report.*; exit 1; fi; exit $$failed
 
 bench: dev ## Side by side with other servers (needs wrk)
 	@.ci/packages

@@ -17,6 +17,8 @@ it); only its Python files and the library go to src/modwsgi_go/_gocore.
 Run as a script it builds in place for the interpreter that runs it:
     python build/binding.py           build
     python build/binding.py --env     print the Go environment as shell exports
+    python build/binding.py --asan    the package with an instrumented library into .build/asan
+                                      (make asan); prints the folder for PYTHONPATH
 """
 
 from __future__ import annotations
@@ -56,13 +58,16 @@ def version() -> str:
     return match[1]
 
 
-def build() -> Path:
-    """Brings library and Python files up to date; returns the library's path in .build."""
+def build(sanitize: str = "") -> Path:
+    """Brings library and Python files up to date; returns the library's path in .build.
+
+    sanitize: see toolchain.compile_environment.
+    """
     toolchain.require_platform()
     go = toolchain.require_go()
-    env = toolchain.compile_environment(str(ROOT))
+    env = toolchain.compile_environment(str(ROOT), sanitize=sanitize)
     WORK.mkdir(exist_ok=True)
-    out = WORK / f"binding{EXT_SUFFIX.rsplit('.', 1)[0]}"
+    out = WORK / f"binding{EXT_SUFFIX.rsplit('.', 1)[0]}{'-' + sanitize if sanitize else ''}"
     with _locked(WORK / "lock"):
         base = _hash_text(
             sys.version,
@@ -86,7 +91,7 @@ def build() -> Path:
                 _generate(go, env, bin_dir, out)
         with _step(out / "link.stamp", _hash_text(base, version(), _tags()), [*recipe, *modules, *_sources()]) as stale:
             if stale:
-                _link(go, env, out)
+                _link(go, env, out, strip=not sanitize)
         _install_python(out)
     return out / LIBRARY
 
@@ -98,6 +103,17 @@ def install_in_place() -> Path:
     if not target.exists() or target.stat().st_mtime_ns != library.stat().st_mtime_ns:
         replace(library, target)
     return target
+
+
+def install_sanitized() -> Path:
+    """A copy of the package with a library that AddressSanitizer watches; returns the folder for PYTHONPATH."""
+    library = build("address")
+    folder = WORK / "asan"
+    shutil.rmtree(folder, ignore_errors=True)
+    package = PACKAGE.parent
+    shutil.copytree(package, folder / package.name, ignore=shutil.ignore_patterns("*.so", "__pycache__"))
+    replace(library, folder / package.name / PACKAGE.name / LIBRARY)
+    return folder
 
 
 def replace(source: Path, target: Path) -> None:
@@ -199,9 +215,9 @@ def _plain_python(text: str, name: str) -> str:
     return text
 
 
-def _link(go: str, env: dict[str, str], out: Path) -> None:
+def _link(go: str, env: dict[str, str], out: Path, *, strip: bool) -> None:
     """The library. Unresolved Python symbols are the interpreter's to give."""
-    ldflags = f"-s -w -buildid= -X modwsgi/gocore.version={version()}"
+    ldflags = f"{'-s -w ' if strip else ''}-buildid= -X modwsgi/gocore.version={version()}"
     tags = [f"-tags={_tags()}"] if _tags() else []
     _run([go, "build", "-buildmode=c-shared", "-trimpath", *tags, f"-ldflags={ldflags}", "-o", LIBRARY, "."], env, out)
 
@@ -297,6 +313,8 @@ if __name__ == "__main__":
     try:
         if sys.argv[1:] == ["--env"]:
             _print_environment()
+        elif sys.argv[1:] == ["--asan"]:
+            print(install_sanitized())
         else:
             print(install_in_place())
     except BuildError as error:

@@ -129,13 +129,14 @@ def python_include() -> list[str]:
     return paths
 
 
-def compile_environment(root: str, *, tests: bool = False) -> dict[str, str]:
+def compile_environment(root: str, *, tests: bool = False, sanitize: str = "") -> dict[str, str]:
     """Environment for every go command of the build. root is the project's folder.
 
     One set of flags for all steps, so that they share Go's build cache. NDEBUG and -g0
     keep assertions, and with them the paths of the headers, out of the library. With
     tests, programs instead of the library are linked: they hold no interpreter, so
-    Python's symbols may stay unresolved.
+    Python's symbols may stay unresolved. sanitize names a sanitizer of the compiler
+    ("address"), which needs symbols and line numbers.
     """
     env = dict(os.environ)
     env["CC"] = require_cc()
@@ -146,7 +147,10 @@ def compile_environment(root: str, *, tests: bool = False) -> dict[str, str]:
     flags = [flag for flag in env.get("GOFLAGS", "").split() if not flag.startswith(("-buildvcs", "-trimpath"))]
     env["GOFLAGS"] = " ".join([*flags, "-trimpath", "-buildvcs=false"])
     cflags = [f"-I{path}" for path in python_include()]
-    cflags += ["-O2", "-g0", "-DNDEBUG", f"-ffile-prefix-map={root}=."]
+    if sanitize:
+        cflags += ["-O1", "-g", f"-fsanitize={sanitize}", "-fno-omit-frame-pointer", f"-ffile-prefix-map={root}=."]
+    else:
+        cflags += ["-O2", "-g0", "-DNDEBUG", f"-ffile-prefix-map={root}=."]
     env["CGO_CFLAGS"] = " ".join([env.get("CGO_CFLAGS", ""), *cflags]).strip()
     if sys.platform == "darwin":
         # Python's symbols come from the interpreter that loads the library.
@@ -156,6 +160,8 @@ def compile_environment(root: str, *, tests: bool = False) -> dict[str, str]:
             env.setdefault("MACOSX_DEPLOYMENT_TARGET", str(target))
     elif tests:
         ldflags = "-Wl,--unresolved-symbols=ignore-all"
+    elif sanitize:
+        ldflags = f"-fsanitize={sanitize} -shared-libasan" if "clang" in env["CC"] else f"-fsanitize={sanitize}"
     else:
         # Go asks for this with -s, which zig's linker driver does not understand.
         ldflags = "-Wl,--strip-all"

@@ -31,6 +31,9 @@ SECOND_GROUP = "WSGIDaemonProcess the-other-group threads=1\n"
 START_LIMIT = 15.0
 # Containers run the tests as root; the server asks for this word before it serves as root.
 ENVIRON = {**os.environ, "MOD_WSGI_ALLOW_ROOT": "1"}
+# make asan: the library that the servers under test, and not pytest itself, need loaded first.
+if "MODWSGI_TEST_PRELOAD" in os.environ:
+    ENVIRON["LD_PRELOAD"] = os.environ["MODWSGI_TEST_PRELOAD"]
 
 
 def wait_for(condition, limit=10.0, what="condition", every=0.02):
