@@ -24,7 +24,7 @@ from pathlib import Path
 from harness import APPS, Conn, descendants, finish_all, start, wait_for
 
 # What may differ between two measurements without a leak: caches that fill slowly, buffers that stay with a slot of a
-# connection, the allocator's mood. What is resident follows from the others and from fragmentation. go: MB of live heap.
+# connection, the allocator's mood. What is resident follows from the others and fragmentation. go: MB of live heap.
 ALLOWED = {
     "resident": 24 << 20,
     "malloc": 3 << 20,

@@ -30,6 +30,12 @@ def lines(s: Settings) -> list[tuple[str, str]]:
         out.append(("Access Log File", s.access_log_file))
     if s.startup_log:
         out.append(("Startup Log File", s.startup_log_file))
+    if s.enable_coverage:
+        out.append(("Coverage Output", s.coverage_directory + "/index.html"))
+    if s.enable_profiler:
+        out.append(("Profiler Output", s.profiler_directory))
+    if s.enable_recorder:
+        out.append(("Recorder Output", s.recorder_directory))
     if s.rewrite_rules:
         out.append(("Rewrite Rules", s.rewrite_file))
     if s.envvars_script:
@@ -43,7 +49,7 @@ def lines(s: Settings) -> list[tuple[str, str]]:
 
     processes = s.processes or 1
     noun = "process" if processes == 1 else "processes"
-    out.append(("Operating Mode", "embedded" if s.embedded_mode else "daemon"))
+    out.append(("Operating Mode", "debug" if s.debug_mode else "embedded" if s.embedded_mode else "daemon"))
     out.append(("Request Capacity", f"{processes * s.threads} ({processes} {noun} * {s.threads} threads)"))
     if not s.embedded_mode:
         out.append(("Request Timeout", f"{s.request_timeout} (seconds)"))

@@ -27,6 +27,14 @@ def environment(s: Settings) -> dict[str, str]:
         "LANG": s.locale,
         "LC_ALL": s.locale,
     }
+    on = {
+        "MOD_WSGI_DEBUG_MODE": s.debug_mode,
+        "MOD_WSGI_DEBUGGER_ENABLED": s.enable_debugger,
+        "MOD_WSGI_COVERAGE_ENABLED": s.enable_coverage,
+        "MOD_WSGI_PROFILER_ENABLED": s.enable_profiler,
+        "MOD_WSGI_RECORDER_ENABLED": s.enable_recorder,
+    }
+    names.update({name: "true" for name, given in on.items() if given})
     if s.reload_on_changes:
         names["MOD_WSGI_RELOADER_ENABLED"] = "true"
     return names
@@ -63,6 +71,8 @@ WARNING: the options --user and --group (or set MOD_WSGI_ALLOW_ROOT=1).
 
 def handler(s: Settings) -> str:
     """handler.wsgi: what stands between the server and anything but a plain script."""
+    if s.debug_mode:
+        return _debugging_handler(s)
     return f"""\
 # Written by mod_wsgi-express; its next run overwrites this file.
 
@@ -77,6 +87,31 @@ handler = ApplicationHandler(
 
 application = handler.application
 reload_required = handler.reload_required
+"""
+
+
+def _debugging_handler(s: Settings) -> str:
+    """handler.wsgi of debug mode."""
+    return f"""\
+# Written by mod_wsgi-express; its next run overwrites this file.
+
+from modwsgi_go.express.debugging import Tools
+from modwsgi_go.express.handler import ApplicationHandler
+
+tools = Tools(
+    debugger={s.enable_debugger!r},
+    debugger_startup={s.debugger_startup!r},
+    coverage_directory={s.coverage_directory if s.enable_coverage else ""!r},
+    profiler_directory={s.profiler_directory if s.enable_profiler else ""!r},
+    recorder_directory={s.recorder_directory if s.enable_recorder else ""!r},
+)
+handler = ApplicationHandler(
+    application_type={s.application_type!r},
+    entry_point={s.entry_point!r},
+    callable_object={s.callable_object!r},
+)
+
+application = tools.wrap(handler.application)
 """
 
 

@@ -119,6 +119,15 @@ class Settings:
     server_status: bool
     startup_log: bool
     startup_log_name: str
+    debug_mode: bool
+    enable_debugger: bool
+    debugger_startup: bool
+    enable_coverage: bool
+    coverage_directory: str
+    enable_profiler: bool
+    profiler_directory: str
+    enable_recorder: bool
+    recorder_directory: str
     disable_reloading: bool
     reload_on_changes: bool
     working_directory: str
@@ -202,13 +211,14 @@ def complete(command: str, argv: Sequence[str], given: dict[str, Any], positiona
     _complete_documents(s, given)
     _complete_proxies(s, given)
     _complete_logs(s, given)
+    _complete_debugging(s, given)
     if s.embedded_mode:
         s.disable_reloading = True
     if s.disable_reloading:
         s.reload_on_changes = False
     s.handler_needed = s.application_type not in ("script", "static") or (
         s.application_type == "script"
-        and (s.reload_on_changes or not (s.uses_default_app or os.path.isfile(s.entry_point)))
+        and (s.reload_on_changes or s.debug_mode or not (s.uses_default_app or os.path.isfile(s.entry_point)))
     )
     for path in (s.server_root, s.working_directory, s.document_root, s.entry_point):
         if "\n" in path or "\r" in path:
@@ -404,6 +414,23 @@ def _complete_application(s: Settings, given: dict[str, Any], positionals: Seque
     # normpath keeps two leading slashes, which mean nothing in a URL.
     mount = os.path.normpath("/" + s.mount_point.strip("/"))
     s.mount_point = mount
+
+
+def _complete_debugging(s: Settings, given: dict[str, Any]) -> None:
+    """Each tool turns debug mode on: one process with one thread, without groups, time limits and reloading."""
+    tools = ("enable_debugger", "enable_coverage", "enable_profiler", "enable_recorder")
+    s.debug_mode = s.debug_mode or any(getattr(s, name) for name in tools)
+    s.coverage_directory = os.path.abspath(given.get("coverage_directory") or s.server_root + "/htmlcov")
+    s.profiler_directory = os.path.abspath(given.get("profiler_directory") or s.server_root + "/pstats")
+    s.recorder_directory = os.path.abspath(given.get("recorder_directory") or s.server_root + "/archive")
+    if not s.debug_mode:
+        return
+    if s.enable_coverage:
+        import importlib.util
+
+        if importlib.util.find_spec("coverage") is None:
+            raise Unavailable(f"--enable-coverage needs a package: {sys.executable} -m pip install coverage")
+    s.embedded_mode, s.processes, s.threads = True, 1, 1
 
 
 def _complete_documents(s: Settings, given: dict[str, Any]) -> None:
