@@ -53,6 +53,7 @@ application. Names and defaults are those of mod_wsgi-express 6.
 # Options that work, but not quite as in mod_wsgi-express.
 DIFFERENT = {
     "--chunked-request": "always on.",
+    "--service-script": "names consist of letters, digits, `.`, `_` and `-`.",
     "--debug-mode": "a supervisor and one worker; the application's standard input and output are the command's.",
     "--connect-timeout": "accepted for WSGIDaemonProcess; there is no hop between processes that could take time.",
     "--embedded-mode": "there is no process in front, so it differs from daemon mode only in its settings.",

@@ -190,10 +190,36 @@ def _daemon(s: Settings) -> str:
     return f"WSGIRestrictEmbedded On\n{parameters}\nWSGIProcessGroup {group}"
 
 
+def _services(s: Settings) -> str:
+    """A process group without request threads for each service. One with a log of its own stands in a virtual host,
+    which takes no requests: groups log where their host does."""
+    blocks = []
+    for name, service in s.services.items():
+        group = quote("service:" + name)
+        words = ["display-name=%{GROUP}", "home=" + value(s.working_directory), "threads=0"]
+        words += [f"{key}={value(service[key])}" for key in ("user", "group") if key in service]
+        if s.python_path:
+            words.append("python-path=" + value(":".join(s.python_path)))
+        words.append("python-eggs=" + value(s.python_eggs))
+        if s.server_metrics:
+            words.append("server-metrics=On")
+        words += ["lang=" + value(s.locale), "locale=" + value(s.locale)]
+        text = " \\\n    ".join([f"WSGIDaemonProcess {group}", *words])
+        text += f"\nWSGIImportScript {quote(service['script'])} process-group={group} application-group=%{{GLOBAL}}\n"
+        if "log" in service:
+            head = f"ServerName {quote(f'service-{name}.invalid')}\nErrorLog {quote(_log_target(s, service['log']))}\n"
+            nobody = "<Location />\n    Require all denied\n</Location>\n"
+            text = f"<VirtualHost *:{s.port}>\n{indent(head + nobody + text)}</VirtualHost>\n"
+        blocks.append(f"# Service {name}\n{text}")
+    return "\n".join(blocks)
+
+
 def _wsgi(s: Settings) -> str:
     # handler.wsgi always calls it application, whatever its name in the user's file is.
     callable_object = "application" if s.handler_needed else s.callable_object
     lines = [f"WSGIPythonWarnings {quote(spec)}" for spec in s.python_warnings]
+    if s.socket_prefix:
+        lines.append(f"WSGISocketPrefix {quote(s.socket_prefix + '/wsgi')}")
     if s.orphan_interpreter:
         lines.append("WSGIDestroyInterpreter Off")
     if s.server_metrics and s.embedded_mode:
@@ -464,5 +490,6 @@ PARTS: tuple[Callable[[Settings], str], ...] = (
     _authentication,
     _hosts,
     _proxied_hosts,
+    _services,
     _includes,
 )

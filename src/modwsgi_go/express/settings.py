@@ -55,6 +55,11 @@ class Settings:
     resident_memory_limit: int
     orphan_interpreter: bool
     server_metrics: bool
+    socket_prefix: str | None
+    service_script: list[tuple[str, str]]
+    service_user: list[tuple[str, str]]
+    service_group: list[tuple[str, str]]
+    service_log_file: list[tuple[str, str]]
     user: str
     group: str
     embedded_mode: bool
@@ -160,6 +165,7 @@ class Settings:
     handler_needed: bool  # handler.wsgi stands between server and application
     files_first: bool  # files below the document root win over the application
     own_document_root: bool  # it lies in the server root and is ours to create
+    services: dict[str, dict[str, str]]  # by name: script, and user, group, log where given
     error_log_file: str
     access_log_file: str
     startup_log_file: str
@@ -211,6 +217,7 @@ def complete(command: str, argv: Sequence[str], given: dict[str, Any], positiona
     _complete_documents(s, given)
     _complete_proxies(s, given)
     _complete_logs(s, given)
+    _complete_services(s)
     _complete_debugging(s, given)
     if s.embedded_mode:
         s.disable_reloading = True
@@ -431,6 +438,29 @@ def _complete_debugging(s: Settings, given: dict[str, Any]) -> None:
         if importlib.util.find_spec("coverage") is None:
             raise Unavailable(f"--enable-coverage needs a package: {sys.executable} -m pip install coverage")
     s.embedded_mode, s.processes, s.threads = True, 1, 1
+
+
+def _complete_services(s: Settings) -> None:
+    """Scripts with processes of their own. What is said of a service without script is ignored, as it always was."""
+    if s.socket_prefix:
+        s.socket_prefix = os.path.abspath(s.socket_prefix)
+    s.services = {name: {"script": os.path.abspath(path)} for name, path in s.service_script}
+    for key, pairs in (("user", s.service_user), ("group", s.service_group), ("log", s.service_log_file)):
+        for name, word in pairs:
+            if name in s.services:
+                s.services[name][key] = word
+    for name, service in s.services.items():
+        if not plain_name(name):
+            raise UsageError(
+                f"option --service-script: the name {name!r} must consist of letters, digits, '.', '_' and '-'"
+            )
+        if "log" in service:
+            service["log"] = os.path.join(s.log_directory, service["log"])
+
+
+def plain_name(name: str) -> bool:
+    """Whether a service's name can stand in configuration words, host names and titles of processes."""
+    return bool(name) and all(char.isascii() and (char.isalnum() or char in "._-") for char in name)
 
 
 def _complete_documents(s: Settings, given: dict[str, Any]) -> None:
