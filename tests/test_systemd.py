@@ -122,6 +122,17 @@ def test_passed_socket_outlives_the_server(service):
         assert waiting.recv(4096).startswith(b"HTTP/1.1 200")
 
 
+def test_socket_that_somebody_made_blocking(service):
+    """All who have the socket share its mode; systemd sets it when it starts another service with the socket."""
+    port = free_port()
+    sock = listen(port)
+    server = service([sock], "web", port=port)
+    server.get("/")
+    os.set_blocking(sock.fileno(), True)
+    for _ in range(5):
+        assert raw(port, b"GET / HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n").startswith(b"HTTP/1.1 200")
+
+
 def test_own_socket_ends_with_the_server(service):
     """Without systemd the port is closed at once: clients are refused, they do not wait."""
     port = free_port()

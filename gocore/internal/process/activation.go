@@ -19,6 +19,7 @@ import (
 	"strconv"
 	"strings"
 	"syscall"
+	"time"
 
 	"golang.org/x/sys/unix"
 
@@ -112,6 +113,11 @@ func passedSocket(fd int) (*listener, error) {
 		// As on our own sockets: accepted connections inherit it.
 		_ = unix.SetsockoptInt(fd, unix.IPPROTO_TCP, unix.TCP_NODELAY, 1)
 	}
+	// All who have the socket share its blocking mode, and systemd clears it whenever it
+	// starts a second service with the socket (unless NonBlocking=yes). A thread that found
+	// the queue empty would stay in accept; so it comes back on its own.
+	moment := unix.NsecToTimeval(int64(time.Millisecond))
+	_ = unix.SetsockoptTimeval(fd, unix.SOL_SOCKET, unix.SO_RCVTIMEO, &moment)
 	return l, os.NewSyscallError("fcntl", unix.SetNonblock(fd, true))
 }
 

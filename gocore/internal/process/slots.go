@@ -489,8 +489,8 @@ func (s *supervisor) share(c *child, f Frame) {
 		}
 	}
 	f.Type, f.Payload = FrameHandoff, pending
-	if c.state == childReady || c.state == childDraining && s.phase == phaseDraining {
-		c.out.push(f)
+	if c.state == childReady || c.state < childDead && (s.phase == phaseDraining || s.phase == phaseStopping) {
+		c.out.push(f) // it stops as well, but not before it has looked (worker.rest)
 		return
 	}
 	s.route(c, f)

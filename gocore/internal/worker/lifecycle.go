@@ -29,6 +29,7 @@ const (
 	defaultShutdown = 5 * time.Second        // shutdown-timeout's default; embedded mode
 	hardPatience    = 10 * time.Second       // a process that cannot serve waits so long for its successor
 	reportPatience  = time.Second            // for the GIL, before giving up without it
+	sharePatience   = 100 * time.Millisecond // for connections that siblings exchange when both stop
 	writePatience   = 750 * time.Millisecond // without a request: complete responses leave, new connections bring theirs
 )
 
@@ -249,9 +250,7 @@ func (w *worker) finish(reason string, handoff bool) int {
 		close(told)
 	}()
 	<-told
-	if handoff {
-		<-drained // at the latest shutdown-timeout ends this
-	}
+	<-drained // with handoff shutdown-timeout may have to end this
 	w.rest()
 	w.srv.FlushLogs()
 	if w.srv.Python.DestroyInterpreter {
@@ -264,15 +263,22 @@ func (w *worker) finish(reason string, handoff bool) int {
 
 // rest waits until all connections are gone, or nothing has run for so long
 // that responses are out and new connections have had their time for a request.
+// One that a sibling was to have may be on its way back from the supervisor.
 func (w *worker) rest() {
-	for quiet := time.Now(); time.Since(quiet) < writePatience; time.Sleep(5 * time.Millisecond) {
-		select {
-		case <-w.source.Done():
-			return
-		default:
-		}
-		if w.source.Running() > 0 {
+	quiet := time.Now()
+	held := quiet // when there was a connection last
+	if w.cfg.Processes == 1 {
+		held = held.Add(-sharePatience)
+	}
+	for ; time.Since(quiet) < writePatience; time.Sleep(5 * time.Millisecond) {
+		switch {
+		case w.source.Running() > 0:
 			quiet = time.Now()
+			held = quiet
+		case w.source.Connections() > 0:
+			held = time.Now()
+		case time.Since(held) >= sharePatience:
+			return
 		}
 	}
 }
