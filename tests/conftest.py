@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from harness import REFERENCE, SINK, finish_all, start
+from harness import COMMAND, ENVIRON, REFERENCE, SINK, Server, finish_all, free_port, start
 
 
 def pytest_configure(config):
@@ -73,6 +73,66 @@ def timed(tmp_path):
         running.append(launch(tmp_path / f"timed{len(running)}", *args, **kwargs))
         running[-1].wait_ready()
         return running[-1]
+
+    yield factory
+    finish_all(running)
+
+
+@pytest.fixture(scope="module")
+def users():
+    """Throw-away users by role, see tenants.py; skips where there can be none."""
+    from tenants import accounts
+
+    with accounts() as made:
+        yield made
+
+
+@pytest.fixture
+def place(users):
+    """A folder for a server with tenants, see tenants.py."""
+    from tenants import site
+
+    with site(users) as made:
+        yield made
+
+
+@pytest.fixture
+def groups(tmp_path):
+    """Factory: groups(configuration) runs a server as this user; @ROOT@ and @PORT@ stand for its folder and port.
+
+    probe.wsgi in the folder runs the code that it is sent; .run(path, source) gives its result.
+    """
+    from tenants import PROBE, json_of
+
+    running = []
+
+    def factory(text, ready=True, env=None):
+        port = free_port()
+        (tmp_path / "probe.wsgi").write_text(PROBE)
+        file = tmp_path / "httpd.conf"
+        head = f"""\
+ServerRoot {tmp_path}
+ServerName localhost
+Listen 127.0.0.1:{port}
+ErrorLog {tmp_path}/error_log
+LogLevel info
+<Directory {tmp_path}>
+    Require all granted
+</Directory>
+WSGIApplicationGroup %{{GLOBAL}}
+"""
+
+        def configure(text):
+            file.write_text(head + text.replace("@ROOT@", str(tmp_path)).replace("@PORT@", str(port)))
+
+        configure(text)
+        server = Server([*COMMAND, "run-config", str(file)], tmp_path, port, str(tmp_path), {**ENVIRON, **(env or {})})
+        running.append(server)
+        server.configure = configure
+        server.run = lambda path, source, **options: json_of(server.post(path, source.encode(), **options))
+        if ready:
+            server.wait_ready()
+        return server
 
     yield factory
     finish_all(running)

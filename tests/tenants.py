@@ -21,6 +21,9 @@ from harness import ENVIRON, REFERENCE, Server, free_port, interpreter_for, pack
 
 ROLES = ("front", "one", "two")
 
+# Source that says who answers.
+WHO = "result = [environ['mod_wsgi.process_group'], os.getpid()]"
+
 # The body of a request is Python source that sets `result`, which comes back as JSON.
 PROBE = """\
 import json, os, sys
@@ -59,8 +62,11 @@ def accounts():
     made = []
     try:
         for name in names.values():
-            done = subprocess.run(["useradd", "--system", "--no-create-home", "--user-group", "--home-dir", f"/home/{name}", name],
-                                  capture_output=True, text=True)
+            done = subprocess.run(
+                ["useradd", "--system", "--no-create-home", "--user-group", "--home-dir", f"/home/{name}", name],
+                capture_output=True,
+                text=True,
+            )
             if done.returncode:
                 pytest.skip(f"cannot make a throw-away user: {done.stderr.strip()}")
             made.append(name)
@@ -120,7 +126,8 @@ class Site:
         front = self.users["front"]
         sockets = self.folder / "run"
         sockets.mkdir(mode=0o711, exist_ok=True)
-        self.file.write_text(f"""\
+        self.file.write_text(
+            f"""\
 ServerRoot {self.folder}
 ServerName main.test
 Listen 127.0.0.1:{self.port}
@@ -133,14 +140,21 @@ LogLevel info
     Require all granted
 </Directory>
 {main}
-""" + "".join(hosts))
+"""
+            + "".join(hosts)
+        )
 
     def start(self, *hosts, ready=True, **options):
         """Runs a server on the configuration."""
         self.write(*(hosts or (self.host("one"), self.host("two"))), **options)
         environ = {name: value for name, value in ENVIRON.items() if name != "MOD_WSGI_ALLOW_ROOT"}
-        self.server = Server([self.python, "-m", "modwsgi_go", "run-config", str(self.file)], self.folder, self.port, "/",
-                             {**environ, "PYTHONPATH": package_folder(), "PYTHONDONTWRITEBYTECODE": "1"})
+        self.server = Server(
+            [self.python, "-m", "modwsgi_go", "run-config", str(self.file)],
+            self.folder,
+            self.port,
+            "/",
+            {**environ, "PYTHONPATH": package_folder(), "PYTHONDONTWRITEBYTECODE": "1"},
+        )
         self.server.error_log = self.logs / "main.log"
         if ready:
             self.server.wait_ready()
@@ -153,7 +167,9 @@ LogLevel info
     def run(self, role, source, **options):
         """What the source leaves in `result` in the tenant's process."""
         answer = self.ask(role, source, **options)
-        assert answer.status_code == 200, f"{answer.status_code} {answer.text}\n{self.log(role)[-3000:]}\n{self.server.report()}"
+        assert answer.status_code == 200, (
+            f"{answer.status_code} {answer.text}\n{self.log(role)[-3000:]}\n{self.server.report()}"
+        )
         return json.loads(answer.text)
 
     def attempts(self, role, **tries):
@@ -199,3 +215,8 @@ def kept_asking(place, role, stop, failures):
                     failures.append((role, answer.status_code, answer.text[:200]))
             except httpx.HTTPError as error:
                 failures.append((role, repr(error)))
+
+
+def json_of(answer):
+    assert answer.status_code == 200, f"{answer.status_code} {answer.text}"
+    return answer.json()

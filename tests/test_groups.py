@@ -1,5 +1,4 @@
-"""Process groups behind the front: every option of WSGIDaemonProcess in the process that it is for, who may use which group,
-restarts that add, change and remove groups, and sockets.
+"""Options of WSGIDaemonProcess in processes behind the front, and who may use which group.
 
 Tests that need other users run as root with throw-away ones (tenants.py), else they are skipped; the others use the
 server's own user.
@@ -7,80 +6,16 @@ server's own user.
 
 import os
 import re
-import signal
-import socket
 import subprocess
 import sys
-import threading
 from pathlib import Path
 
-import httpx
 import pytest
-from tenants import PROBE, accounts, kept_asking, site
 
-from harness import COMMAND, ENVIRON, Server, alive, descendants, finish_all, free_port, wait_for
+from harness import COMMAND, wait_for
+from tenants import PROBE, WHO
 
 pytestmark = pytest.mark.ours
-
-
-@pytest.fixture(scope="module")
-def users():
-    with accounts() as made:
-        yield made
-
-
-@pytest.fixture
-def place(users):
-    with site(users) as made:
-        yield made
-
-
-@pytest.fixture
-def groups(tmp_path):
-    """Factory: groups(configuration) runs a server as this user; @ROOT@ and @PORT@ stand for its folder and port.
-
-    probe.wsgi in the folder runs the code that it is sent; .run(path, source) gives its result.
-    """
-    running = []
-
-    def factory(text, ready=True, env=None):
-        port = free_port()
-        (tmp_path / "probe.wsgi").write_text(PROBE)
-        file = tmp_path / "httpd.conf"
-        head = f"""\
-ServerRoot {tmp_path}
-ServerName localhost
-Listen 127.0.0.1:{port}
-ErrorLog {tmp_path}/error_log
-LogLevel info
-<Directory {tmp_path}>
-    Require all granted
-</Directory>
-WSGIApplicationGroup %{{GLOBAL}}
-"""
-
-        def configure(text):
-            file.write_text(head + text.replace("@ROOT@", str(tmp_path)).replace("@PORT@", str(port)))
-
-        configure(text)
-        server = Server([*COMMAND, "run-config", str(file)], tmp_path, port, str(tmp_path), {**ENVIRON, **(env or {})})
-        running.append(server)
-        server.configure = configure
-        server.run = lambda path, source, **options: json_of(server.post(path, source.encode(), **options))
-        if ready:
-            server.wait_ready()
-        return server
-
-    yield factory
-    finish_all(running)
-
-
-def json_of(answer):
-    assert answer.status_code == 200, f"{answer.status_code} {answer.text}"
-    return answer.json()
-
-
-WHO = "result = [environ['mod_wsgi.process_group'], os.getpid()]"
 
 
 # --- options of WSGIDaemonProcess
@@ -90,9 +25,12 @@ def test_identity_and_surroundings(place, users):
     place.start(
         place.host(
             "one",
-            f"supplementary-groups=daemon,#{users['two'].pw_gid} umask=0027 home={place.home('one')} lang=C.UTF-8 locale=C.UTF-8 "
-            f"python-path={place.home('one')}/lib python-eggs=/tmp/eggs cpu-priority=7 display-name=%{{GROUP}} stack-size=1048576 "
-            "cpu-time-limit=1000 memory-limit=400000000 virtual-memory-limit=8000000000 switch-interval=0.02 threads=3 processes=2",
+            f"supplementary-groups=daemon,#{users['two'].pw_gid} umask=0027 home={place.home('one')} "
+            "lang=C.UTF-8 locale=C.UTF-8 "
+            f"python-path={place.home('one')}/lib python-eggs=/tmp/eggs cpu-priority=7 "
+            "display-name=%{GROUP} stack-size=1048576 "
+            "cpu-time-limit=1000 memory-limit=400000000 virtual-memory-limit=8000000000 "
+            "switch-interval=0.02 threads=3 processes=2",
         ),
         place.host("two", "threads=1"),
     )
@@ -103,18 +41,27 @@ mask = os.umask(0); os.umask(mask)
 result = {
     "groups": sorted(os.getgroups()), "umask": oct(mask), "cwd": os.getcwd(), "first": sys.path[0],
     "lang": os.environ.get("LANG"), "lc_all": os.environ.get("LC_ALL"), "locale": locale.setlocale(locale.LC_ALL),
-    "eggs": os.environ.get("PYTHON_EGG_CACHE"), "nice": os.nice(0), "stack": resource.getrlimit(resource.RLIMIT_STACK)[0],
+    "eggs": os.environ.get("PYTHON_EGG_CACHE"), "nice": os.nice(0),
+    "stack": resource.getrlimit(resource.RLIMIT_STACK)[0],
     "cpu": resource.getrlimit(resource.RLIMIT_CPU), "data": resource.getrlimit(resource.RLIMIT_DATA)[0],
-    "space": resource.getrlimit(resource.RLIMIT_AS)[0], "interval": sys.getswitchinterval(), "group": mod_wsgi.process_group,
+    "space": resource.getrlimit(resource.RLIMIT_AS)[0], "interval": sys.getswitchinterval(),
+    "group": mod_wsgi.process_group,
     "title": open("/proc/self/cmdline").read().rstrip(chr(0)), "home": os.environ["HOME"], "user": os.environ["USER"],
-    "multi": [environ["wsgi.multithread"], environ["wsgi.multiprocess"]], "path": sys.path, "script": environ["SCRIPT_FILENAME"],
+    "multi": [environ["wsgi.multithread"], environ["wsgi.multiprocess"]], "path": sys.path,
+    "script": environ["SCRIPT_FILENAME"],
 }
 """
     got = place.run("one", source)
     account = users["one"]
     assert got["groups"] == sorted({account.pw_gid, users["two"].pw_gid, 1})
     assert (got["umask"], got["cwd"], got["first"]) == ("0o27", str(place.home("one")), str(place.home("one")))
-    assert (got["lang"], got["lc_all"], got["eggs"], got["nice"], got["stack"]) == ("C.UTF-8", "C.UTF-8", "/tmp/eggs", 7, 1048576)
+    assert (got["lang"], got["lc_all"], got["eggs"], got["nice"], got["stack"]) == (
+        "C.UTF-8",
+        "C.UTF-8",
+        "/tmp/eggs",
+        7,
+        1048576,
+    )
     assert "C.UTF-8" in got["locale"] or "C.utf8" in got["locale"]
     assert got["cpu"] == [1000, 1000 + 1 + 15 + 5]
     assert 400000000 <= got["data"] < 4000000000
@@ -161,7 +108,8 @@ def test_python_home_of_a_group(groups, tmp_path):
     subprocess.run([COMMAND[0], "-m", "venv", "--without-pip", str(home)], check=True)
     server = groups(
         f"WSGIDaemonProcess one python-home={home}\nWSGIDaemonProcess two\n"
-        "WSGIScriptAlias /one @ROOT@/probe.wsgi process-group=one\nWSGIScriptAlias /two @ROOT@/probe.wsgi process-group=two\n"
+        "WSGIScriptAlias /one @ROOT@/probe.wsgi process-group=one\n"
+        "WSGIScriptAlias /two @ROOT@/probe.wsgi process-group=two\n"
     )
     assert server.run("/one", "result = sys.prefix") == str(home)
     assert server.run("/two", "result = sys.prefix") == sys.prefix
@@ -208,8 +156,14 @@ def chroot_of(folder, python):
     import modwsgi_go
 
     package = Path(modwsgi_go.__file__).parent
-    stdlib = subprocess.run([python, "-c", "import os; print(os.path.dirname(os.__file__))"], capture_output=True, text=True).stdout.strip()
-    programs = [os.path.realpath(python), *map(str, package.glob("_gocore/*.so")), *map(str, Path(stdlib, "lib-dynload").glob("*.so"))]
+    stdlib = subprocess.run(
+        [python, "-c", "import os; print(os.path.dirname(os.__file__))"], capture_output=True, text=True
+    ).stdout.strip()
+    programs = [
+        os.path.realpath(python),
+        *map(str, package.glob("_gocore/*.so")),
+        *map(str, Path(stdlib, "lib-dynload").glob("*.so")),
+    ]
     said = subprocess.run(["ldd", *programs], capture_output=True, text=True).stdout
     for path in {*re.findall(r"(/\S+) \(0x", said), *programs}:
         for step in (path, os.path.realpath(path)):
@@ -260,14 +214,18 @@ def test_chroot_without_python(place):
 
 
 def test_service_script_as_a_tenant(place, users):
-    job = place.script("one", "import os, time\nopen(os.environ['HOME_OF_JOB'] + '/note', 'w').write(str(os.getuid()))\ntime.sleep(3600)\n"
-                       .replace("os.environ['HOME_OF_JOB']", repr(str(place.home("one")))), "job.py")
+    note = place.home("one") / "note"
+    source = f"import os, time\nopen({str(note)!r}, 'w').write(str(os.getuid()))\ntime.sleep(3600)\n"
+    job = place.script("one", source, "job.py")
     place.start(
-        place.host("one", "", f"WSGIDaemonProcess job threads=0 user={users['one'].pw_name} group={users['one'].pw_name}\n"
-                   f"    WSGIImportScript {job} process-group=job application-group=%{{GLOBAL}}"),
+        place.host(
+            "one",
+            "",
+            f"WSGIDaemonProcess job threads=0 user={users['one'].pw_name} group={users['one'].pw_name}\n"
+            f"    WSGIImportScript {job} process-group=job application-group=%{{GLOBAL}}",
+        ),
         place.host("two"),
     )
-    note = place.home("one") / "note"
     wait_for(lambda: note.exists() and note.read_text() == str(users["one"].pw_uid), 10, "the note of the job")
 
 
@@ -318,7 +276,12 @@ WSGIDaemonProcess everybodys
     assert server.run("/all", WHO, headers={"Host": "two.test"})[0] == "everybodys"
     assert server.run("/only/all", WHO, headers={"Host": "one.test"})[0] == "everybodys"
     assert server.run("/only/here", WHO, headers={"Host": "one.test"})[0] == ""
-    for host, path in (("two.test", "/own"), ("one.test", "/unknown"), ("one.test", "/only/own"), ("one.test", "/none/all")):
+    for host, path in (
+        ("two.test", "/own"),
+        ("one.test", "/unknown"),
+        ("one.test", "/only/own"),
+        ("one.test", "/none/all"),
+    ):
         assert status(host, path) == 500, path
     log = server.log()
     assert "belongs to another virtual host" in log and "no WSGIDaemonProcess has the name" in log
@@ -326,7 +289,10 @@ WSGIDaemonProcess everybodys
 
 def test_embedded_mode_beside_a_group(groups):
     """What is not given to a group runs in the server's own process, under the name that it has with mod_wsgi."""
-    server = groups("WSGIDaemonProcess one\nWSGIScriptAlias /group @ROOT@/probe.wsgi process-group=one\nWSGIScriptAlias /own @ROOT@/probe.wsgi\n")
+    server = groups(
+        "WSGIDaemonProcess one\nWSGIScriptAlias /group @ROOT@/probe.wsgi process-group=one\n"
+        "WSGIScriptAlias /own @ROOT@/probe.wsgi\n"
+    )
     who = "import mod_wsgi; result = [environ['mod_wsgi.process_group'], mod_wsgi.process_group, os.getpid()]"
     group, embedded = server.run("/group", who), server.run("/own", who)
     assert group[:2] == ["one", "one"]
@@ -346,225 +312,3 @@ WSGIScriptAlias / @ROOT@/probe.wsgi
         assert server.run("/", WHO, headers={"X-Group": name})[0] == name
     assert server.run("/", WHO, headers={"X-Group": "%{GLOBAL}"})[0] == ""
     assert server.get("/", headers={"X-Group": "green"}).status_code == 500
-
-
-# --- sockets
-
-
-def test_place_of_the_sockets(place):
-    server = place.start(place.host("one", "processes=2"), place.host("two", "listen-backlog=7"))
-    place.pid("one")
-    stem = f"wsgi.{server.process.pid}.1."
-    assert place.sockets() == [stem + "1.1.sock", stem + "1.sock", stem + "2.sock"]
-    for name in place.sockets():
-        st = os.stat(place.folder / "run" / name)
-        assert (st.st_mode & 0o777, st.st_uid) == (0o600, place.users["front"].pw_uid)
-    waiting = subprocess.run(["ss", "-xlH"], capture_output=True, text=True)
-    if waiting.returncode == 0:
-        line = next(line for line in waiting.stdout.splitlines() if stem + "2.sock" in line)
-        assert line.split()[3] == "7"
-    server.stop()
-    assert place.sockets() == []
-
-
-def test_default_place(place):
-    """Without WSGISocketPrefix the sockets are in a directory of root's below /run."""
-    server = place.start(prefix=False)
-    place.pid("one")
-    names = [name for name in os.listdir("/run/modwsgi-go") if f".{server.process.pid}." in name]
-    assert len(names) == 2
-    assert os.stat("/run/modwsgi-go").st_mode & 0o777 == 0o711
-    server.stop()
-    assert not [name for name in os.listdir("/run/modwsgi-go") if f".{server.process.pid}." in name]
-
-
-@pytest.mark.parametrize(
-    ("mode", "owner", "text"),
-    [(0o777, "root", "can be written to by user id"), (0o755, "one", "can be written to by user id"), (0o700, "root", "cannot be entered by user id")],
-)
-def test_unsafe_place(place, users, mode, owner, text):
-    run = place.folder / "run"
-    run.mkdir()
-    if owner != "root":
-        os.chown(run, users[owner].pw_uid, users[owner].pw_gid)
-    os.chmod(run, mode)
-    server = place.start(ready=False)
-    assert server.process.wait(20) == 1
-    assert text in server.output() and "WSGISocketPrefix" in server.output()
-    assert os.listdir(run) == []
-
-
-def test_sockets_of_a_killed_server(groups, tmp_path):
-    text = """\
-WSGISocketPrefix @ROOT@/wsgi
-WSGIDaemonProcess one
-WSGIDaemonProcess two
-WSGIScriptAlias / @ROOT@/probe.wsgi process-group=one
-"""
-    server = groups(text)
-    server.run("/", WHO)
-    server.expected = -signal.SIGKILL
-    left = set(tmp_path.glob("wsgi.*.sock"))
-    assert len(left) == 2
-    tree = descendants(server.process.pid)
-    os.kill(server.process.pid, signal.SIGKILL)
-    server.process.wait(5)
-    wait_for(lambda: not [pid for pid in tree if alive(pid)], 5, "the end of all processes")
-    assert set(tmp_path.glob("wsgi.*.sock")) == left
-    second = groups(text)
-    assert second.run("/", WHO)[0] == "one"
-    assert not left & set(tmp_path.glob("wsgi.*.sock"))
-    for path in left:
-        assert f"removed the socket {path}" in second.output() + second.log()
-
-
-def test_long_path_of_sockets(groups, tmp_path):
-    server = groups(f"WSGISocketPrefix @ROOT@/{'x' * 100}\nWSGIDaemonProcess one\nWSGIDaemonProcess two\n", ready=False)
-    assert server.process.wait(20) == 1
-    assert "the system allows 107: give WSGISocketPrefix a shorter path" in server.output()
-
-
-def test_socket_user(place, users):
-    server = place.start(place.host("one", f"socket-user={users['two'].pw_name}"), place.host("two"), ready=False)
-    assert server.process.wait(20) == 1
-    assert "leave the option out, or name that user" in server.output()
-
-
-# --- restarts
-
-
-def test_graceful_restart_changes_groups(place):
-    """Groups and listeners come, change and go without a failed request for those that stay."""
-    server = place.start(place.host("one"), place.host("two"))
-    first = {role: place.pid(role) for role in ("one", "two")}
-    stop, failures = threading.Event(), []
-    load = [threading.Thread(target=kept_asking, args=(place, "one", stop, failures)) for _ in range(2)]
-    for thread in load:
-        thread.start()
-    try:
-        # Two goes, a listener comes, the options of one change.
-        port = free_port()
-        place.write(place.host("one", "processes=2 display-name=changed"), main=f"Listen 127.0.0.1:{port}")
-        server.send_signal(signal.SIGUSR1)
-        title = "result = open('/proc/self/cmdline').read().rstrip(chr(0))"
-        wait_for(lambda: place.run("one", title) == "changed", 15, "the new process")
-        wait_for(lambda: not alive(first["two"]) and not alive(first["one"]), 15, "the end of the old processes")
-        with socket.create_connection(("127.0.0.1", port), timeout=5):
-            pass
-        wait_for(lambda: len(place.sockets()) == 2, 10, "the end of the old sockets")
-        # Two comes back, the listener goes.
-        place.write(place.host("one"), place.host("two"))
-        server.send_signal(signal.SIGUSR1)
-        wait_for(lambda: place.ask("two", "result = environ['mod_wsgi.process_group']").text == '"two"', 15, "two")
-        wait_for(lambda: refused(port), 10, "the end of the listener")
-        # Nonsense changes nothing.
-        pids = {role: place.pid(role) for role in ("one", "two")}
-        place.write(place.host("one"), place.host("two"), main="WSGIDaemonProcess one")
-        server.send_signal(signal.SIGUSR1)
-        server.wait_log("going on with the old")
-        assert {role: place.pid(role) for role in ("one", "two")} == pids
-        place.write(place.host("one"), place.host("two"))
-    finally:
-        stop.set()
-        for thread in load:
-            thread.join()
-    assert failures == []
-
-
-def refused(port):
-    try:
-        socket.create_connection(("127.0.0.1", port), timeout=5).close()
-    except ConnectionRefusedError:
-        return True
-    return False
-
-
-SLOW = """\
-import time
-open(environ["HTTP_X_MARK"], "w").close()
-while not os.path.exists(environ["HTTP_X_MARK"] + ".go"):
-    time.sleep(0.02)
-result = os.getpid()
-"""
-
-
-def slow_request(server, tmp_path, name, path="/"):
-    """Begins a request that goes on until .go appears; a thread with .answer."""
-    mark = tmp_path / name
-
-    def ask():
-        with httpx.Client(base_url=server.url, timeout=30, trust_env=False) as client:
-            thread.answer = client.post(path, content=SLOW.encode(), headers={"X-Mark": str(mark)})
-
-    thread = threading.Thread(target=ask)
-    thread.answer = None
-    thread.start()
-    wait_for(mark.exists, 10, "the request to run")
-    thread.go = lambda: (tmp_path / f"{name}.go").touch()
-    return thread
-
-
-TWO = """\
-WSGISocketPrefix @ROOT@/wsgi
-WSGIDaemonProcess one
-WSGIDaemonProcess two
-WSGIScriptAlias / @ROOT@/probe.wsgi process-group=one
-"""
-
-
-def test_a_request_outlives_its_generation(groups, tmp_path):
-    server = groups(TWO)
-    before = server.run("/", WHO)[1]
-    request = slow_request(server, tmp_path, "slow")
-    server.send_signal(signal.SIGUSR1)
-    wait_for(lambda: server.run("/", WHO)[1] != before, 15, "the new generation")
-    assert alive(before), "the process with the request stays"
-    assert len(list(tmp_path.glob("wsgi.*.sock"))) == 4
-    request.go()
-    request.join()
-    assert (request.answer.status_code, request.answer.json()) == (200, before)
-    wait_for(lambda: not alive(before), 15, "the end of the old process")
-    wait_for(lambda: len(list(tmp_path.glob("wsgi.*.sock"))) == 2, 10, "the end of its socket")
-
-
-@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGHUP, signal.SIGWINCH])
-def test_a_request_at_the_end(groups, tmp_path, number):
-    """A request that runs when the server stops is answered, if it ends in time."""
-    server = groups(TWO)
-    request = slow_request(server, tmp_path, "slow")
-    pid = server.run("/", WHO)[1]
-    server.send_signal(number)
-    server.wait_log("AH00169|AH00494|AH00492")
-    request.go()
-    request.join()
-    assert (request.answer.status_code, request.answer.json()) == (200, pid)
-    if number == signal.SIGHUP:
-        wait_for(lambda: server.run("/", WHO)[1] != pid, 15, "the new processes")
-    else:
-        assert server.process.wait(15) == 0
-    wait_for(lambda: not alive(pid), 5, "its end")
-
-
-def test_sigterm_is_bounded(groups, tmp_path):
-    """A request that does not end holds the server up for shutdown-timeout and a little more."""
-    server = groups(TWO.replace("one\n", "one shutdown-timeout=1\n", 1))
-    request = slow_request(server, tmp_path, "endless")
-    server.send_signal(signal.SIGTERM)
-    assert server.process.wait(15) == 0
-    request.join()
-    assert list(tmp_path.glob("wsgi.*.sock")) == []
-
-
-def test_stable_sockets(groups, tmp_path):
-    text = TWO + "WSGISocketRotation Off\n"
-    server = groups(text)
-    before = server.run("/", WHO)[1]
-    names = {path.name for path in tmp_path.glob("wsgi.*.sock")}
-    assert names == {f"wsgi.{server.process.pid}.u{os.getuid()}.{n}.sock" for n in (1, 2)}
-    server.send_signal(signal.SIGUSR1)
-    wait_for(lambda: server.run("/", WHO)[1] != before, 15, "the new process")
-    assert {path.name for path in tmp_path.glob("wsgi.*.sock")} == names
-    server.configure(text.replace("WSGIDaemonProcess one\nWSGIDaemonProcess two", "WSGIDaemonProcess two\nWSGIDaemonProcess one"))
-    server.send_signal(signal.SIGUSR1)
-    server.wait_log("must keep their order")
-    assert server.run("/", WHO)[0] == "one"

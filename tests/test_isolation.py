@@ -7,19 +7,13 @@ import os
 import signal
 
 import pytest
-from tenants import accounts, site
 
 from harness import alive, descendants, wait_for
+from tenants import site
 
 pytestmark = pytest.mark.ours
 
 SECRET = "sesame-of-tenant-two"
-
-
-@pytest.fixture(scope="module")
-def users():
-    with accounts() as made:
-        yield made
 
 
 @pytest.fixture(scope="module")
@@ -37,10 +31,16 @@ def place(users):
 
 def test_users(place, users):
     for role in ("one", "two"):
-        got = place.run(role, "result = [os.getuid(), os.geteuid(), os.getgid(), sorted(os.getgroups()), environ['mod_wsgi.process_group']]")
+        got = place.run(
+            role,
+            "group = environ['mod_wsgi.process_group']\n"
+            "result = [os.getuid(), os.geteuid(), os.getgid(), sorted(os.getgroups()), group]",
+        )
         uid, gid = users[role].pw_uid, users[role].pw_gid
         assert got == [uid, uid, gid, [gid], role]
-    front = [pid for pid in descendants(place.server.process.pid) if os.stat(f"/proc/{pid}").st_uid == users["front"].pw_uid]
+    front = [
+        pid for pid in descendants(place.server.process.pid) if os.stat(f"/proc/{pid}").st_uid == users["front"].pw_uid
+    ]
     assert len(front) == 1
 
 
@@ -50,7 +50,9 @@ def test_other_processes(place, users, whom):
     if whom == "two":
         pid = place.pid("two")
     elif whom == "front":
-        pid = next(p for p in descendants(place.server.process.pid) if os.stat(f"/proc/{p}").st_uid == users["front"].pw_uid)
+        pid = next(
+            p for p in descendants(place.server.process.pid) if os.stat(f"/proc/{p}").st_uid == users["front"].pw_uid
+        )
     else:
         pid = place.server.process.pid
     got = place.attempts(
@@ -190,13 +192,21 @@ def test_logs(place):
     """Output, tracebacks and lines about the processes are in the log of the tenant's host, and in no other."""
     for role in ("one", "two"):
         mark = f"mark-{role}"
-        place.run(role, f"import logging; print('printed {mark}'); print('error {mark}', file=environ['wsgi.errors']); "
-                        f"os.write(2, b'written {mark}\\n'); result = None")
+        place.run(
+            role,
+            f"import logging; print('printed {mark}'); print('error {mark}', file=environ['wsgi.errors']); "
+            f"os.write(2, b'written {mark}\\n'); result = None",
+        )
         assert place.ask(role, f"raise RuntimeError('raised {mark}')").status_code == 500
     for role, other in (("one", "two"), ("two", "one")):
         log = place.log(role)
-        for text in (f"printed mark-{role}", f"error mark-{role}", f"written mark-{role}", f"RuntimeError: raised mark-{role}",
-                     f"process '{role}' (pid "):
+        for text in (
+            f"printed mark-{role}",
+            f"error mark-{role}",
+            f"written mark-{role}",
+            f"RuntimeError: raised mark-{role}",
+            f"process '{role}' (pid ",
+        ):
             assert text in log, text
         assert f"mark-{other}" not in log and f"process '{other}'" not in log
         main = place.log("main")
@@ -210,12 +220,14 @@ def test_one_dies_and_the_other_goes_on(place):
         victim = place.pid("one")
         os.kill(victim, signal.SIGKILL)
         wait_for(lambda pid=victim: not alive(pid), 5, "its end")
-        wait_for(lambda pid=victim: place.ask("one").status_code == 200 and place.pid("one") != pid, 10, "another process")
+        wait_for(
+            lambda pid=victim: place.ask("one").status_code == 200 and place.pid("one") != pid, 10, "another process"
+        )
     assert place.pid("two") == before
 
 
 def test_control_channel_is_of_no_use(place):
-    """A tenant that speaks to the supervisor gets nothing: connections that it offers are closed, nonsense kills itself."""
+    """A tenant that speaks to the supervisor gets nothing: connections that it offers are closed, nonsense kills it."""
     before = place.pid("two")
     channel = """\
 import array, socket, stat, struct
@@ -231,7 +243,8 @@ for fd in map(int, os.listdir("/proc/self/fd")):
 """
     got = place.run(
         "one",
-        channel + """\
+        channel
+        + """\
 frame = b"H" + struct.pack(">I", 4) + b"GET "
 left, right = socket.socketpair()
 control.sendmsg([frame], [(socket.SOL_SOCKET, socket.SCM_RIGHTS, array.array("i", [right.fileno()]))])

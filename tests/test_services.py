@@ -37,7 +37,7 @@ def note(*words):
 
 @pytest.fixture
 def service(tmp_path):
-    """Factory: service(source, options, configuration) runs a server with a service script; .notes() is what it noted."""
+    """Factory: service(source, options, configuration) runs a server with a service script, which .notes()."""
     running = []
 
     def factory(source, options="", extra=None):
