@@ -55,7 +55,7 @@ DIFFERENT = {
     "--chunked-request": "always on.",
     "--service-script": "names consist of letters, digits, `.`, `_` and `-`.",
     "--debug-mode": "a supervisor and one worker; the application's standard input and output are the command's.",
-    "--connect-timeout": "accepted for WSGIDaemonProcess; there is no hop between processes that could take time.",
+    "--connect-timeout": "counts with several process groups; one alone accepts connections itself.",
     "--embedded-mode": "there is no process in front, so it differs from daemon mode only in its settings.",
     "--enable-sendfile": "files are sent by the kernel in any case.",
     "--header-buffer-size": "32768 there unless given.",

@@ -97,7 +97,7 @@ var everywhere = []httpd.Directive[config]{
 var serverRows = []httpd.Directive[config]{
 	{Name: "AccessFileName", Args: "name ...", Min: 1, Max: -1, In: sv, Default: ".htaccess", Set: setAccessFileName, Doc: "The names of .htaccess files."},
 	{Name: "AllowEncodedSlashes", Args: "On|Off|NoDecode", Min: 1, Max: 1, In: sv, Default: "Off", Set: choice(func(c *config) *httpd.Opt[string] { return &c.AllowEncodedSlashes }, "On", "Off", "NoDecode"), Doc: "What happens to %2F in a path."},
-	{Name: "DefaultRuntimeDir", Args: "directory", Min: 1, Max: 1, In: httpd.InServer, Default: "logs", Mapped: true, Set: setRuntimeDir, Doc: "Where the server keeps sockets and the like."},
+	{Name: "DefaultRuntimeDir", Args: "directory", Min: 1, Max: 1, In: httpd.InServer, Default: "see process-groups.md", Mapped: true, Set: setRuntimeDir, Doc: "Where the server keeps sockets and the like."},
 	{Name: "DocumentRoot", Args: "directory", Min: 1, Max: 1, In: sv, Set: setDocumentRoot, Doc: "The directory whose files are served."},
 	{Name: "ErrorLog", Args: "file|\"|command\"|syslog[:facility[:tag]]", Min: 1, Max: 1, In: sv, Set: setErrorLog, Doc: "Where errors are logged."},
 	{Name: "ErrorLogFormat", Args: "[connection|request] format", Min: 1, Max: 2, In: sv, Set: setErrorLogFormat, Doc: "The form of lines in the error log."},
