@@ -226,6 +226,14 @@ type Route struct {
 	Dirs   bool                   // with Files: an existing directory as well
 }
 
+// RouteOf is the route of an entry that takes a prefix or, with re, a pattern.
+func RouteOf(prefix string, re *Regexp) Route {
+	if re != nil {
+		return Route{Match: re.Match}
+	}
+	return Route{Prefix: prefix}
+}
+
 // Mount is a WSGI script or directory of scripts mounted on a URL prefix.
 type Mount struct {
 	Target     string // file or directory

@@ -70,7 +70,18 @@ func (r *Request) EnvVars() []EnvVar { return r.env }
 
 // closing are the variables that end a connection after the response. httpd
 // answers with HTTP/1.0 for the second and third, which comes to the same.
-var closing = []string{"nokeepalive", "downgrade-1.0", "force-response-1.0"}
+var closing = []string{"nokeepalive", "downgrade-1.0", "force-response-1.0", NoVary}
+
+// NoVary is the variable that takes Vary out of a response.
+const NoVary = "force-no-vary"
+
+// DropVary does what the variable force-no-vary asks for; for the Response
+// hooks of modules that set variables.
+func (r *Request) DropVary(h *ResponseHead) {
+	if _, ok := r.Env(NoVary); ok {
+		h.Del("Vary")
+	}
+}
 
 // closes reports whether a variable ends the connection.
 func (r *Request) closes() bool {

@@ -230,11 +230,7 @@ func routes(c *config) []httpd.Route {
 	var out []httpd.Route
 	for _, list := range [2][]*entry{c.redirects, c.aliases} {
 		for _, e := range list {
-			if e.re != nil {
-				out = append(out, httpd.Route{Match: e.re.Match})
-			} else {
-				out = append(out, httpd.Route{Prefix: e.prefix})
-			}
+			out = append(out, httpd.RouteOf(e.prefix, e.re))
 		}
 	}
 	return out

@@ -36,6 +36,12 @@ var Module = &httpd.Module[Config]{
 	Merge:   merge,
 	Environ: func(c *Config) []httpd.EnvVar { return c.vars },
 	Fixup:   fixup,
+
+	HasResponse: func(c *Config) bool {
+		return slices.ContainsFunc(c.vars, func(v httpd.EnvVar) bool { return v.Name == httpd.NoVary })
+	},
+	Response: func(r *httpd.Request, _ *Config, h *httpd.ResponseHead) { r.DropVary(h) },
+	Steady:   func(*Config) httpd.Steadiness { return httpd.SteadyAlways },
 }
 
 func (c *Config) put(name, value string) {

@@ -199,6 +199,15 @@ func choose(r *httpd.Request, c *Config, variants []*variant) (best *variant, se
 			}
 		}
 	}
+	variants = slices.DeleteFunc(slices.Clone(variants), unwanted(r))
+	if preferred := inLanguage(r, variants); len(preferred) > 0 {
+		if best, several = pick(preferred, force.prefer); best != nil || several {
+			return best, several
+		}
+		for _, v := range preferred {
+			v.languageQ = a.languageQ(v)
+		}
+	}
 	best, several = pick(variants, force.prefer)
 	if best == nil && !several && force.fallback {
 		for _, v := range variants { // as if no language were asked for
@@ -207,6 +216,35 @@ func choose(r *httpd.Request, c *Config, variants []*variant) (best *variant, se
 		best, several = pick(variants, true)
 	}
 	return best, several
+}
+
+// unwanted tells the variants that special variables exclude: with no-gzip
+// those with an encoding, with gzip-only-text/html of these all but HTML.
+func unwanted(r *httpd.Request) func(*variant) bool {
+	_, none := r.Env("no-gzip")
+	html, only := r.Env("gzip-only-text/html")
+	return func(v *variant) bool {
+		if v.encoding == "" || v.encoding == "identity" {
+			return false
+		}
+		return none || only && html != "0" && !strings.HasPrefix(v.mediaType, "text/html")
+	}
+}
+
+// inLanguage is the variants in the language that the variable prefer-language
+// names, which are then as good as if the client had asked for it.
+func inLanguage(r *httpd.Request, variants []*variant) (out []*variant) {
+	tag, _ := r.Env("prefer-language")
+	if tag == "" {
+		return nil
+	}
+	for _, v := range variants {
+		if slices.ContainsFunc(v.languages, func(l string) bool { return strings.EqualFold(l, tag) }) {
+			v.languageQ = 1
+			out = append(out, v)
+		}
+	}
+	return out
 }
 
 // pick is one round. A tie between languages is nobody's to break without

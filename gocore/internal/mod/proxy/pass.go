@@ -219,11 +219,7 @@ func routes(c *Config) []httpd.Route {
 		list = append([]*entry{c.own}, list...)
 	}
 	for _, e := range list {
-		if e.re != nil {
-			out = append(out, httpd.Route{Match: e.re.Match})
-		} else {
-			out = append(out, httpd.Route{Prefix: e.prefix})
-		}
+		out = append(out, httpd.RouteOf(e.prefix, e.re))
 	}
 	return out
 }

@@ -53,6 +53,17 @@ var Module = &httpd.Module[config]{
 	PerRequest: func(c *config) bool { return len(c.host)+len(c.dir) > 0 },
 	PostRead:   func(r *httpd.Request, c *config) httpd.Status { return apply(r, c.host) },
 	Header:     func(r *httpd.Request, c *config) httpd.Status { return apply(r, c.dir) },
+
+	HasResponse: (*config).noVary,
+	Response:    func(r *httpd.Request, _ *config, h *httpd.ResponseHead) { r.DropVary(h) },
+	Steady:      func(*config) httpd.Steadiness { return httpd.SteadyAlways },
+}
+
+// noVary reports whether a line may set the variable force-no-vary.
+func (c *config) noVary() bool {
+	return slices.ContainsFunc(slices.Concat(c.host, c.dir), func(x *rule) bool {
+		return slices.ContainsFunc(x.changes, func(y change) bool { return y.name == httpd.NoVary && !y.unset })
+	})
 }
 
 func row(name, args string, min int, set func(*httpd.Cmd, *config) error, doc string) httpd.Directive[config] {
