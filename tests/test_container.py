@@ -178,14 +178,23 @@ def test_stop_is_bounded(container):
     assert time.monotonic() - begin < 8
 
 
-def test_stop_before_the_server_is_up(container):
+def test_stop_before_the_server_is_up(container, tmp_path):
     """A SIGTERM while Python is still starting is not lost: the kernel drops what process 1 has no handler for."""
-    server = container(ready=False)
-    wait_for(
-        lambda: "Server URL" in server.output() or server.process.poll() is not None, 10, "the banner", every=0.001
-    )
-    server.send_signal(signal.SIGTERM)
-    assert server.process.wait(10) == 0
+    (tmp_path / "early").mkdir()
+    rules = tmp_path / "early" / "rewrite.conf"
+    os.mkfifo(rules)  # the command waits here for what it reads
+    server = container(server_root=tmp_path / "early", ready=False)
+
+    def opened():
+        with contextlib.suppress(OSError):  # nobody reads yet
+            return os.open(rules, os.O_WRONLY | os.O_NONBLOCK)
+
+    writer = wait_for(opened, 10, "the command to read its files")
+    try:
+        server.send_signal(signal.SIGTERM)
+        assert server.process.wait(10) == 0
+    finally:
+        os.close(writer)
 
 
 def test_read_only_file_system(container):

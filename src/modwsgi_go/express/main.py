@@ -42,9 +42,10 @@ def main(argv: Sequence[str] | None = None) -> int:
     if os.getpid() == 1:
         # The kernel drops signals that process 1 has no handler for: a container that is
         # stopped before the server has taken over the signals would wait to be killed.
+        # Nothing has begun that would need an end; an exception could get lost in a callback.
         import signal
 
-        signal.signal(signal.SIGTERM, signal.default_int_handler)
+        signal.signal(signal.SIGTERM, lambda *_: os._exit(0))
     command = words[0] if words else ""
     if command in ("start-server", "setup-server"):
         try:
