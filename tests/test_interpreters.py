@@ -8,7 +8,7 @@ import time
 
 import pytest
 
-from harness import APPS, COMMAND, Server, free_port, wait_for
+from harness import APPS, COMMAND, ENVIRON, Server, free_port, wait_for
 from timed import Background, pid
 
 pytestmark = pytest.mark.ours
@@ -44,7 +44,7 @@ def groups(tmp_path):
         port = free_port()
         file = root / "httpd.conf"
         file.write_text(CONFIG.format(root=root, port=port, script=script, options=options, extra=extra))
-        environ = {**os.environ, "MOD_WSGI_ALLOW_ROOT": "1", "EVENT_LOG": str(root / "events"), **(env or {})}
+        environ = {**ENVIRON, "EVENT_LOG": str(root / "events"), **(env or {})}
         server = Server([*COMMAND, "run-config", str(file)], root, port, str(root), environ)
         running.append(server)
         server.wait_ready()

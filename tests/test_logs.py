@@ -368,11 +368,12 @@ def test_access_log_names_the_error_log_record(site):
 def test_bad_formats_are_refused(tmp_path):
     import subprocess
 
-    from harness import COMMAND
+    from harness import COMMAND, ENVIRON
 
     for line, hint in (("ErrorLogFormat none", "%M"), ('ErrorLogFormat "%M %q"', "%q"), ('LogFormat "%Q"', "%Q")):
         (tmp_path / "bad.conf").write_text(f"Listen 8000\n{line}\n")
-        answer = subprocess.run([*COMMAND, "check", tmp_path / "bad.conf"], capture_output=True, text=True, timeout=30)
+        answer = subprocess.run([*COMMAND, "check", tmp_path / "bad.conf"], capture_output=True, text=True, timeout=30,
+                                env=ENVIRON)
         assert answer.returncode == 1 and hint in answer.stdout and "bad.conf:2: error" in answer.stdout
 
 

@@ -1,12 +1,11 @@
 """What the tests of process groups share: a server on a configuration of its own, background requests, and what
 apps/timed.wsgi records on disk."""
 
-import os
 import threading
 
 import httpx
 
-from harness import APPS, COMMAND, Server, free_port, wait_for
+from harness import APPS, COMMAND, ENVIRON, Server, free_port, wait_for
 
 APP = APPS / "timed.wsgi"
 
@@ -34,7 +33,7 @@ def launch(root, options, extra="", script=APP, env=None, preload=True):
     groups = "process-group=app application-group=%{GLOBAL}" if preload else ""
     file = root / "httpd.conf"
     file.write_text(CONFIG.format(root=root, port=port, script=script, options=options, extra=extra, groups=groups))
-    environ = {**os.environ, "MOD_WSGI_ALLOW_ROOT": "1", "EVENT_LOG": str(root / "events"), **(env or {})}
+    environ = {**ENVIRON, "EVENT_LOG": str(root / "events"), **(env or {})}
     return Server([*COMMAND, "run-config", str(file)], root, port, str(root), environ)
 
 
