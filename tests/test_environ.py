@@ -251,3 +251,20 @@ def test_a_kept_connection_sees_what_a_fresh_one_sees(sink):
             ids.add(seen["mod_wsgi.connection_id"])
             ports.add(seen["REMOTE_PORT"])
     assert len(ids) == len(ports) == 1
+
+
+def test_server_name_is_in_lower_case(dump):
+    environ, _ = dump(host="Host: Example.TEST:99")
+    assert environ["SERVER_NAME"] == "example.test" and environ["HTTP_HOST"] == "Example.TEST:99"
+
+
+@pytest.mark.ours
+@pytest.mark.parametrize("path", ["/environ/x", "/environ/x//y", "/environ/%41"])
+@pytest.mark.parametrize(("lines", "scheme"), [
+    ("SetEnv HTTPS on", "https"), ("SetEnv HTTPS 1", "https"), ("SetEnv HTTPS off", "http"), ("", "http"),
+    ("SetEnvIf X-Scheme https HTTPS=on", "https"), ("SetEnv HTTPS on\nSetEnvIf X-Scheme https HTTPS=off", "https")])  # SetEnv comes last
+def test_scheme_of_a_variable(server, path, lines, scheme):
+    """The variable HTTPS decides wsgi.url_scheme, and is not passed on."""
+    running = server(SINK, config=f'<Location "/">\n{lines}\n</Location>\n')
+    environ = running.json(path, headers={"X-Scheme": "https"})["environ"]
+    assert environ["wsgi.url_scheme"] == scheme and "HTTPS" not in environ

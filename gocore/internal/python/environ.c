@@ -114,12 +114,17 @@ static int set_new(PyObject *env, PyObject *k, PyObject *v) { /* steals v */
     return rc;
 }
 
-/* Host without port, HTML-escaped as Apache's SERVER_NAME. */
+/* Host without port, in lower case, HTML-escaped: as Apache's SERVER_NAME. */
 static PyObject *server_name(const char *p, size_t n) {
     size_t e = n;
     if (n && p[0] == '[') { const char *q = memchr(p, ']', n); if (q) e = (size_t)(q - p) + 1; }
     else { const char *q = memchr(p, ':', n); if (q) e = (size_t)(q - p); }
-    return str(p, e); /* http1 admits no character that HTML would escape */
+    char lower[256];
+    for (size_t i = 0; i < e && e <= sizeof lower; i++) {
+        lower[i] = p[i];
+        if (p[i] >= 'A' && p[i] <= 'Z') lower[i] |= 32;
+    }
+    return str(e <= sizeof lower ? lower : p, e); /* http1 admits no character that HTML would escape */
 }
 
 static int fill_fields(mw_env *w, PyObject *env, mw_route *rt, mw_req *r) {

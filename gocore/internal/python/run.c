@@ -78,6 +78,7 @@ static PyObject *load_script(const char *path, int64_t *mtime, int64_t *size) {
     PyObject *name = module_name(path), *mod = NULL, *src = NULL, *code = NULL, *res = NULL;
     PyObject *modules = PyImport_GetModuleDict(), *file = NULL, *mt = NULL;
     *mtime = stat_ns(path, size);
+    mw_say(MW_INFO, mw_self ? mw_self->req : NULL, NULL, "loading script '%s' into %s", path, mw_where());
     if (!name || !(src = read_file(path)) || !(file = PyUnicode_DecodeFSDefault(path))) goto fail;
     code = Py_CompileStringObject(PyBytes_AS_STRING(src), file, Py_file_input, NULL, -1);
     if (!code || !(mod = PyModule_NewObject(name))) goto fail;

@@ -63,8 +63,15 @@ func (d *dispatcher) prepare(c *listen.Conn, q *listen.Req, host *httpd.VirtualH
 			x = python.AppendDelete(x, k)
 		}
 	}
-	if out.URLScheme == "https" {
+	scheme := out.URLScheme
+	if scheme == "" {
+		scheme = p.URLScheme // SetEnv HTTPS on
+	}
+	switch {
+	case scheme == "https":
 		set("HTTPS", "on")
+	case p.Host.TLS:
+		set("HTTPS", "off")
 	}
 	x = editedEnviron(x, c, q, out.Request, p)
 	if len(p.TrustedHeaders) > 0 {

@@ -199,7 +199,7 @@ func (d *dispatcher) fastTarget(p *httpd.Plan) *target {
 
 func (d *dispatcher) register(p *httpd.Plan, scriptName string, environ []httpd.EnvVar) *route {
 	var env []byte
-	https := false
+	https := environ != nil && p.URLScheme == "https" // else each request says it
 	if p.Host != nil { // for requests without a Host field (HTTP/1.0); PEP 3333 wants some name
 		env = python.AppendSet(env, "SERVER_NAME", p.Host.ServerName)
 	}
