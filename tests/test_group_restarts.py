@@ -41,11 +41,11 @@ def test_default_place(place):
     """Without WSGISocketPrefix the sockets are in a directory of root's below /run."""
     server = place.start(prefix=False)
     place.pid("one")
-    names = [name for name in os.listdir("/run/modwsgi-go") if f".{server.process.pid}." in name]
+    names = [name for name in os.listdir("/run/modwsgi-go-sockets") if f".{server.process.pid}." in name]
     assert len(names) == 2
-    assert os.stat("/run/modwsgi-go").st_mode & 0o777 == 0o711
+    assert os.stat("/run/modwsgi-go-sockets").st_mode & 0o777 == 0o711
     server.stop()
-    assert not [name for name in os.listdir("/run/modwsgi-go") if f".{server.process.pid}." in name]
+    assert not [name for name in os.listdir("/run/modwsgi-go-sockets") if f".{server.process.pid}." in name]
 
 
 @pytest.mark.parametrize(
@@ -244,3 +244,39 @@ def test_stable_sockets(groups, tmp_path):
     server.send_signal(signal.SIGUSR1)
     server.wait_log("must keep their order")
     assert server.run("/", WHO)[0] == "one"
+
+
+def test_restarts_between_the_ways_of_accepting(groups):
+    """One group that accepts, several behind a front, embedded mode, and back: no request is lost on the way."""
+    one = "WSGIDaemonProcess one processes=2\nWSGIScriptAlias / @ROOT@/probe.wsgi process-group=one\n"
+    ways = [TWO, "WSGIScriptAlias / @ROOT@/probe.wsgi\n", TWO, one]
+    server = groups(one)
+    stop, failures = threading.Event(), []
+    load = [threading.Thread(target=asking, args=(server.url, stop, failures)) for _ in range(3)]
+    for thread in load:
+        thread.start()
+    try:
+        for way in ways:
+            before = server.log().count("resuming normal operations")
+            server.configure(way)
+            server.send_signal(signal.SIGUSR1)
+            wait_for(lambda n=before: server.log().count("resuming normal operations") > n, 15, "the restart")
+            group = "one" if "one" in way else ""
+            wait_for(lambda name=group: server.run("/", WHO)[0] == name, 10, f"an answer of group {group!r}")
+    finally:
+        stop.set()
+        for thread in load:
+            thread.join()
+    assert failures == []
+
+
+def asking(url, stop, failures):
+    """Asks on a connection that is kept until the event is set; every answer but 200 is a failure."""
+    with httpx.Client(base_url=url, timeout=20, trust_env=False) as client:
+        while not stop.is_set():
+            try:
+                answer = client.get("/")
+                if answer.status_code != 200:
+                    failures.append((answer.status_code, answer.text[:200]))
+            except httpx.HTTPError as error:
+                failures.append(repr(error))

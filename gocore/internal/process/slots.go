@@ -8,7 +8,7 @@
 //	Starting    | 'R'                         | Ready    | queued connections out; predecessor gets 'G'
 //	Starting    | stop                        | Stopping | 'T', SIGTERM; SIGKILL after the grace
 //	Ready       | 'S'                         | Ready    | failures of the slot forgotten
-//	Ready       | successor ready, reload     | Draining | 'G'; stop after the drain limit
+//	Ready       | successor ready, its end    | Draining | 'G'; stop after the drain limit (ending.go)
 //	Ready       | stop                        | Stopping | 'T'; SIGTERM a little later; SIGKILL
 //	Draining    | drain limit, stop           | Stopping | as above
 //	any         | exit                        | Dead     | slot refilled unless somebody else fills it
@@ -420,11 +420,11 @@ func (s *supervisor) frame(c *child, f Frame) {
 		c.pinged = time.Time{}
 	case FrameTaken:
 		if !c.out.taken() {
-			s.log.printf("mpm", levelError, "%s (pid %d) acknowledged a connection that it was not sent", sl.group.title(), c.proc.Pid)
+			c.log().printf("mpm", levelError, "%s (pid %d) acknowledged a connection that it was not sent", sl.group.title(), c.proc.Pid)
 		}
 	default:
 		f.CloseFDs()
-		s.log.printf("mpm", levelError, "%s (pid %d) sent a frame %q, which is ours to send", sl.group.title(), c.proc.Pid, byte(f.Type))
+		c.log().printf("mpm", levelError, "%s (pid %d) sent a frame %q, which is ours to send", sl.group.title(), c.proc.Pid, byte(f.Type))
 	}
 }
 

@@ -21,8 +21,9 @@ import (
 	"modwsgi/gocore/internal/httpd"
 )
 
-// runtimeDir is the name of our own directory, below that of the system.
-const runtimeDir = "modwsgi-go"
+// runtimeDir is the name of our own directory, below that of the system. Not
+// the one that a unit's RuntimeDirectory=modwsgi-go gives to its user.
+const runtimeDir = "modwsgi-go-sockets"
 
 // socketPrefix is WSGISocketPrefix: the first part of the sockets' paths. make
 // is the directory to make for it, "" where the configuration names one.

@@ -19,17 +19,17 @@ import (
 )
 
 func TestSocketPrefix(t *testing.T) {
-	own := "/tmp/modwsgi-go-" + strconv.Itoa(os.Geteuid())
+	own := "/tmp/modwsgi-go-sockets-" + strconv.Itoa(os.Geteuid())
 	for _, c := range []struct {
 		name, prefix, runtime string
 		root                  bool
 		env                   map[string]string
 		want, make            string
 	}{
-		{"root", "", "", true, nil, "/run/modwsgi-go/wsgi", "/run/modwsgi-go"},
-		{"root, as somebody with a session", "", "", true, map[string]string{"XDG_RUNTIME_DIR": "/run/user/7"}, "/run/modwsgi-go/wsgi", "/run/modwsgi-go"},
+		{"root", "", "", true, nil, "/run/modwsgi-go-sockets/wsgi", "/run/modwsgi-go-sockets"},
+		{"root, as somebody with a session", "", "", true, map[string]string{"XDG_RUNTIME_DIR": "/run/user/7"}, "/run/modwsgi-go-sockets/wsgi", "/run/modwsgi-go-sockets"},
 		{"user", "", "", false, nil, own + "/wsgi", own},
-		{"user with a session", "", "", false, map[string]string{"XDG_RUNTIME_DIR": "/run/user/7"}, "/run/user/7/modwsgi-go/wsgi", "/run/user/7/modwsgi-go"},
+		{"user with a session", "", "", false, map[string]string{"XDG_RUNTIME_DIR": "/run/user/7"}, "/run/user/7/modwsgi-go-sockets/wsgi", "/run/user/7/modwsgi-go-sockets"},
 		{"systemd", "", "", true, map[string]string{"RUNTIME_DIRECTORY": "/run/a:/run/b"}, "/run/a/wsgi", ""},
 		{"DefaultRuntimeDir", "", "/r", true, map[string]string{"RUNTIME_DIRECTORY": "/run/a"}, "/r/wsgi", ""},
 		{"DefaultRuntimeDir below ServerRoot", "", "r", true, nil, "/srv/r/wsgi", ""},
