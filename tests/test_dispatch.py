@@ -118,3 +118,37 @@ def test_script_that_does_not_load(site):
     site.wait_log("WSGI0105: cannot read or compile '.*dispatch.py'")
     site.dispatch.write_text("def callable_object(environ):\n    return 'other'\n")
     assert site.json("/")["callable"] == "other"
+
+
+GROUPS = """
+def process_group(environ):
+    name = environ['QUERY_STRING']
+    return '%{GLOBAL}' if name == 'embedded' else name or None
+
+def application_group(environ):
+    return environ.get('HTTP_X_INTERPRETER')
+"""
+
+
+def test_process_groups_and_interpreters(timed, script):
+    """With several groups the script runs in the process in front, and the request goes to the group that it names."""
+    app = script(
+        APP.replace("import json", "import json, os, mod_wsgi").replace(
+            "'callable': name,",
+            "'callable': name, 'pid': os.getpid(), 'module': [mod_wsgi.process_group, mod_wsgi.application_group],",
+        )
+    )
+    dispatch = script(GROUPS, "dispatch.py")
+    extra = f'WSGIDispatchScript "{dispatch}"\nWSGIDaemonProcess second threads=2\n'
+    extra += "WSGIRestrictProcess app second %{GLOBAL}\n"
+    running = timed("threads=2", extra=extra, script=app, preload=False)
+    first, second, embedded = running.json("/"), running.json("/?second"), running.json("/?embedded")
+    assert [answer["module"] for answer in (first, second, embedded)] == [["app", ""], ["second", ""], ["", ""]]
+    assert len({answer["pid"] for answer in (first, second, embedded)}) == 3
+    assert running.json("/?second")["pid"] == second["pid"] and running.json("/")["pid"] == first["pid"]
+    own = running.json("/?second", headers={"X-Interpreter": "own"})
+    assert own["module"] == ["second", "own"] and own["pid"] == second["pid"]
+    answer = running.client.post("/?second", content=b"x" * 300_000)
+    assert answer.json()["pid"] == second["pid"]
+    assert running.get("/?nowhere").status_code == 500
+    running.wait_log('WSGI0149: process group "nowhere" is not among')

@@ -28,10 +28,15 @@ def application(environ, start_response):
 """
 
 
-def test_script_that_wants_to_be_loaded_again(timed, script, tmp_path):
+# A second group that is used makes a process in front of both necessary.
+FRONT = 'WSGIDaemonProcess other threads=1\nWSGIScriptAlias /other "{script}" process-group=other\n'
+
+
+@pytest.mark.parametrize("extra", ["", FRONT], ids=["direct", "front"])
+def test_script_that_wants_to_be_loaded_again(timed, script, tmp_path, extra):
     flag = tmp_path / "flag"
     path = script(RELOAD.format(flag=str(flag)))
-    running = timed("threads=2", script=path)
+    running = timed("threads=2", extra=extra.format(script=path), script=path)
     first = int(running.get("/").text.split()[0])
     assert [int(running.get("/").text.split()[1]) for _ in range(3)] in ([0, 1, 2], [1, 2, 3]), (
         "asked before each request"
@@ -106,9 +111,11 @@ def application(environ, start_response):
 """
 
 
-def test_lines_of_requests_do_not_mix(timed, script):
+@pytest.mark.parametrize("extra", ["", FRONT], ids=["direct", "front"])
+def test_lines_of_requests_do_not_mix(timed, script, extra):
     """Two requests write parts of lines at the same time; what has no newline is logged when its request ends."""
-    running = timed("threads=3", script=script(LINES))
+    path = script(LINES)
+    running = timed("threads=3", extra=extra.format(script=path), script=path)
     one, two = Background(running, "/?one"), Background(running, "/?two")
     assert one.status() == two.status() == 200
     for name in ("one", "two"):
