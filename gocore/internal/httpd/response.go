@@ -162,7 +162,7 @@ func (r *Request) SelfName() (name string, port int) {
 		return r.Host.ServerName, cmp.Or(r.Host.SelfPort, physical())
 	}
 	name, text := SplitHost(r.HostName)
-	if name == "" {
+	if name = strings.ToLower(name); name == "" {
 		name = r.Host.ServerName
 	}
 	if n, err := strconv.Atoi(text); err == nil {

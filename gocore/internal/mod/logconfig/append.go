@@ -5,6 +5,7 @@ package logconfig
 
 import (
 	"bytes"
+	"cmp"
 	"net/netip"
 	"os"
 	"strconv"
@@ -155,7 +156,7 @@ func (it *item) append(dst []byte, server *Server, e *httpd.LogEntry, clock *sta
 		return it.appendTime(dst, e, clock)
 	case opUser:
 		if it.original && e.First != nil {
-			return appendEscaped(dst, e.First.User)
+			return appendEscaped(dst, cmp.Or(e.First.User, e.First.Claimed))
 		}
 		return appendEscaped(dst, e.RemoteUser)
 	case opPath:
@@ -170,7 +171,14 @@ func (it *item) append(dst []byte, server *Server, e *httpd.LogEntry, clock *sta
 		return appendEscaped(dst, server.Name)
 	case opHostName:
 		if host, _ := splitHost(e.Host); len(host) > 0 && !server.UseCanonical {
-			return appendEscaped(dst, host)
+			mark := len(dst)
+			dst = appendEscaped(dst, host)
+			for i := mark; i < len(dst); i++ { // as httpd, in lower case
+				if c := dst[i]; 'A' <= c && c <= 'Z' {
+					dst[i] = c + 'a' - 'A'
+				}
+			}
+			return dst
 		}
 		return appendEscaped(dst, server.Name)
 	case opConnState:

@@ -95,6 +95,16 @@ func TestFormatInternalRedirect(t *testing.T) {
 	}
 }
 
+// The name in credentials that were refused, on the request that had them.
+func TestFormatClaimedUser(t *testing.T) {
+	e := entry()
+	e.First = &httpd.Request{Claimed: "joe"}
+	e.Final, e.RemoteUser = e.First, "joe"
+	f, err := Compile("%u %<u %>u")
+	require.NoError(t, err)
+	assert.Equal(t, "joe joe joe\n", string(f.Append(nil, &Server{}, e, nil)))
+}
+
 func TestFormatConnectionState(t *testing.T) {
 	f, err := Compile("%X")
 	require.NoError(t, err)
@@ -140,6 +150,7 @@ func TestPortAndHost(t *testing.T) {
 		{"canonical", "h:81", Server{Name: "s", Port: 82, UseCanonical: true}, "s 82"},
 		{"physical", "h", Server{Name: "s", Port: 82, PhysicalPort: true}, "h 8000"},
 		{"IPv6", "[::1]:81", Server{Name: "s"}, "[::1] 81"},
+		{"capitals", "WWW.Example:81", Server{Name: "s"}, "www.example 81"},
 		{"IPv6 without port", "[::1]", Server{Name: "s"}, "[::1] 80"},
 		{"forged", "h:8x\"", Server{Name: "s"}, `h:8x\" 80`},
 	} {
