@@ -88,3 +88,11 @@ def test_every_code_is_explained():
     missing = {code: str(path) for code, path in printed.items() if code not in explained}
     assert not missing, f"docs/errors.md: say what these mean, their usual cause and the cure: {missing}"
     assert set(explained) <= set(printed), f"docs/errors.md: nothing prints these: {set(explained) - set(printed)}"
+
+
+def test_tests_that_pages_name_exist():
+    """docs/processes.md says which test shows what it promises."""
+    named = set(re.findall(r"`((?:test_|Test)\w+)`", (TOP / "docs/processes.md").read_text()))
+    sources = [*(TOP / "tests").glob("test_*.py"), *(TOP / "gocore").rglob("*_test.go")]
+    defined = {name for path in sources for name in re.findall(r"(?:def|func) ((?:test_|Test)\w+)\(", path.read_text())}
+    assert len(named) > 40 and named <= defined, named - defined
