@@ -81,6 +81,54 @@ def test_sibling_accepts_for_one_without_descriptors(timed):
             conn.sock.close()
 
 
+def test_more_connections_than_the_supervisor_has_descriptors(timed):
+    """300 kept connections go over to new processes through a supervisor that may hold 256 descriptors."""
+    running = timed("threads=2 processes=3", KEEP, wrap=["sh", "-c", 'ulimit -n 256; exec "$@"', "sh"])
+    wait_for(lambda: running.log().count("is ready after") == 3, 15, "all processes")
+    old = {pid(running)}
+    conns = [running.conn(timeout=20) for _ in range(300)]
+    try:
+        for conn in conns:
+            conn.send(ASK)
+            old.add(int(conn.response()[2]))
+        running.send_signal(signal.SIGUSR1)
+        wait_for(lambda: pid(running) not in old, 15, "a new process")
+        for conn in conns:
+            conn.send(ASK)
+        new = {int(conn.response()[2]) for conn in conns}
+        wait_for(lambda: not any(map(alive, old)), 15, "the end of the old processes")
+    finally:
+        for conn in conns:
+            conn.sock.close()
+    assert "SIGKILL" not in running.log() and "handed a connection over and nobody" not in running.log()
+    assert new - old
+
+
+def test_restart_at_once_with_more_connections_than_descriptors(timed):
+    """What the supervisor cannot hold until the new processes are there is closed, and does not hold up the restart."""
+    running = timed("threads=2 shutdown-timeout=30", KEEP, wrap=["sh", "-c", 'ulimit -n 256; exec "$@"', "sh"])
+    first = pid(running)
+    conns = [running.conn(timeout=20) for _ in range(150)]
+    try:
+        for conn in conns:
+            conn.send(ASK)
+            conn.response()
+        running.send_signal(signal.SIGHUP)
+        wait_for(lambda: not alive(first), 15, "the end of the old process")
+        kept = 0
+        for conn in conns:
+            try:
+                conn.send(ASK)
+                kept += conn.response()[0] == 200
+            except (EOFError, OSError):
+                pass
+    finally:
+        for conn in conns:
+            conn.sock.close()
+    assert kept >= 60, "as many as there is room for"
+    assert "exited with code 0" in running.log() and "SIGKILL" not in running.log()
+
+
 def test_full_backlog(timed):
     """More connections than the queue takes while nobody accepts: the kernel makes them wait, all are served."""
     running = timed("threads=2 listen-backlog=5", "ListenBackLog 5")

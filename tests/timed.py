@@ -26,7 +26,7 @@ WSGIScriptAlias / "{script}" {groups}
 """
 
 
-def launch(root, options, extra="", script=APP, env=None, preload=True):
+def launch(root, options, extra="", script=APP, env=None, preload=True, wrap=()):
     """A server whose process group `app` has these options of WSGIDaemonProcess; not waited for."""
     root.mkdir()
     port = free_port()
@@ -34,7 +34,7 @@ def launch(root, options, extra="", script=APP, env=None, preload=True):
     file = root / "httpd.conf"
     file.write_text(CONFIG.format(root=root, port=port, script=script, options=options, extra=extra, groups=groups))
     environ = {**ENVIRON, "EVENT_LOG": str(root / "events"), **(env or {})}
-    return Server([*COMMAND, "run-config", str(file)], root, port, str(root), environ)
+    return Server([*wrap, *COMMAND, "run-config", str(file)], root, port, str(root), environ)
 
 
 class Background(threading.Thread):

@@ -88,6 +88,7 @@ type WorkerConfig struct {
 	// The scoreboard follows the logs as a descriptor unless its size is 0.
 	BoardSize  int64
 	BoardPlace int // of this process, from 0; -1: all places are taken
+	Handovers  int // connections that may be on their way to other processes at a time
 	BoardGroup int // number of the group, from 1, if its processes share their work (package balance); else 0
 
 	SupervisorPID int

@@ -10,6 +10,8 @@ import (
 	"strings"
 	"time"
 
+	"golang.org/x/sys/unix"
+
 	"modwsgi/gocore/internal/conf"
 	"modwsgi/gocore/internal/httpd"
 	"modwsgi/gocore/internal/scoreboard"
@@ -237,6 +239,7 @@ func (sl *slot) config(foreground bool) *WorkerConfig {
 	for _, l := range sl.socks {
 		c.Listeners = append(c.Listeners, l.spec)
 	}
+	c.Handovers = handovers(pg.gen)
 	if pg.shares() {
 		c.BoardGroup = slices.Index(pg.gen.groups, pg) + 1
 	}
@@ -263,6 +266,29 @@ func (g *generation) ready() bool {
 		}
 	}
 	return true
+}
+
+// Descriptors that the supervisor keeps for other things than connections on
+// their way, and bounds of what each process may have there.
+const (
+	ownDescriptors             = 128
+	minHandovers, maxHandovers = 16, 4096
+)
+
+// handovers is how many connections each process may have on the way through
+// the supervisor, which holds a descriptor for each: with all processes of two generations
+// it must not run out, or connections are lost.
+func handovers(g *generation) int {
+	processes := 0
+	for _, pg := range g.groups {
+		processes += pg.processes
+	}
+	var l unix.Rlimit
+	if unix.Getrlimit(unix.RLIMIT_NOFILE, &l) != nil {
+		return minHandovers
+	}
+	n := (int64(min(l.Cur, 1<<20)) - ownDescriptors) / int64(2*max(processes, 1))
+	return int(min(max(n, minHandovers), maxHandovers))
 }
 
 // find gives the slot that takes over connections of clients from sl, of

@@ -103,13 +103,15 @@ func (o *outbox) close() {
 // taken drops the oldest hand-over that was sent; false: there is none.
 func (o *outbox) taken() bool {
 	o.mu.Lock()
-	defer o.mu.Unlock()
 	if len(o.sent) == 0 {
+		o.mu.Unlock()
 		return false
 	}
-	o.sent[0].CloseFDs()
+	f := o.sent[0]
 	o.sent[0] = Frame{}
 	o.sent = o.sent[1:]
+	o.mu.Unlock()
+	f.CloseFDs() // tells the sender, which may be the same child
 	return true
 }
 
@@ -226,6 +228,9 @@ func (s *supervisor) receive(c *child) {
 				})
 			}
 			return
+		}
+		if len(f.FDs) > 0 {
+			f.done = func() { c.out.push(Frame{Type: FrameTaken}) }
 		}
 		s.post(func() { s.frame(c, f) })
 	}

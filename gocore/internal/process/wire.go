@@ -35,7 +35,7 @@ const (
 	FrameHandoff  FrameType = 'H' // both ways: a connection; payload is the sender's, one or more descriptors
 	FrameShare    FrameType = 'L' // both ways: as 'H', for a sibling with less to do; payload: its ProcessNum in 2 bytes, then the sender's
 	FrameNotice   FrameType = 'N' // W->S: for the server's standard error, because a log cannot be written to; payload: the text
-	FrameTaken    FrameType = 'A' // W->S: has the oldest hand-over it was sent and not acknowledged. No payload
+	FrameTaken    FrameType = 'A' // W->S: has the oldest hand-over it was sent and not acknowledged; S->W: one that it sent has arrived. No payload
 	FrameGraceful FrameType = 'G' // S->W: stop accepting, finish the requests, exit 0. No payload
 	FrameDrain    FrameType = 'D' // S->W: as 'G', but nobody follows: close what is idle. No payload
 	FrameStop     FrameType = 'T' // S->W: stop now. No payload
@@ -61,6 +61,7 @@ type Frame struct {
 	Type    FrameType
 	Payload []byte
 	FDs     []int
+	done    func() // called when the descriptors are closed; nil: nobody waits
 }
 
 // CloseFDs closes the descriptors of a frame that goes nowhere.
@@ -69,6 +70,10 @@ func (f *Frame) CloseFDs() {
 		_ = unix.Close(fd) // nothing could be done about an error
 	}
 	f.FDs = nil
+	if f.done != nil {
+		f.done()
+		f.done = nil
+	}
 }
 
 // NewShare makes the frame that gives a connection to process num of the group.

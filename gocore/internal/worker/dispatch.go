@@ -200,7 +200,7 @@ func (d *dispatcher) fastTarget(p *httpd.Plan) *target {
 func (d *dispatcher) register(p *httpd.Plan, scriptName string, environ []httpd.EnvVar) *route {
 	var env []byte
 	https := environ != nil && p.URLScheme == "https" // else each request says it
-	if p.Host != nil { // for requests without a Host field (HTTP/1.0); PEP 3333 wants some name
+	if p.Host != nil {                                // for requests without a Host field (HTTP/1.0); PEP 3333 wants some name
 		env = python.AppendSet(env, "SERVER_NAME", p.Host.ServerName)
 	}
 	for _, e := range environ {
@@ -386,7 +386,7 @@ func (d *dispatcher) Handoff(fd int, pending []byte) bool {
 	if len(pending) > process.MaxFramePayload {
 		return false
 	}
-	return d.w.control.Send(&process.Frame{Type: process.FrameHandoff, Payload: pending, FDs: []int{fd}}) == nil
+	return d.w.send(&process.Frame{Type: process.FrameHandoff, Payload: pending, FDs: []int{fd}}, handPatience)
 }
 
 var _ listen.Handler = (*dispatcher)(nil)

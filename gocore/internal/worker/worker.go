@@ -43,6 +43,7 @@ func Main() int {
 		return 1
 	}
 	w := &worker{cfg: cfg, lifecycle: lifecycle{stop: make(chan string, 8), drain: make(chan bool, 8)}}
+	w.away = make(chan struct{}, max(cfg.Handovers, 1))
 	if err := w.start(); err != nil {
 		w.logf(levelCrit, "core", "WSGI0317: worker cannot start: %v", err)
 		return 1
@@ -61,8 +62,10 @@ type worker struct {
 	source    listen.Source
 	siblings  *balance.Member // nil: this process alone accepts from its sockets
 	d         *dispatcher
-	logs      []*hostLog  // by index of the virtual host
-	logFailed atomic.Bool // an error log could not be written to
+	logs      []*hostLog    // by index of the virtual host
+	away      chan struct{} // full of connections that have left and not arrived, see send
+	stuck     atomic.Bool   // they do not arrive
+	logFailed atomic.Bool   // an error log could not be written to
 	sinkMu    sync.Mutex
 	sinks     map[sinkKey]int // the same for the Python side, see sink
 	lifecycle
@@ -226,11 +229,6 @@ func (w *worker) clock() {
 	}
 }
 
-// share gives a connection to process num of the group, through the supervisor.
-func (w *worker) share(fd int, pending []byte, num int) bool {
-	return w.control.Send(process.NewShare(num, fd, pending)) == nil
-}
-
 func (w *worker) receive() {
 	for {
 		f, err := w.control.Receive()
@@ -239,6 +237,8 @@ func (w *worker) receive() {
 			return
 		}
 		switch f.Type {
+		case process.FrameTaken:
+			w.arrived()
 		case process.FrameGraceful:
 			w.drain <- true
 		case process.FrameDrain:
