@@ -31,9 +31,17 @@ func argIs(i int, words ...string) func([]string) bool {
 
 var catalogue = []catalogueRow{
 	// core and MPMs: the process model is different here
-	{module: "core", names: "HttpProtocolOptions LimitXMLRequestBody Mutex NameVirtualHost QualifyRedirectURL SeeRequestTail ServerPath EnableExceptionHook " +
-		"CoreDumpDirectory ScoreBoardFile ListenCoresBucketsRatio ContentDigest FlushMaxThreshold FlushMaxPipelined CGIMapExtension RegisterHttpMethod " +
-		"RegexDefaultOptions UnsafeAllow3F ReadBufferSize KeptBodySize AcceptFilter DefaultType", why: "there is nothing here that it could tune"},
+	{module: "core", names: "NameVirtualHost DefaultType", why: "it means nothing any more in httpd 2.4 either"},
+	{module: "core", names: "HttpProtocolOptions", why: "requests are always read strictly"},
+	{module: "core", names: "LimitXMLRequestBody", why: "there is no WebDAV"},
+	{module: "core", names: "ContentDigest", why: "responses have no Content-MD5"},
+	{module: "core", names: "QualifyRedirectURL", why: "REDIRECT_URL is a path"},
+	{module: "core", names: "ServerPath", why: "paths do not choose hosts"},
+	{module: "core", names: "SeeRequestTail", why: "server-status shows the beginning of request lines"},
+	{module: "core", names: "RegisterHttpMethod", why: "applications get all methods"},
+	{module: "core", names: "RegexDefaultOptions", why: "$ matches at the very end, . matches line breaks"},
+	{module: "core", names: "Mutex EnableExceptionHook CoreDumpDirectory ScoreBoardFile ListenCoresBucketsRatio FlushMaxThreshold FlushMaxPipelined CGIMapExtension ReadBufferSize " +
+		"KeptBodySize AcceptFilter", why: "there is nothing here that it could tune"},
 	{module: "core", names: "MergeTrailers", harmless: argIs(0, "Off"), refuse: true, why: "fields behind a chunked body would not reach the application"},
 	{module: "core", names: "Protocol", harmless: argIs(0, "http"), refuse: true, why: "connections would be taken for HTTP"},
 	{module: "core", names: "Port", refuse: true, why: "Listen names the ports"},
