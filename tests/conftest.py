@@ -6,18 +6,20 @@ from pathlib import Path
 
 import pytest
 
-from harness import COMMAND, ENVIRON, REFERENCE, SINK, Server, finish_all, free_port, start
+from harness import COMMAND, ENVIRON, FRONT, REFERENCE, SINK, Server, finish_all, free_port, start
 
 
 def pytest_configure(config):
     config.addinivalue_line("markers", "ours: promised by this project only; skipped against a reference command")
+    config.addinivalue_line("markers", "direct: about processes that accept from clients; skipped behind a front process")
 
 
 def pytest_collection_modifyitems(items):
-    if REFERENCE:
-        for item in items:
-            if item.get_closest_marker("ours"):
-                item.add_marker(pytest.mark.skip(reason="not promised by the reference command"))
+    for item in items:
+        if REFERENCE and item.get_closest_marker("ours"):
+            item.add_marker(pytest.mark.skip(reason="not promised by the reference command"))
+        if FRONT and item.get_closest_marker("direct"):
+            item.add_marker(pytest.mark.skip(reason="clients are accepted by a front process in this run"))
 
 
 @pytest.fixture

@@ -358,6 +358,7 @@ def test_default_error_log_format_has_client_and_referer(server, script):
     )
 
 
+@pytest.mark.direct
 def test_access_log_names_the_error_log_record(site):
     answer = []
     with_id = logged(site, "process", lambda: answer.append(site.get("/error").text))

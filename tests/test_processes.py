@@ -91,6 +91,7 @@ def different_worker(running, old):
 
 
 @pytest.mark.ours
+@pytest.mark.direct
 def test_every_killed_worker_is_replaced(server):
     running = server(SINK, "--processes", "3", "--threads", "2")
     workers = wait_for(lambda: len(found := application_pids(running)) == 3 and found, 10, "three workers")

@@ -33,6 +33,7 @@ def status(running):
     return dict(line.split(": ", 1) for line in lines if ": " in line)
 
 
+@pytest.mark.direct
 def test_status_of_all_processes(server, script):
     running = server(script(APP), "--processes", "2", "--threads", "3", config=CONFIG)
     wait_for(lambda: status(running)["Processes"] == "2", 10, "both processes")
@@ -44,6 +45,7 @@ def test_status_of_all_processes(server, script):
     assert int(now["Total kBytes"]) >= 0 and float(now["CPUUser"]) > 0 and now["ConnsTotal"] != "0"
 
 
+@pytest.mark.direct
 def test_requests_in_progress(server, script):
     running = server(script(APP), config=CONFIG)
     with running.conn(timeout=10) as conn:

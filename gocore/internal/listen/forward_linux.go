@@ -7,6 +7,7 @@ package listen
 func (r *Reactor) forward(th *thread, c *Conn) step {
 	q := c.req
 	if q.StreamLeft != 0 { // the body does not fit
+		q.StreamLeft, q.BodyLen = 0, 0 // the stream reads it from its beginning
 		c.Stream = r.fw.ForwardStream(c, q)
 		return r.stream(c)
 	}

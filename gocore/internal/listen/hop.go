@@ -7,6 +7,7 @@
 // methods of Hop instead of a socket.
 //
 //	stream state | event                           | next
+//	waiting      | no thread is free               | waiting, and the front knows (Queued)
 //	waiting      | a Python thread takes it        | running
 //	waiting      | Cancel, late, restart, front gone | ended (Reset, Refused)
 //	running      | the application's head          | answering
@@ -191,7 +192,7 @@ func (h *hopConn) begin(f *hop.Frame) (*Conn, error) {
 		h.slots[f.Stream] = c
 	}
 	p := c.hop
-	*p = Hop{h: h, c: c, id: f.Stream, Flags: m.Flags, credit: hop.ResponseWindow, length: -1, open: true, timer: p.timer}
+	*p = Hop{h: h, c: c, id: f.Stream, Flags: m.Flags, credit: hop.ResponseWindow, length: -1, open: true, timer: p.timer, turn: p.turn + 1}
 	h.mu.Unlock()
 	if c.req == nil {
 		c.req = h.s.hopReq()
@@ -279,7 +280,7 @@ func (h *hopConn) finished(c *Conn, handler Handler) {
 	}
 	h.mu.Lock()
 	body := p.body
-	p.body, p.ran = nil, true
+	p.body = nil
 	h.mu.Unlock()
 	if body != nil {
 		body.close()
@@ -298,6 +299,9 @@ func (h *hopConn) finished(c *Conn, handler Handler) {
 	c.phase = phIdle
 	h.mu.Lock()
 	p.ended = true
+	if p.open && p.gone { // the front gave up the rest
+		p.last(hop.AppendReset(h.out, p.id))
+	}
 	replaced := h.slots[p.id] != c
 	h.mu.Unlock()
 	if replaced {

@@ -126,6 +126,7 @@ func (r *Reactor) runHop(th *thread, c *Conn) {
 	}
 	p, q := c.hop, c.req
 	th.serving = c
+	p.waits(false)
 	switch {
 	case !p.wanted():
 		p.refuse(hop.Restarting)

@@ -379,6 +379,11 @@ func TestHopCancelAndDrain(t *testing.T) {
 	f.write(hop.AppendCancel(nil, 2))
 	require.Eventually(t, func() bool { return a.routes.Load() == 3 }, 5*time.Second, time.Millisecond)
 	require.Eventually(t, func() bool { return r.Running() == 3 }, 5*time.Second, time.Millisecond)
+	for range 2 {
+		waits, err := hop.DecodeQueued(f.frame(hop.TypeQueued).Payload)
+		require.NoError(t, err)
+		assert.True(t, waits)
+	}
 	r.Drain(true)
 	got := map[string]bool{}
 	for range 3 {
@@ -421,11 +426,31 @@ func TestHopQueueTimeout(t *testing.T) {
 	f.write(f.request("/wait", nil))
 	require.Eventually(t, func() bool { return a.running.Load() == 1 }, 5*time.Second, time.Millisecond)
 	f.write(f.request("/late", nil))
+	f.frame(hop.TypeQueued)
 	why, err := hop.DecodeRefused(f.frame(hop.TypeRefused).Payload)
 	require.NoError(t, err)
 	assert.Equal(t, hop.QueueTimeout, why)
 	close(a.release)
 	f.response()
+}
+
+// A request that waited says so when its time comes: from then on it is lost with the process.
+func TestHopQueued(t *testing.T) {
+	_, a, path := startHop(t, 1, nil)
+	f := dialHop(t, path)
+	f.write(f.request("/wait", nil))
+	require.Eventually(t, func() bool { return a.running.Load() == 1 }, 5*time.Second, time.Millisecond)
+	f.write(f.request("/next", nil))
+	waits, err := hop.DecodeQueued(f.frame(hop.TypeQueued).Payload)
+	require.NoError(t, err)
+	assert.True(t, waits)
+	close(a.release)
+	f.response()
+	waits, err = hop.DecodeQueued(f.frame(hop.TypeQueued).Payload)
+	require.NoError(t, err)
+	assert.False(t, waits)
+	_, body := f.response()
+	assert.Equal(t, "/next:", body)
 }
 
 // A front that does not keep to the format, or that is nobody's, loses its connection.

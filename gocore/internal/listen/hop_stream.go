@@ -7,8 +7,11 @@
 package listen
 
 import (
+	"errors"
 	"sync/atomic"
 	"time"
+
+	"golang.org/x/sys/unix"
 
 	"modwsgi/gocore/internal/hop"
 )
@@ -33,6 +36,9 @@ type Hop struct {
 	timer  *time.Timer
 	late   bool // the timer runs
 	body   *hopBody
+	queued bool // Queued was said
+	turn   int  // counts the requests of this number: a goroutine of an earlier one knows that it is late
+	file   bool // a goroutine sends a file
 }
 
 // Hop is the stream that a connection stands for; nil: it is one of a client.
@@ -44,7 +50,7 @@ func (p *Hop) settle(q *Req, ran bool) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	p.stopTimer()
-	if !p.open || p.rest != nil {
+	if !p.open || p.rest != nil || p.file {
 		return
 	}
 	switch {
@@ -72,6 +78,19 @@ func (p *Hop) wanted() bool {
 	p.h.mu.Lock()
 	defer p.h.mu.Unlock()
 	return p.open && !p.gone
+}
+
+// waits tells the front that the request waits for a thread, so that it is not
+// lost with this process; or that its time has come.
+func (p *Hop) waits(yes bool) {
+	p.h.mu.Lock()
+	defer p.h.mu.Unlock()
+	if p.queued == yes || !p.open {
+		return
+	}
+	p.queued = yes
+	p.h.out = hop.AppendQueued(p.h.out, p.id, yes)
+	p.h.send()
 }
 
 // refuse gives a request back that the application has not seen.
@@ -152,12 +171,74 @@ func (p *Hop) Body(b []byte) bool {
 	return true
 }
 
+// File sends n bytes of a file from off on as the whole body; false: it is not
+// the whole body, or there are no descriptors. The caller keeps its descriptor.
+func (p *Hop) File(fd int, off, n int64) bool {
+	h := p.h
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	if !p.open || p.gone || p.length != n || p.sent != 0 {
+		return false
+	}
+	dup, err := unix.FcntlInt(uintptr(fd), unix.F_DUPFD_CLOEXEC, 3)
+	if err != nil {
+		return false
+	}
+	p.file = true
+	h.s.hopTrack(dup, true)
+	go p.sendFile(dup, off, p.turn)
+	return true
+}
+
+// sendFile sends the file as the front takes it.
+func (p *Hop) sendFile(fd int, off int64, turn int) {
+	h := p.h
+	defer func() {
+		h.s.hopTrack(fd, false)
+		unix.Close(fd)
+	}()
+	buf := make([]byte, hopDirect)
+	for {
+		h.mu.Lock()
+		for p.turn == turn && p.open && !p.gone && !h.dead && p.credit == 0 {
+			h.send()
+			h.turn.Wait()
+		}
+		if p.turn != turn || !p.open || p.gone || h.dead {
+			h.mu.Unlock()
+			return
+		}
+		room := min(p.length-p.sent, p.credit, int64(len(buf)))
+		h.mu.Unlock()
+		n, err := unix.Pread(fd, buf[:room], off)
+		if errors.Is(err, unix.EINTR) {
+			continue
+		}
+		h.mu.Lock()
+		switch {
+		case p.turn != turn || !p.open || p.gone || h.dead:
+		case n <= 0: // the file shrank: the client must see it
+			p.last(hop.AppendReset(h.out, p.id))
+		default:
+			off += int64(n)
+			p.credit -= int64(n)
+			p.sent += int64(n)
+			p.open = p.sent < p.length
+			h.data(p.id, buf[:n], !p.open)
+		}
+		if !p.open {
+			h.send()
+		}
+		h.mu.Unlock()
+	}
+}
+
 // End ends a complete response.
 func (p *Hop) End() bool {
 	h := p.h
 	h.mu.Lock()
 	defer h.mu.Unlock()
-	if p.open && p.rest == nil && !p.gone {
+	if p.open && p.rest == nil && !p.file && !p.gone {
 		if p.length >= 0 && p.sent < p.length {
 			return true // settle breaks it: the client must see that something is missing
 		}

@@ -217,6 +217,9 @@ func (l *leadership) submit(th *thread, c *Conn) {
 		if c.req.QueueUs == 0 { // else it has waited in a front process already
 			c.req.QueueUs = l.r.wall + l.r.now()/1000
 		}
+		if c.hop != nil {
+			c.hop.waits(true) // before a thread can take it and say the opposite
+		}
 		l.queue = append(l.queue, c)
 		l.mu.Unlock()
 		if !th.leading {

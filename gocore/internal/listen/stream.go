@@ -16,6 +16,7 @@ import (
 	"os"
 	"sync"
 	"sync/atomic"
+	"syscall"
 	"time"
 
 	"modwsgi/gocore/internal/http1"
@@ -53,6 +54,7 @@ func newStream(ctx context.Context, c *Conn, conn net.Conn) *Stream {
 		return s
 	}
 	b.in = q.Input()[q.BodyOff:]
+	b.first = int64(len(b.in))
 	switch {
 	case q.Head.Flags&http1.FlagChunked != 0:
 		b.chunked = true
@@ -138,6 +140,7 @@ func (s *Stream) end(mem *Memory) {
 	}
 	// What follows the body is the next request.
 	rest := b.in
+	c.streamed += b.first - int64(len(rest))
 	if need := q.BodyOff + uint64(len(rest)); need > q.InCap {
 		q.In, q.InCap = mem.Realloc(q.In, uintptr(need)), need
 	}
@@ -152,6 +155,7 @@ type streamBody struct {
 	mu      sync.Mutex // the handler may leave a goroutine behind that reads
 	in      []byte     // received and not decoded yet; part of the request's buffer at first
 	buf     []byte     // what in points to later
+	first   int64      // bytes that were in the request's buffer
 	left    int64      // Content-Length
 	chunked bool
 	now     bool // the client sends without waiting for 100 (Continue)
@@ -228,6 +232,20 @@ func (b *streamBody) receive() {
 			return
 		}
 	}
+	if b.buf == nil {
+		b.buf = make([]byte, inStart)
+	}
+	room := b.buf
+	if !b.chunked && b.left < int64(len(room)) {
+		room = room[:b.left] // never into the next request
+	}
+	if b.until.IsZero() { // its time begins when the client first lets us wait
+		if n := tryRead(s.conn, room); n > 0 {
+			b.in = room[:n]
+			s.c.streamed += int64(n)
+			return
+		}
+	}
 	now := time.Now()
 	if b.until.IsZero() && set.Body > 0 {
 		b.until = now.Add(set.Body)
@@ -240,13 +258,6 @@ func (b *streamBody) receive() {
 		end = now.Add(set.IO)
 	}
 	s.conn.SetReadDeadline(end)
-	if b.buf == nil {
-		b.buf = make([]byte, inStart)
-	}
-	room := b.buf
-	if !b.chunked && b.left < int64(len(room)) {
-		room = room[:b.left] // never into the next request
-	}
 	n, err := s.conn.Read(room)
 	for n == 0 && errors.Is(err, os.ErrDeadlineExceeded) && !b.over.Load() && (end.IsZero() || time.Now().Before(end)) {
 		s.conn.SetReadDeadline(end) // somebody else had set it, to wake those who wait for a request
@@ -273,3 +284,23 @@ func (b *streamBody) receive() {
 
 // Consumed tells that the request's body was somebody else's before.
 func (s *Stream) Consumed() bool { return s.ran }
+
+// tryRead reads what is there, without waiting; 0: nothing is, or the end.
+func tryRead(conn net.Conn, p []byte) (n int) {
+	sc, ok := conn.(syscall.Conn)
+	if !ok {
+		return 0
+	}
+	raw, err := sc.SyscallConn()
+	if err != nil {
+		return 0
+	}
+	_ = raw.Read(func(fd uintptr) bool {
+		n, err = syscall.Read(int(fd), p)
+		return true
+	})
+	if err != nil {
+		return 0
+	}
+	return n
+}

@@ -41,6 +41,7 @@ int mw_put_hooked(mw_req *r, const char *p, size_t n) {
 /* A file through the hooks, read in pieces. */
 int mw_filter_file(mw_response *s, int fd, int64_t off, int64_t len) {
     mw_req *r = s->req;
+    if (mwHookFile(r->hook, fd, off, len)) return 0;
     char *buf = mw_alloc(FILE_PIECE);
     if (!buf) { r->aborted = 1; return -1; }
     PyThreadState *ts = PyEval_SaveThread();

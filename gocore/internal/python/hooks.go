@@ -38,6 +38,9 @@ type Hooks interface {
 	Head(mark uint64, length int64) Verdict
 	// Body takes a block; false: the client is gone or the response broke.
 	Body(p []byte) bool
+	// File is called, with the GIL, instead of Body for n bytes of a file that are the whole body. True: it
+	// sends them by itself, through a duplicate of the descriptor; false: they come through Body.
+	File(fd int, off, n int64) bool
 	// End is called after the last block of a complete response.
 	End() bool
 	// Input gives more of the request's body; 0 and 0: the end. EFBIG and
@@ -96,6 +99,11 @@ func mwHookHead(h C.uint64_t, mark C.uint64_t, length C.int64_t) C.int {
 //export mwHookBody
 func mwHookBody(h C.uint64_t, p unsafe.Pointer, n C.size_t) C.int {
 	return flag(cgo.Handle(h).Value().(Hooks).Body(unsafe.Slice((*byte)(p), int(n))))
+}
+
+//export mwHookFile
+func mwHookFile(h C.uint64_t, fd C.int, off, n C.int64_t) C.int {
+	return flag(cgo.Handle(h).Value().(Hooks).File(int(fd), int64(off), int64(n)))
 }
 
 //export mwHookInput

@@ -367,6 +367,9 @@ func (h *hookedCall) Body(p []byte) (ok bool) {
 	return err == nil
 }
 
+// File implements python.Hooks: filters see a file like any body.
+func (h *hookedCall) File(int, int64, int64) bool { return false }
+
 // End implements python.Hooks.
 func (h *hookedCall) End() (ok bool) {
 	defer h.recovered()

@@ -138,6 +138,9 @@ func (h *hopCall) Body(b []byte) (ok bool) {
 	return h.p.Body(b)
 }
 
+// File implements python.Hooks: a slow client keeps no Python thread.
+func (h *hopCall) File(fd int, off, n int64) bool { return h.p.File(fd, off, n) }
+
 // Input implements python.Hooks. Filters of bodies are the front's.
 func (h *hopCall) Input([]byte) (int, syscall.Errno) { return 0, syscall.EIO }
 

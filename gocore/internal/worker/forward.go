@@ -10,6 +10,7 @@ package worker
 
 import (
 	"bytes"
+	"runtime/debug"
 	"strconv"
 	"sync"
 
@@ -232,6 +233,13 @@ func (f *forward) respond() {
 		return
 	}
 	f.c.SetAway(nil)
+	defer func() {
+		if e := recover(); e != nil { // of a module, in an error document: nobody else here would catch it
+			f.d.w.panicked(f.c, e, debug.Stack())
+			f.q.Aborted = 1
+			f.d.front.resumer.Resume(f.c, listen.Respond)
+		}
+	}()
 	action := listen.Respond
 	if f.failure != nil && !f.begun {
 		action = f.failed()
@@ -257,7 +265,7 @@ func (f *forward) keep() {
 // that is an application runs wherever it belongs, once.
 func (f *forward) failed() listen.Action {
 	r := f.d.finalRequest(f.c, f.q, f.t)
-	code := f.d.failure(r, f.t, f.failure)
+	code := f.d.failure(f.q, r, f.t, f.failure)
 	if f.failure.Kind == hop.App && code == 504 { // RequestTimeout: nothing more to say, as in mod_wsgi
 		return f.d.respond(f.c, f.q, f.t.host, r, &httpd.Outcome{Status: 504, Request: r}, anyTime)
 	}
@@ -276,6 +284,9 @@ func (d *dispatcher) finalRequest(c *listen.Conn, q *listen.Req, t *target) *htt
 	}
 	r := d.request(c, q, t.host)
 	r.Assume(t.plan, int(q.ScriptLen))
+	if !t.fixed {
+		t.req = r
+	}
 	return r
 }
 

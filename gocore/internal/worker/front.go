@@ -153,7 +153,7 @@ func (d *dispatcher) answerFailure(c *listen.Conn, q *listen.Req, t *target, r *
 
 // failure gives the status for a request that no application answered, and says
 // in the log what happened unless the daemon process has.
-func (d *dispatcher) failure(r *httpd.Request, t *target, f *hop.Failure) int {
+func (d *dispatcher) failure(q *listen.Req, r *httpd.Request, t *target, f *hop.Failure) int {
 	script := t.plan.Script
 	if t.plan.HandlerScript != "" {
 		script = t.plan.HandlerScript
@@ -162,7 +162,8 @@ func (d *dispatcher) failure(r *httpd.Request, t *target, f *hop.Failure) int {
 		r.Logf(httpd.LevelError, "wsgi", "[script %s] "+format, append([]any{script}, args...)...)
 	}
 	switch f.Kind {
-	case hop.App:
+	case hop.App: // the process has, in a record with the request's id
+		q.Logged = 1
 	case hop.Lost:
 		log("WSGI0146: process %d of process group '%s' ended while it had the request '%s %s'; what ended it stands in the server's error log under its pid",
 			f.PID, t.plan.ProcessGroup, r.Method, r.URI)

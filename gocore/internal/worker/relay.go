@@ -69,6 +69,12 @@ func (d *dispatcher) ForwardStream(c *listen.Conn, q *listen.Req) func(*listen.S
 func (d *dispatcher) relay(c *listen.Conn, q *listen.Req, s *listen.Stream) {
 	for depth := 0; ; depth++ {
 		t := c.Tag.(*target)
+		if t.fixed { // shared by the requests of its route
+			n := *t
+			n.fixed = false
+			t = &n
+			c.Tag = t
+		}
 		code := d.relayOnce(c, q, s, t)
 		if code == 0 {
 			return
@@ -145,7 +151,7 @@ func (d *dispatcher) relayOnce(c *listen.Conn, q *listen.Req, s *listen.Stream, 
 				d.respond(c, q, t.host, d.finalRequest(c, q, t), &httpd.Outcome{Status: 504, Request: d.finalRequest(c, q, t)}, atOnce)
 				return 0
 			case o == nil:
-				return d.failure(d.finalRequest(c, q, t), t, failure)
+				return d.failure(q, d.finalRequest(c, q, t), t, failure)
 			case failure != nil:
 				d.streamFailed(q, o, failure)
 			default:
@@ -261,12 +267,6 @@ func (d *dispatcher) relayHead(c *listen.Conn, q *listen.Req, s *listen.Stream, 
 	}
 	override := t.out != nil && t.out.StatusOverride != 0
 	if t.plan.ErrorOverride && !override && h.Status >= 400 && h.Status <= 599 {
-		if t.fixed { // shared by the requests of its route
-			n := *t
-			n.fixed = false
-			t = &n
-			c.Tag = t
-		}
 		for _, f := range h.Header {
 			if strings.EqualFold(f.Name, "WWW-Authenticate") { // the only one that lives in err_headers_out
 				t.override = append(t.override, f)
