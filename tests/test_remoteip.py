@@ -52,7 +52,7 @@ def test_address_reaches_application_and_logs(site):
     assert seen["HTTP_X_VIA"] == "203.0.113.5"
     assert last(site.root / "who", 1) == f"192.0.2.9 127.0.0.1 192.0.2.9 {seen['UNIQUE_ID']}"
     port = seen["REMOTE_PORT"]
-    site.wait_log(rf"^192\.0\.2\.9:{port} 127\.0\.0\.1:{port} a line$")
+    site.wait_log(rf"^192\.0\.2\.9:{port} 127\.0\.0\.1:{port} \[script .*\] a line$")
 
 
 def test_field_that_was_used_up_is_gone(site):
