@@ -405,9 +405,10 @@ fail:
 }
 
 /* The strings and empty caches for an interpreter; NULL with an exception. */
-mw_env *mw_env_new(void) {
+mw_env *mw_env_new(int slot) {
     mw_env *w = calloc(1, sizeof *w);
     if (!w) { PyErr_NoMemory(); return NULL; }
+    w->slot = slot;
 #define X(a, b) w->keys[K_##a] = PyUnicode_InternFromString(b);
     KEYS(X)
 #undef X

@@ -102,13 +102,22 @@ static void active_remove(mw_state *st, mw_req *r) {
     Py_XDECREF(id);
 }
 
+/* The thread leaves the request for good. Where there is no GIL, the first look may have added it
+ * after mw_live_end. */
+void mw_active_leave(mw_state *st, mw_req *r) {
+    active_remove(st, r);
+}
+
 /* First look at mod_wsgi.active_requests: from now on it is kept. New reference. */
 PyObject *mw_active_requests(mw_state *st) {
     if (!st->active_kept) {
         st->active_kept = mw_live_any = 1;
         for (int i = 0; i < mw_threads_max; i++) {
             mw_thread *t = mw_threads[i];
-            if (t && t->req && t->st == st) active_add(st, t, t->req);
+            if (!t) continue;
+            MW_REQ_LOCK(t);
+            if (t->req && t->st == st) active_add(st, t, t->req);
+            MW_REQ_UNLOCK(t);
         }
     }
     return Py_NewRef(st->active_requests);

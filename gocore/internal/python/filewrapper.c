@@ -14,18 +14,29 @@ static int fw_init(PyObject *self, PyObject *args, PyObject *kw) {
     Py_ssize_t n = 8192;
     if (!PyArg_ParseTupleAndKeywords(args, kw, "O|n:FileWrapper", names, &f, &n)) return -1;
     if (n < 0) { PyErr_SetString(PyExc_ValueError, "blksize must not be negative"); return -1; }
+    Py_BEGIN_CRITICAL_SECTION(self);
     Py_XSETREF(w->filelike, Py_NewRef(f));
     w->blksize = n;
+    Py_END_CRITICAL_SECTION();
     return 0;
 }
 static PyObject *closed(void) {
     PyErr_SetString(PyExc_ValueError, "I/O operation on a closed file wrapper");
     return NULL;
 }
+PyObject *mw_wrapper_file(mw_wrapper *w) {
+    PyObject *f;
+    Py_BEGIN_CRITICAL_SECTION((PyObject *)w);
+    f = Py_XNewRef(w->filelike);
+    Py_END_CRITICAL_SECTION();
+    return f;
+}
 static PyObject *fw_next(PyObject *self) {
     mw_wrapper *w = (mw_wrapper *)self;
-    if (!w->filelike) return closed();
-    PyObject *b = PyObject_CallMethod(w->filelike, "read", "n", w->blksize);
+    PyObject *f = mw_wrapper_file(w);
+    if (!f) return closed();
+    PyObject *b = PyObject_CallMethod(f, "read", "n", w->blksize);
+    Py_DECREF(f);
     if (!b) return NULL;
     if (!PyBytes_Check(b)) {
         PyErr_Format(PyExc_TypeError, "read() of the file object must return bytes, got %.200s", Py_TYPE(b)->tp_name);
@@ -37,9 +48,12 @@ static PyObject *fw_next(PyObject *self) {
 }
 static PyObject *fw_close(PyObject *self, PyObject *u) {
     mw_wrapper *w = (mw_wrapper *)self;
-    PyObject *f = w->filelike;
-    if (!f) Py_RETURN_NONE;
+    PyObject *f;
+    Py_BEGIN_CRITICAL_SECTION(self);
+    f = w->filelike;
     w->filelike = NULL;
+    Py_END_CRITICAL_SECTION();
+    if (!f) Py_RETURN_NONE;
     PyObject *c = PyObject_GetAttrString(f, "close"), *x = c ? PyObject_CallNoArgs(c) : NULL;
     if (!x) PyErr_Clear(); /* documented: close never fails the response */
     Py_XDECREF(x);
@@ -48,8 +62,8 @@ static PyObject *fw_close(PyObject *self, PyObject *u) {
     Py_RETURN_NONE;
 }
 static PyObject *fw_filelike(PyObject *self, void *c) {
-    PyObject *f = ((mw_wrapper *)self)->filelike;
-    return f ? Py_NewRef(f) : closed();
+    PyObject *f = mw_wrapper_file((mw_wrapper *)self);
+    return f ? f : closed();
 }
 static PyObject *fw_blksize(PyObject *self, void *c) { return PyLong_FromSsize_t(((mw_wrapper *)self)->blksize); }
 static int fw_traverse(PyObject *self, visitproc visit, void *arg) {

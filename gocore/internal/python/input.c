@@ -293,10 +293,13 @@ done:
 
 /* The same, measured when somebody wants to know. */
 static PyObject *collect(mw_input *s, Py_ssize_t limit, int line) {
-    if (!mw_live_any) return collect_body(s, limit, line);
-    double t0 = mw_now();
-    PyObject *b = collect_body(s, limit, line);
-    if (b) mw_live_input(t0, PyBytes_GET_SIZE(b));
+    PyObject *b;
+    Py_BEGIN_CRITICAL_SECTION((PyObject *)s);
+    int live = mw_live_any;
+    double t0 = live ? mw_now() : 0;
+    b = collect_body(s, limit, line);
+    if (b && live) mw_live_input(t0, PyBytes_GET_SIZE(b));
+    Py_END_CRITICAL_SECTION();
     return b;
 }
 

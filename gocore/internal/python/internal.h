@@ -22,6 +22,34 @@ static inline void *memrchr(const void *p, int c, size_t n) {
 #define Py_T_OBJECT_EX T_OBJECT_EX
 #endif
 
+/* Free-threaded builds, whether they run with a GIL or without. What the GIL guards elsewhere is
+ * guarded there by critical sections of the objects (which end for as long as the thread waits, as
+ * holding the GIL does), by caches for each thread (environ.h), and by MW_REQ_LOCK: the request of a
+ * thread stays while a timer looks at it. Locks of pthreads are never held while Python runs. */
+#ifdef Py_GIL_DISABLED
+#define MW_REQ_LOCK(t) PyMutex_Lock(&(t)->req_lock)
+#define MW_REQ_UNLOCK(t) PyMutex_Unlock(&(t)->req_lock)
+#else
+#define MW_REQ_LOCK(t) (void)(t)
+#define MW_REQ_UNLOCK(t) (void)(t)
+#endif
+#ifndef Py_BEGIN_CRITICAL_SECTION /* before Python 3.13 */
+#define Py_BEGIN_CRITICAL_SECTION(o) {
+#define Py_END_CRITICAL_SECTION() }
+#define Py_BEGIN_CRITICAL_SECTION2(a, b) {
+#define Py_END_CRITICAL_SECTION2() }
+#endif
+
+/* Does anybody but the calling thread, which made it, refer to the object? */
+static inline int mw_shared(PyObject *o) {
+#ifdef Py_GIL_DISABLED
+    return !_Py_IsOwnedByCurrentThread(o) || __atomic_load_n(&o->ob_ref_local, __ATOMIC_RELAXED) != 1 ||
+           __atomic_load_n(&o->ob_ref_shared, __ATOMIC_ACQUIRE) != 0;
+#else
+    return Py_REFCNT(o) > 1;
+#endif
+}
+
 /* An interpreter: one application group of this process (interp.c). Index 0 is the main
  * interpreter, application group "". The fields up to `failed` may be read on any thread without
  * its GIL; the objects belong to the interpreter. */
@@ -68,6 +96,9 @@ typedef struct mw_local {
 /* A Python thread. Owner: the thread itself. */
 typedef struct mw_thread {
     mw_req *req;               /* request being run or NULL */
+#ifdef Py_GIL_DISABLED
+    PyMutex req_lock;          /* see MW_REQ_LOCK */
+#endif
     mw_state *st;              /* interpreter of that request, set before req */
     mw_local *at;              /* where in local that is; valid with the GIL */
     PyObject *request_data;    /* dict or NULL, created on demand */
@@ -164,7 +195,7 @@ mw_route *mw_route_get(uint32_t i);
 int mw_route_prepare(mw_route *rt, mw_local *l);
 
 /* environ.c */
-struct mw_env *mw_env_new(void);
+struct mw_env *mw_env_new(int slot); /* slot: the thread's number where there is no GIL */
 PyObject *mw_environ(mw_route *rt, mw_req *r, mw_local *l);
 
 /* run.c: the module of an auxiliary script, executed again when the file has changed.
@@ -181,6 +212,7 @@ int mw_loaded_as_of(int interp, const char *path, int64_t *mtime_ns, int64_t *si
 /* filewrapper.c */
 typedef struct { PyObject_HEAD PyObject *filelike; Py_ssize_t blksize; PyObject *dict; } mw_wrapper;
 int mw_wrapper_init(PyObject *module, mw_state *st);
+PyObject *mw_wrapper_file(mw_wrapper *w); /* new reference; NULL without exception: closed */
 
 /* errorlog.c and log.c: no GIL needed for mw_log and mw_logf */
 enum { MW_CRIT = 2, MW_ERR = 3, MW_WARN = 4, MW_NOTICE = 5, MW_INFO = 6, MW_DEBUG = 7 };
@@ -233,6 +265,7 @@ double mw_queue_start(mw_thread *t, mw_req *r);
 double mw_daemon_start(mw_thread *t);
 PyObject *mw_request_data(mw_thread *t);
 PyObject *mw_active_requests(mw_state *st);
+void mw_active_leave(mw_state *st, mw_req *r);
 /* Back into Python after waiting for the client. */
 static inline void mw_restore(PyThreadState *ts) {
     if (mw_live_any) mw_restore_timed(ts);

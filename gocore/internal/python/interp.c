@@ -192,7 +192,7 @@ void mw_add_path(const char *dirs) {
 /* Everything that an interpreter has of ours. Its GIL is held. 0, or -1 with an exception. */
 int mw_interp_prepare(mw_state *st) {
     const mw_interp_conf *c = &st->conf;
-    if (!(st->env = mw_env_new()) || mw_module_init(st) < 0) return -1;
+    if (!(st->env = mw_env_new(0)) || mw_module_init(st) < 0) return -1;
     if (st->index == 0) look_for_gil();
     if (c->switch_interval > 0 && !mw_gil_off() && set_switch_interval(c->switch_interval) < 0) return -1;
     if (c->restrict_stdin && restrict_stream("stdin") < 0) return -1;
@@ -263,8 +263,7 @@ static int create(mw_thread *t, mw_state *st) {
 /* What a thread reuses in an interpreter. The GIL is held. 0, or -1 with an exception. */
 static int fill_local(mw_thread *t, mw_state *st, mw_local *l) {
 #ifdef Py_GIL_DISABLED
-    if (!l->env && !(l->env = mw_env_new())) return -1;
-    l->env->slot = t->number;
+    if (!l->env && !(l->env = mw_env_new(t->number))) return -1;
 #else
     l->env = st->env;
 #endif

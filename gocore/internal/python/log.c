@@ -130,7 +130,7 @@ void mw_log_tails(mw_thread *t) {
     for (int i = 0; i < 3; i++) flush_tail(&t->tails[i]);
 }
 
-static int log_feed(Log *s, const char *p, size_t n) {
+static int feed(Log *s, const char *p, size_t n) {
     mw_tail *t = tail_of(s);
     while (n) {
         const char *nl = memchr(p, '\n', n);
@@ -155,6 +155,14 @@ static int log_feed(Log *s, const char *p, size_t n) {
         n -= k + (nl ? 1 : 0);
     }
     return 0;
+}
+
+static int log_feed(Log *s, const char *p, size_t n) {
+    int rc;
+    Py_BEGIN_CRITICAL_SECTION((PyObject *)s);
+    rc = feed(s, p, n);
+    Py_END_CRITICAL_SECTION();
+    return rc;
 }
 
 static PyObject *log_write(PyObject *self, PyObject *arg) {
@@ -191,7 +199,12 @@ static PyObject *log_writelines(PyObject *self, PyObject *arg) {
 /* io.TextIOWrapper with write_through flushes after every write; records end
  * at newlines, so a flush that is part of a write must not cut a line. Only
  * an explicit flush of the text layer arrives here with line text pending. */
-static PyObject *log_flush(PyObject *self, PyObject *u) { flush_tail(tail_of((Log *)self)); Py_RETURN_NONE; }
+static PyObject *log_flush(PyObject *self, PyObject *u) {
+    Py_BEGIN_CRITICAL_SECTION(self);
+    flush_tail(tail_of((Log *)self));
+    Py_END_CRITICAL_SECTION();
+    Py_RETURN_NONE;
+}
 static PyObject *log_close(PyObject *self, PyObject *u) { Py_RETURN_NONE; }
 static PyObject *log_false(PyObject *self, PyObject *u) { Py_RETURN_FALSE; }
 static PyObject *log_true(PyObject *self, PyObject *u) { Py_RETURN_TRUE; }

@@ -131,7 +131,7 @@ static PyObject *resp_write(PyObject *self, PyObject *data) {
 }
 static PyMethodDef write_def = {"write", resp_write, METH_O, "write(data): send bytes of the response body."};
 
-static PyObject *resp_call(PyObject *self, PyObject *const *a, size_t nf, PyObject *kw) {
+static PyObject *start_response(PyObject *self, PyObject *const *a, size_t nf, PyObject *kw) {
     mw_response *s = (mw_response *)self;
     Py_ssize_t n = PyVectorcall_NARGS(nf);
     if (!s->req) {
@@ -176,6 +176,14 @@ static PyObject *resp_call(PyObject *self, PyObject *const *a, size_t nf, PyObje
     return PyCFunction_New(&write_def, self);
 }
 
+static PyObject *resp_call(PyObject *self, PyObject *const *a, size_t nf, PyObject *kw) {
+    PyObject *res;
+    Py_BEGIN_CRITICAL_SECTION2(self, PyVectorcall_NARGS(nf) > 1 ? a[1] : self);
+    res = start_response(self, a, nf, kw);
+    Py_END_CRITICAL_SECTION2();
+    return res;
+}
+
 static int64_t parse_length(const char *p, Py_ssize_t n) {
     if (n == 0 || n > 18) return -1;
     int64_t v = 0;
@@ -216,8 +224,7 @@ static size_t longest_line(const char *p, size_t n) {
     return longest;
 }
 
-/* Write status line and fields to out. known >= 0: the whole body has that many bytes. */
-int mw_commit(mw_response *s, int64_t known) {
+static int commit(mw_response *s, int64_t known) {
     mw_req *r = s->req;
     if (!s->status) {
         PyErr_SetString(PyExc_RuntimeError, "the application produced a response without calling start_response()");
@@ -321,6 +328,15 @@ int mw_commit(mw_response *s, int64_t known) {
     if (rc) { PyErr_NoMemory(); return -1; }
     s->committed = 1;
     return 0;
+}
+
+/* Write status line and fields to out. known >= 0: the whole body has that many bytes. */
+int mw_commit(mw_response *s, int64_t known) {
+    int rc;
+    Py_BEGIN_CRITICAL_SECTION2((PyObject *)s, s->headers ? s->headers : (PyObject *)s);
+    rc = commit(s, known);
+    Py_END_CRITICAL_SECTION2();
+    return rc;
 }
 
 static void resp_dealloc(PyObject *self) {

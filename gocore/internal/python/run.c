@@ -238,15 +238,15 @@ static void app_failed(mw_state *st, mw_response *s, mw_req *r, mw_route *rt) {
 
 /* The descriptor of a file wrapper that can be sent from its current position: 0, or -1 (no exception). */
 static int wrapper_file(mw_state *st, PyObject *res, int *fd, int64_t *off, int64_t *size) {
-    PyObject *f = ((mw_wrapper *)res)->filelike, *x;
+    PyObject *f = mw_wrapper_file((mw_wrapper *)res), *x;
     if (!f) return -1;
     x = PyObject_CallMethodNoArgs(f, st->str_fileno);
     long n = x ? PyLong_AsLong(x) : -1;
     Py_XDECREF(x);
-    if (n < 0) { PyErr_Clear(); return -1; }
     struct stat sb;
-    if (fstat((int)n, &sb) < 0 || !S_ISREG(sb.st_mode)) return -1;
+    if (n < 0 || fstat((int)n, &sb) < 0 || !S_ISREG(sb.st_mode)) { PyErr_Clear(); Py_DECREF(f); return -1; }
     x = PyObject_CallMethodNoArgs(f, st->str_tell);
+    Py_DECREF(f);
     long long at = x && PyLong_Check(x) ? PyLong_AsLongLong(x) : -1;
     Py_XDECREF(x);
     if (at < 0 || at > sb.st_size) { PyErr_Clear(); return -1; }
@@ -282,6 +282,14 @@ static int send_result(mw_state *st, mw_response *s, mw_req *r, PyObject *res) {
         return 0;
     }
     int list = PyList_CheckExact(res), tuple = PyTuple_CheckExact(res);
+#ifdef Py_GIL_DISABLED
+    if (list) { /* another thread may change it at any moment */
+        PyObject *copy = PyList_AsTuple(res);
+        int rc = copy ? send_result(st, s, r, copy) : -1;
+        Py_XDECREF(copy);
+        return rc;
+    }
+#endif
     if (list || tuple) { /* everything is known: one Content-Length, no chunks */
         Py_ssize_t n = list ? PyList_GET_SIZE(res) : PyTuple_GET_SIZE(res);
         int64_t total = 0;
@@ -353,7 +361,13 @@ static void close_result(mw_state *st, PyObject *res, mw_req *r, mw_route *rt) {
 static void leave(mw_thread *t) {
     if (mw_board_on) mw_board_end(t, t->req);
     if (t->tails[0].len | t->tails[1].len | t->tails[2].len) mw_log_tails(t);
+#ifdef Py_GIL_DISABLED
+    mw_state *st = t->st;
+    if (st->active_kept) mw_active_leave(st, t->req);
+#endif
+    MW_REQ_LOCK(t);
     t->req = NULL;
+    MW_REQ_UNLOCK(t);
     if (t->interrupted) { /* asked for, but maybe never raised: it must not hit the next request */
         PyThreadState_SetAsyncExc(t->ident, NULL);
         t->interrupted = 0;
@@ -431,12 +445,12 @@ void mw_run(mw_req *r) {
     Py_CLEAR(s->status);
     Py_CLEAR(s->headers);
     Py_CLEAR(s->checked);
-    if (Py_REFCNT(s) > 1) {
+    if (mw_shared((PyObject *)s)) {
         PyObject *n = mw_response_new(st);
         if (n) { Py_DECREF(s); l->response = (mw_response *)n; } else PyErr_Clear();
     }
     l->input->req = NULL;
-    if (Py_REFCNT(l->input) > 1) {
+    if (mw_shared((PyObject *)l->input)) {
         PyObject *n = mw_input_new(st);
         if (n) { Py_DECREF(l->input); l->input = (mw_input *)n; } else PyErr_Clear();
     }

@@ -10,7 +10,7 @@
  *
  * While mw_thread.req is set and the caller has the GIL of the interpreter
  * mw_thread.st, the request's memory is stable: its thread needs that GIL to
- * finish with it.
+ * finish with it. In free-threaded builds it needs MW_REQ_LOCK, too.
  */
 #include "internal.h"
 #include <frameobject.h> /* PyFrame_GetBack of Python 3.10 */
@@ -120,15 +120,20 @@ static int report_in(mw_state *st, int level, int stacks, int thread) {
     if (st->index) snprintf(where, sizeof where, " in application group '%.30s'", st->conf.name);
     for (int i = 0; i < mw_threads_max; i++) {
         mw_thread *t = thread_at(i);
-        mw_req *r = t ? __atomic_load_n(&t->req, __ATOMIC_ACQUIRE) : NULL;
-        if (!r || t->st != st || (thread > 0 && t->number != thread)) continue;
-        running++;
-        describe(text, sizeof text, t);
-        mw_logf(level, r, "running request: %s%s", text, where);
-        snprintf(who, sizeof who, "stack of thread %d", t->number);
-        if (stacks && t->local[st->index].ts) report_stack(level, r, who, t->local[st->index].ts);
+        if (!t || (thread > 0 && t->number != thread)) continue;
+        MW_REQ_LOCK(t);
+        mw_req *r = __atomic_load_n(&t->req, __ATOMIC_ACQUIRE);
+        if (r && t->st == st) {
+            running++;
+            describe(text, sizeof text, t);
+            mw_logf(level, r, "running request: %s%s", text, where);
+            snprintf(who, sizeof who, "stack of thread %d", t->number);
+            if (stacks && !mw_gil_off() && t->local[st->index].ts) report_stack(level, r, who, t->local[st->index].ts);
+        }
+        MW_REQ_UNLOCK(t);
     }
-    if (!stacks || thread) return running;
+    if (stacks && running && mw_gil_off()) mw_logf(level, NULL, "no stacks: they cannot be read while threads run without a GIL");
+    if (!stacks || thread || mw_gil_off()) return running;
     PyThreadState *me = PyThreadState_Get();
     for (PyThreadState *ts = PyInterpreterState_ThreadHead(me->interp); ts; ts = PyThreadState_Next(ts)) {
         mw_thread *t = thread_of(st, ts);
@@ -156,32 +161,41 @@ int mw_report(int level, int stacks, int thread) {
  * Takes the GIL of its interpreter. 1 done, 0 too late. */
 int mw_interrupt(int thread, uint64_t serial) {
     mw_thread *t = thread_at(thread - 1);
-    mw_state *st = t && t->req ? t->st : NULL;
+    mw_state *st = t && __atomic_load_n(&t->req, __ATOMIC_ACQUIRE) ? t->st : NULL;
     mw_visit v;
     if (!st || mw_visit_begin(&v, st) < 0) return 0;
     int done = 0;
+    MW_REQ_LOCK(t);
     if (t->req && t->st == st && t->busy && t->serial == serial && PyThreadState_SetAsyncExc(t->ident, st->request_timeout) == 1) {
         t->interrupted = 1; /* mw_run takes back what was not raised by the request's end */
         done = 1;
     }
+    MW_REQ_UNLOCK(t);
     mw_visit_end(&v);
     return done;
 }
 
-static int abandon(const mw_state *st, const unsigned char *overdue, int n) {
+/* The answer for a request that is given up; 1 if it is on its way. */
+static int answer_for(mw_req *r, int late) {
+    char text[256];
+    int len = snprintf(text, sizeof text, "HTTP/1.1 %s\r\nServer: %.100s\r\nContent-Length: 0\r\nConnection: close\r\n\r\n",
+                       late ? "504 Gateway Timeout" : "502 Bad Gateway", mw_cfg.server_software);
+    r->aborted = 1;
+    r->status = late ? 504 : 502;
+    int sent = send(r->fd, text, (size_t)len, MSG_DONTWAIT | MSG_NOSIGNAL) == len;
+    shutdown(r->fd, SHUT_WR);
+    return sent;
+}
+
+static int abandon(const mw_state *st, const unsigned char *overdue, int n, int locked) {
     int count = 0;
     for (int i = 0; i < mw_threads_max; i++) {
         mw_thread *t = thread_at(i);
-        mw_req *r = t && t->st == st ? t->req : NULL;
-        if (!r || r->fd < 0 || r->aborted || r->sent || r->out_len) continue;
-        int late = i < n && overdue[i];
-        char text[256];
-        int len = snprintf(text, sizeof text, "HTTP/1.1 %s\r\nServer: %.100s\r\nContent-Length: 0\r\nConnection: close\r\n\r\n",
-                           late ? "504 Gateway Timeout" : "502 Bad Gateway", mw_cfg.server_software);
-        r->aborted = 1;
-        r->status = late ? 504 : 502;
-        if (send(r->fd, text, (size_t)len, MSG_DONTWAIT | MSG_NOSIGNAL) == len) count++;
-        shutdown(r->fd, SHUT_WR);
+        if (!t) continue;
+        if (locked) MW_REQ_LOCK(t);
+        mw_req *r = t->st == st ? t->req : NULL;
+        if (r && r->fd >= 0 && !r->aborted && !r->sent && !r->out_len) count += answer_for(r, i < n && overdue[i]);
+        if (locked) MW_REQ_UNLOCK(t);
     }
     return count;
 }
@@ -195,7 +209,7 @@ int mw_abandon(const unsigned char *overdue, int n, int gil) {
     for (int i = 0; i < mw_interp_count(); i++) {
         mw_visit v;
         int in = gil && mw_visit_begin(&v, mw_interps[i]) == 0;
-        count += abandon(mw_interps[i], overdue, n);
+        count += abandon(mw_interps[i], overdue, n, in);
         if (in) mw_visit_end(&v);
     }
     return count;

@@ -222,6 +222,8 @@ def _wsgi(s: Settings) -> str:
         lines.append(f"WSGISocketPrefix {quote(s.socket_prefix + '/wsgi')}")
     if s.orphan_interpreter:
         lines.append("WSGIDestroyInterpreter Off")
+    if s.free_threading:
+        lines.append("WSGIFreeThreading On")
     if s.server_metrics and s.embedded_mode:
         lines.append("WSGIServerMetrics On")
     lines += [

@@ -54,6 +54,7 @@ class Settings:
     maximum_requests_jitter: int
     resident_memory_limit: int
     orphan_interpreter: bool
+    free_threading: bool
     server_metrics: bool
     socket_prefix: str | None
     service_script: list[tuple[str, str]]

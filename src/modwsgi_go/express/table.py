@@ -122,7 +122,7 @@ GROUPS: list[tuple[str, list[Row]]] = [
         Row("--socket-prefix", TEXT, None, "DIRECTORY-PATH", WORKS, "Directory for the daemon sockets."),
         Row("--embedded-mode", FLAG, False, "", WORKS, "Run the application in the server's own processes."),
         Row("--orphan-interpreter", FLAG, False, "", WORKS, "Leave the interpreter undestroyed at exit."),
-        Row("--free-threading", FLAG, False, "", LATER, "Run without the GIL on a free-threaded Python."),
+        Row("--free-threading", FLAG, False, "", WORKS, "Run without the GIL on a free-threaded Python."),
         Row("--switch-interval", FLOAT, None, "SECONDS", WORKS, "Thread switch interval of Python."),
     ]),
     ("Time-outs and limits", [
