@@ -12,7 +12,7 @@ PORTABLE = ./gocore/internal/conf/... ./gocore/internal/expr/... \
 BUILD_REQUIRES = "setuptools>=77" "PyBindGen>=0.22.1"
 
 .DEFAULT_GOAL := help
-.PHONY: help dev ext run test test-go cross test-python proof soak asan bench lint wheel clean
+.PHONY: help dev ext run test test-go cross test-front test-python proof soak asan bench lint wheel clean
 
 help: ## Shows this list
 	@awk -F':.*## ' '/^[a-z-]+:.*## /{printf "make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -41,6 +41,7 @@ test: ## Everything: installs what is missing, builds, vets, runs Go and Python 
 	@.ci/packages
 	@$(MAKE) --no-print-directory dev
 	@$(MAKE) --no-print-directory test-go
+	@$(MAKE) --no-print-directory test-front
 	@$(MAKE) --no-print-directory test-python
 
 test-go: $(VENV)/.ready ## go vet and go test
@@ -54,6 +55,12 @@ cross: ## Vets what other systems compile: macOS, Windows (configuration only), 
 	@CGO_ENABLED=0 GOOS=darwin GOARCH=arm64 go vet $(PORTABLE) ./gocore/internal/listen ./gocore/internal/process
 	@CGO_ENABLED=0 GOOS=windows go build $(PORTABLE)
 	@CGO_ENABLED=0 go vet -tags netconn ./gocore/internal/listen
+
+# What requests, responses and errors look like must not depend on who accepts them.
+FRONT_TESTS = environ response input errors filewrapper error_documents http_protocol
+
+test-front: dev ## The tests of requests and responses, behind a front process
+	@PATH="$(abspath $(BIN)):$$PATH" MODWSGI_TEST_FRONT=1 $(BIN)/python -m pytest $(FRONT_TESTS:%=tests/test_%.py)
 
 # Last, so that pytest's summary line ends the output.
 test-python: dev ## pytest against the installed package

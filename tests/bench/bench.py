@@ -69,6 +69,8 @@ def measure_scenario(scenario, servers, given, missing):
                 failed[peer.name] = "missing: " + missing[peer.name]
             elif peer.one_thread and scenario.concurrent:
                 failed[peer.name] = "runs one request at a time"
+            elif scenario.front and peer.name not in (OURS.name, "mod_wsgi-daemon"):
+                failed[peer.name] = "has no front process"
             elif peer.name == "waitress" and (scenario.processes > 1 or scenario.threads == 1):
                 failed[peer.name] = "threads only, one process"
             else:
@@ -109,16 +111,17 @@ def table(scenario, results, failed):
     lines = [f"### {scenario.name}: {scenario.title}", "",
              f"{scenario.processes} process{plural}, {scenario.threads} thread{'s' * (scenario.threads > 1)} each, "
              f"{scenario.connections} connections", "",
-             "| server | requests/s | of best peer | CPU us/request | p99 ms | errors | not 2xx | RSS MiB |",
-             "| --- | ---: | ---: | ---: | ---: | ---: | ---: | ---: |"]
+             "| server | requests/s | of best peer | CPU us/request | p50 ms | p99 ms | errors | not 2xx | RSS MiB |",
+             "| --- | ---: | ---: | ---: | ---: | ---: | ---: | ---: | ---: |"]
     for name, rounds in sorted(results.items(), key=lambda item: -median(item[1], "rate")):
         rate = median(rounds, "rate")
         share = f"{rate / best:.2f}" if best else "-"
         label = f"**{name}**" if name == OURS.name else name
-        lines.append(f"| {label} | {rate:,.0f} | {share} | {median(rounds, 'cpu'):.1f} | {median(rounds, 'p99'):.2f} | "
+        lines.append(f"| {label} | {rate:,.0f} | {share} | {median(rounds, 'cpu'):.1f} | "
+                     f"{median(rounds, 'p50'):.2f} | {median(rounds, 'p99'):.2f} | "
                      f"{sum(r.errors for r in rounds)} | {sum(r.refused for r in rounds)} | "
                      f"{median(rounds, 'rss'):.0f} |")
-    lines += [f"| {name} | - | | | | | | {reason.replace('|', '/')} |" for name, reason in failed.items()]
+    lines += [f"| {name} | - | | | | | | | {reason.replace('|', '/')} |" for name, reason in failed.items()]
     return "\n".join(lines) + "\n"
 
 

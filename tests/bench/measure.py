@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from ..harness import free_port
-from .servers import APPS
+from .servers import APPS, OURS
 
 TICK = os.sysconf("SC_CLK_TCK")
 
@@ -27,7 +27,8 @@ class Round:
 
     rate: float
     cpu: float  # microseconds of user + system time per request
-    p99: float  # milliseconds
+    p50: float  # milliseconds
+    p99: float
     errors: int  # socket errors and time-outs
     refused: int  # answers that are not 2xx or 3xx
     rss: float  # MiB of the process tree
@@ -83,6 +84,9 @@ class Running:
         (data / "bench-1m.bin").write_bytes(b"0123456789abcdef" * 65536)
         module, _, call = scenario.app.partition(":")
         command = peer.command(module, call, self.port, scenario.threads, scenario.processes, data / "root")
+        if scenario.front and peer is OURS:
+            (data / "second-group.conf").write_text("WSGIDaemonProcess another threads=1\n")
+            command += ["--include-file", str(data / "second-group.conf")]
         self.log = data / "output.txt"
         env = {**os.environ, "BENCH_DATA": str(data), "PYTHONPATH": str(APPS), "PYTHONDONTWRITEBYTECODE": "1",
                "MOD_WSGI_ALLOW_ROOT": "1"}
@@ -150,14 +154,19 @@ class Running:
             raise Failed(f"wrk said: {text.strip()[-200:]}")
         if int(total.group(1)) == 0:
             raise Failed("no answer over keep-alive connections")
-        p99 = re.search(r"99%\s+([\d.]+)(us|ms|s|m)", text)
         scale = {"us": 0.001, "ms": 1, "s": 1000, "m": 60_000}
+
+        def latency(percent):
+            found = re.search(rf"{percent}%\s+([\d.]+)(us|ms|s|m)", text)
+            return float(found.group(1)) * scale[found.group(2)] if found else 0
+
         errors = re.search(r"Socket errors: connect (\d+), read (\d+), write (\d+), timeout (\d+)", text)
         refused = re.search(r"Non-2xx or 3xx responses: (\d+)", text)
         return Round(
             rate=float(rate.group(1)),
             cpu=spent * 1e6 / max(int(total.group(1)), 1),
-            p99=float(p99.group(1)) * scale[p99.group(2)] if p99 else 0,
+            p50=latency(50),
+            p99=latency(99),
             errors=sum(map(int, errors.groups())) if errors else 0,
             refused=int(refused.group(1)) if refused else 0,
             rss=rss_mib(self.process.pid))

@@ -32,6 +32,7 @@ class Scenario:
     headers: dict = field(default_factory=dict)
     post: int = 0
     length: int = 12
+    front: bool = False  # requests go through a front process to a process group of its own
     concurrent: bool = False  # needs requests that run at once: one-thread servers are left out
 
 
@@ -39,6 +40,7 @@ SCENARIOS = [
     Scenario("hello", "hello, Host header only", "basic:hello", 1, 32),
     Scenario("browser", "hello, browser headers", "basic:hello", 1, 32, headers=BROWSER),
     Scenario("browser5", "hello, browser headers", "basic:hello", 5, 32, headers=BROWSER),
+    Scenario("proxied", "hello, browser headers, through a front process", "basic:hello", 5, 32, headers=BROWSER, front=True),
     Scenario("processes2", "hello, 2 processes", "basic:hello", 1, 64, processes=2),
     Scenario("sleep", "time.sleep(5 ms); 3,000/s possible", "basic:sleep", 15, 64, concurrent=True),
     Scenario("cpu", "1 ms of Python CPU", "basic:cpu", 5, 32, concurrent=True),
