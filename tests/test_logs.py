@@ -444,3 +444,26 @@ CustomLog "{log}" "%U %^FB %D"
         assert (first == "-") if path == "/off/slow" else (0 < int(first) <= int(total)), (path, first, total)
     slow = lines[0]
     assert int(slow[1]) < int(slow[2]) - 500_000  # the first block did not wait for the last one
+
+
+@pytest.mark.ours
+def test_trailers(server, script, tmp_path):
+    """Fields behind a chunked body, which no application sees among those of the head."""
+    log = tmp_path / "access"
+    app = script("""
+def application(environ, start_response):
+    body = environ["wsgi.input"].read() if environ["PATH_INFO"] != "/unread" else b""
+    start_response("200 OK", [])
+    return [body + str(environ.get("HTTP_X_SUM")).encode()]
+""")
+    line = f'CustomLog "{log}" "%U %{{x-sum}}^ti %{{X-None}}^ti %{{x-sum}}^to"'
+    running = server(app, config=f"WSGIChunkedRequest On\n{line}\n")
+    for path in (b"/read", b"/unread"):
+        with running.conn() as conn:
+            head = b"POST %s HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n" % path
+            conn.send(head + b"3\r\nabc\r\n0\r\nX-Sum:  12 3 \r\n\r\nGET /next HTTP/1.1\r\nHost: x\r\n\r\n")
+            _, _, body = conn.response()
+            assert body.endswith(b"None")
+            conn.response()
+    wait_for(lambda: log.exists() and len(log.read_text().splitlines()) == 4)
+    assert log.read_text().splitlines() == ["/read 12 3 - -", "/next - - -", "/unread 12 3 - -", "/next - - -"]

@@ -252,6 +252,7 @@ type LogEntry struct {
 	Line                        []byte // request line as received, also of a malformed request
 	Method, Target, Proto, Host []byte
 	HeaderLookup                func(name string) (string, bool)
+	TrailerLookup               func(name string) (string, bool) // fields behind a chunked body that was complete when it was handled
 	ResponseLookup              func(name string) (string, bool)
 	EnvLookup                   func(name string) (string, bool)
 	NoteLookup                  func(name string) (string, bool)

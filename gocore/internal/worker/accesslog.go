@@ -34,7 +34,7 @@ type accessEntry struct {
 var (
 	accessEntries = sync.Pool{New: func() any {
 		x := new(accessEntry)
-		x.HeaderLookup, x.ResponseLookup, x.EnvLookup, x.NoteLookup = x.header, x.response, x.variable, x.note
+		x.HeaderLookup, x.TrailerLookup, x.ResponseLookup, x.EnvLookup, x.NoteLookup = x.header, x.trailer, x.response, x.variable, x.note
 		x.Request = x.request
 		return x
 	}}
@@ -173,6 +173,17 @@ func (x *accessEntry) header(name string) (string, bool) {
 		value = x.joint
 	}
 	return text(value), found > 0
+}
+
+// trailer finds a field behind a chunked body, as long as it is in the buffer:
+// not those that an application or a handler received itself.
+func (x *accessEntry) trailer(name string) (string, bool) {
+	if x.q.Head.Flags&http1.FlagChunked == 0 || x.t.out != nil && x.t.out.Stream != nil {
+		return "", false
+	}
+	_, body := x.c.Message()
+	value, ok := http1.Trailer(body, name)
+	return text(value), ok
 }
 
 // response finds a field of the response that was sent.

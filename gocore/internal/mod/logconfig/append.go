@@ -103,6 +103,11 @@ func (it *item) append(dst []byte, server *Server, e *httpd.LogEntry, clock *sta
 		return appendNamed(dst, e.EnvLookup, it.arg)
 	case opHeaderIn:
 		return appendNamed(dst, e.HeaderLookup, it.arg)
+	case opTrailerIn:
+		if e.TrailerLookup == nil {
+			return dst
+		}
+		return appendNamed(dst, e.TrailerLookup, it.arg)
 	case opHeaderOut:
 		return appendHeaderOut(dst, e, it.arg)
 	case opNote:

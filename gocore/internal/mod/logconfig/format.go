@@ -48,7 +48,8 @@ const (
 	opBytesOut
 	opBytesAll
 	opFirstByte
-	opNothing // accepted, always "-": trailers
+	opTrailerIn
+	opNothing // accepted, always "-": responses have no trailers
 )
 
 // unit and variant of an item; the meaning depends on its op.
@@ -201,7 +202,9 @@ func compileItem(s string) (it item, n int, err error) {
 			switch name {
 			case "^FB":
 				it.op = opFirstByte
-			case "^ti", "^to":
+			case "^ti":
+				it.op, it.arg = opTrailerIn, arg
+			case "^to":
 				it.op = opNothing
 			default:
 				return it, n, fmt.Errorf("unknown log format directive %%%s", name)
