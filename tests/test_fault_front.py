@@ -4,6 +4,7 @@ A second process group makes the server's own processes accept and pass requests
 
 import os
 import re
+import resource
 import signal
 import time
 from pathlib import Path
@@ -53,6 +54,25 @@ def test_stopped_process_runs_into_socket_timeout(timed):
         os.kill(first, signal.SIGCONT)
     assert "WSGI0145" in running.log()
     wait_for(lambda: running.get("/").status_code == 200, 10, "an answer of the process that goes on")
+
+
+def test_process_without_descriptors_is_reached_later(timed):
+    """A new front cannot connect to a process that has no descriptor left; its requests wait until there is one."""
+    running = timed("threads=2", FRONT)
+    first = pid(running)
+    front = int(running.wait_log(r"server process \(pid (\d+)\) is ready")[1])
+    running.client.close()
+    limits = resource.prlimit(first, resource.RLIMIT_NOFILE)
+    resource.prlimit(first, resource.RLIMIT_NOFILE, (3, limits[1]))
+    os.kill(front, signal.SIGKILL)
+    wait_for(lambda: running.log().count("server process") >= 4, 15, "the next front")
+    waiting = Background(running, "/")
+    running.wait_log("WSGI0370: connections cannot be accepted", 10)
+    assert waiting.is_alive()
+    resource.prlimit(first, resource.RLIMIT_NOFILE, limits)
+    assert waiting.status() == 200
+    assert running.log().count("WSGI0370") == 1
+    assert int(waiting.answer.text) == first
 
 
 def test_missing_socket(timed):

@@ -50,8 +50,8 @@ func (r *Reactor) acceptHop(lfd int) {
 	for {
 		fd, _, err := syscall.Accept4(lfd, syscall.SOCK_NONBLOCK|syscall.SOCK_CLOEXEC)
 		if err != nil {
-			if err == syscall.EMFILE || err == syscall.ENFILE {
-				time.Sleep(10 * time.Millisecond) // the listener stays readable: do not spin
+			if scarce(err) {
+				r.turnAway(err)
 			}
 			return
 		}

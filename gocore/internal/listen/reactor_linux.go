@@ -170,11 +170,6 @@ func (r *Reactor) Start() error {
 	if err := r.listen(); err != nil {
 		return err
 	}
-	for fd := range r.hop.lfds {
-		if err := r.add(fd, syscall.EPOLLIN); err != nil {
-			return err
-		}
-	}
 	r.siblings.Join(len(r.lead.threads))
 	go r.janitor()
 	return nil

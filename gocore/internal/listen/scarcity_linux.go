@@ -12,12 +12,23 @@ func (r *Reactor) listen() error {
 			return err
 		}
 	}
+	if r.hop.gone.Load() {
+		return nil
+	}
+	for fd := range r.hop.lfds { // this process alone has them
+		if err := r.add(fd, syscall.EPOLLIN); err != nil {
+			return err
+		}
+	}
 	return nil
 }
 
 // deafen stops waiting for the listeners.
 func (r *Reactor) deafen() {
 	for fd := range r.lfds {
+		syscall.EpollCtl(r.ep, syscall.EPOLL_CTL_DEL, fd, nil)
+	}
+	for fd := range r.hop.lfds {
 		syscall.EpollCtl(r.ep, syscall.EPOLL_CTL_DEL, fd, nil)
 	}
 }
@@ -53,5 +64,7 @@ func (r *Reactor) invite() {
 	if r.draining.Load() { // Drain may have been here before
 		r.siblings.Leave()
 		r.deafen()
+	} else if r.hop.gone.Load() { // and so may LeaveHops
+		r.drainHops()
 	}
 }
