@@ -17,14 +17,6 @@ package listen
 import (
 	"slices"
 	"syscall"
-	"time"
-)
-
-const (
-	settleTime  = 2 * time.Second  // a connection that came from another process stays so long, unless its request has to wait
-	levelAtOnce = 32               // connections that leave in one go; a quarter of the excess if that is more
-	waitsLong   = time.Millisecond // a request that has waited so long may be somebody else's
-	sharedMax   = 64 << 10         // bytes of a waiting request; a larger one stays, so that the monitor is not held up
 )
 
 // pass gives a connection that was just accepted to a sibling, if this process

@@ -33,6 +33,8 @@ import (
 	"unsafe"
 
 	"golang.org/x/sys/unix"
+
+	"modwsgi/gocore/internal/balance"
 )
 
 // flushGap is how often the blocks of streaming responses are sent while the
@@ -48,6 +50,9 @@ type NetSource struct {
 	onStart   func(thread int) error
 	onPanic   reporter
 	scarcity  scarcity
+	siblings  *balance.Member
+	share     func(fd int, pending []byte, to int) bool
+	active    *atomic.Int32 // threads in the application; siblings see it
 	threads   []*pyThread
 
 	queueTimeout, flushDelay time.Duration // of Config
@@ -87,10 +92,11 @@ type netConn struct {
 	nc      socket
 	raw     syscall.RawConn
 	result  chan outcome
-	decide  bool   // the Python thread is to call Decide, not Run
-	busy    bool   // a stream reads: Drain must not wake it; guarded by NetSource.mu
-	given   bool   // hijacked: the connection is the handler's to close
-	scratch []byte // for the chunk decoder, made when needed
+	decide  bool         // the Python thread is to call Decide, not Run
+	busy    bool         // a stream reads: Drain must not wake it; guarded by NetSource.mu
+	given   bool         // hijacked: the connection is the handler's to close
+	move    atomic.Int32 // 1 + number of the sibling that is to have it when it is idle; 0 none
+	scratch []byte       // for the chunk decoder, made when needed
 }
 
 // outcome is how a request on a Python thread ended.
@@ -115,6 +121,7 @@ type socket interface {
 // NewNet prepares the listeners. Nothing is accepted before Start.
 func NewNet(c Config) (*NetSource, error) {
 	s := &NetSource{h: c.Handler, mem: c.Memory, track: c.Track, onStart: c.ThreadStart, onPanic: c.Panic, scarcity: scarcity{tell: c.Exhausted},
+		siblings: c.Siblings, share: c.Share, active: c.Siblings.Active(),
 		queueTimeout: c.QueueTimeout, flushDelay: c.FlushDelay, jobs: make(chan *netConn),
 		unpark: make(chan struct{}, 1), start: time.Now(), stop: make(chan struct{}), leave: make(chan struct{}), done: make(chan struct{}), conns: map[*netConn]struct{}{}}
 	if s.track == nil {
@@ -173,6 +180,10 @@ func (s *NetSource) Start() error {
 		return first
 	}
 	go s.flusher()
+	if s.siblings != nil {
+		s.siblings.Join(len(s.threads))
+		go s.leveler()
+	}
 	for _, l := range s.listeners {
 		go s.accept(l)
 	}
@@ -203,7 +214,9 @@ func (s *NetSource) python(th *pyThread, started chan<- error) {
 // call runs one request on a Python thread.
 func (s *NetSource) call(th *pyThread, n *netConn) (o outcome) {
 	c := n.Conn
+	s.active.Add(1)
 	defer func() {
+		s.active.Add(-1)
 		th.cur.Store(nil)
 		if v := recover(); v != nil {
 			s.onPanic.report(c, v)
@@ -278,7 +291,9 @@ func (s *NetSource) accept(l net.Listener) {
 		nc, err := l.Accept()
 		switch {
 		case err == nil:
-			_ = s.take(nc.(socket), nil) // the handler's panic was reported
+			if s.siblings == nil || !s.passNew(nc.(socket)) {
+				_ = s.take(nc.(socket), nil) // the handler's panic was reported
+			}
 		case errors.Is(err, net.ErrClosed):
 			return
 		default:
@@ -328,8 +343,12 @@ func (s *NetSource) take(nc socket, pending []byte) error {
 	s.nextID++
 	c.ID = s.nextID
 	s.conns[n] = struct{}{}
+	s.siblings.Connections(len(s.conns))
 	s.mu.Unlock()
 	c.stage(s.now(), c.Settings.Header)
+	if pending != nil {
+		c.adopted = s.now()
+	}
 	if len(pending) > 0 {
 		n.need()
 		s.mem.grow(c.req, uint64(len(pending))+inStart)
@@ -372,6 +391,7 @@ func (s *NetSource) Drain(handoff bool) {
 	if s.draining.Swap(true) {
 		return
 	}
+	s.siblings.Leave()
 	s.closeListeners()
 	if handoff {
 		close(s.leave)
@@ -420,6 +440,7 @@ func (n *netConn) close() {
 	s.mu.Lock()
 	n.lend()
 	delete(s.conns, n)
+	s.siblings.Connections(len(s.conns))
 	s.mu.Unlock()
 	s.checkDone()
 }

@@ -188,10 +188,20 @@ func (n *netConn) queue(fd int) outcome {
 		late = t.C
 	}
 	leave := s.leave
+	var look <-chan time.Time
+	if s.siblings != nil && len(q.Input()) <= sharedMax {
+		t := time.NewTicker(lookGap)
+		defer t.Stop()
+		look = t.C
+	}
 	for {
 		select {
 		case s.jobs <- n:
 			return <-n.result
+		case <-look:
+			if n.relieved(fd) {
+				return ranGone
+			}
 		case <-late:
 			return ranLate
 		case <-leave:
@@ -301,13 +311,18 @@ func (n *netConn) read() bool {
 		s.mu.Unlock()
 	}
 	for {
+		n.readDeadline() // first: Drain and leveler announce themselves, then shorten it
 		if s.draining.Load() && c.phase == phIdle {
 			if s.handoff.Load() || c.Requests > 0 {
 				return false
 			}
 			c.lastChance(s.now())
+			n.readDeadline()
 		}
-		n.readDeadline()
+		if n.move.Load() != 0 && c.phase == phIdle && n.moved() {
+			c.eof = true // for this process
+			return false
+		}
 		k, err := n.receive()
 		if k > 0 {
 			c.req.InLen += uint64(k)

@@ -185,7 +185,7 @@ func (w *worker) exhausted(err error, connections int) {
 	if errors.Is(err, unix.EMFILE) && unix.Getrlimit(unix.RLIMIT_NOFILE, &l) == nil {
 		limit = fmt.Sprintf(" (the limit is %d, see ulimit -n)", l.Cur)
 	}
-	w.logf(levelErr, "core", "WSGI0370: connections cannot be accepted: %v%s; %d are open, new ones wait until some are closed", err, limit, connections)
+	w.logf(levelErr, "core", "WSGI0370: connections cannot be accepted: %v%s; %d are open, new ones wait until some are closed", cause(err), limit, connections)
 }
 
 // codePanic marks the records of a panic, for those who search for them.
