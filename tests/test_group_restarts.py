@@ -8,6 +8,7 @@ import signal
 import socket
 import subprocess
 import threading
+import time
 
 import httpx
 import pytest
@@ -227,6 +228,19 @@ def test_sigterm_is_bounded(groups, tmp_path):
     assert server.process.wait(15) == 0
     request.join()
     assert list(tmp_path.glob("wsgi.*.sock")) == []
+
+
+def test_sigterm_gives_a_group_its_shutdown_timeout(groups, tmp_path):
+    """The front waits as long as the groups behind it may take."""
+    server = groups(TWO.replace("one\n", "one shutdown-timeout=9\n", 1))
+    request = slow_request(server, tmp_path, "slow")
+    server.send_signal(signal.SIGTERM)
+    server.wait_log("AH00169")
+    time.sleep(6)  # longer than shutdown-timeout's default
+    request.go()
+    request.join()
+    assert request.answer.status_code == 200
+    assert server.process.wait(5) == 0
 
 
 def test_stable_sockets(groups, tmp_path):

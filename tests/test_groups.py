@@ -74,7 +74,7 @@ result = {
     plain = place.run("two", source)
     assert plain["multi"] == [False, False]
     assert plain["groups"] == [users["two"].pw_gid]
-    assert plain["nice"] == 0
+    assert plain["nice"] == os.nice(0)
     assert plain["title"] != got["title"]
     assert plain["cwd"] == "/", "its home directory is not there"
     assert "WSGI0340: cannot change to /home/" in place.log("two")
@@ -116,13 +116,19 @@ def test_python_home_of_a_group(groups, tmp_path):
 
 
 def test_python_home_of_another_version(groups, tmp_path):
+    """Its group is not started; the others do not mind."""
     home = tmp_path / "venv"
     (home / "bin").mkdir(parents=True)
     (home / "pyvenv.cfg").write_text("home = /usr/bin\nversion = 3.8.1\n")
-    server = groups(f"WSGIDaemonProcess one python-home={home}\nWSGIDaemonProcess two\n", ready=False)
-    assert server.process.wait(20) == 1
+    server = groups(
+        f"WSGIDaemonProcess one python-home={home} socket-timeout=1\nWSGIDaemonProcess two\n"
+        "WSGIScriptAlias /one @ROOT@/probe.wsgi process-group=one\n"
+        "WSGIScriptAlias /two @ROOT@/probe.wsgi process-group=two\n"
+    )
     version = f"{sys.version_info[0]}.{sys.version_info[1]}"
     assert f"is a virtual environment of Python 3.8, this server runs in Python {version}" in server.output()
+    assert server.run("/two", WHO)[0] == "two"
+    assert server.get("/one").status_code == 504, "they wait, as for a process that starts"
 
 
 def chroot_of(folder, python):
@@ -208,9 +214,10 @@ def test_chroot(place, users):
 def test_chroot_without_python(place):
     jail = place.folder / "jail"
     jail.mkdir()
-    server = place.start(place.host("one", f"chroot={jail}"), place.host("two"), ready=False)
-    assert server.process.wait(20) == 1
+    server = place.start(place.host("one", f"chroot={jail}", f"DocumentRoot {jail}"), place.host("two"))
+    assert place.run("two", WHO)[0] == "two"
     assert "needs this Python, its libraries and this package inside" in server.output()
+    assert "needs this Python, its libraries and this package inside" in place.log("one")
 
 
 def test_service_script_as_a_tenant(place, users):

@@ -7,7 +7,7 @@
 //	graceful | a new generation is ready          | 'G'                 | 'G' when the former are gone   | stop
 //	drain    | SIGWINCH: nobody follows           | 'D'                 | 'D' when the former are gone   | stop
 //	stop     | SIGTERM, SIGHUP, restart given up  | stop                | stop then, at the latest after | stop
-//	         |                                    |                     | termDelay                      |
+//	         |                                    |                     | StopDelay                      |
 //
 // Client sockets are closed at the beginning, those between the processes when
 // the last process of the generation is gone.
@@ -39,7 +39,7 @@ func (s *supervisor) end(g *generation, how ending) {
 		}
 	}
 	if how == endStop {
-		time.AfterFunc(termDelay, func() { s.post(func() { s.endRest(g, true) }) })
+		time.AfterFunc(StopDelay, func() { s.post(func() { s.endRest(g, true) }) })
 	}
 	s.endRest(g, false)
 }

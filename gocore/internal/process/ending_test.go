@@ -135,7 +135,7 @@ func TestStopInOrder(t *testing.T) {
 			s.conf.Version = "v2"
 			s.writeConf()
 			s.signal(c.sig)
-			if c.mode == "held" { // not for longer than termDelay
+			if c.mode == "held" { // not for longer than StopDelay
 				s.logged("fake worker: app/0 of v1 gets T")
 				s.release()
 			}
@@ -165,6 +165,31 @@ func TestRestartOfGroupsGivenUp(t *testing.T) {
 	s.eventually(func() bool { return len(s.sockets()) == 3 }, "sockets of the generation that did not come stay")
 	assert.Equal(t, first[0], s.behind("1", 1, 0).up("v1")[0])
 	s.up("v1")
+}
+
+// A group that cannot be started is its own trouble: the others start, and are restarted, without it.
+func TestGroupThatDoesNotStart(t *testing.T) {
+	t.Parallel()
+	groups := twoGroups()
+	s := newServer(t, testConf{Groups: groups})
+	home := filepath.Join(s.dir, "venv")
+	require.NoError(t, os.MkdirAll(filepath.Join(home, "bin"), 0o755))
+	require.NoError(t, os.WriteFile(filepath.Join(home, "pyvenv.cfg"), []byte("version = 3.11\n"), 0o644))
+	groups[1].PythonHome = home
+	s.start()
+	s.behind("1", 1, 0).up("v1")
+	s.logged("WSGI0024: cannot start process 'other': exec " + home + "/bin/python: no such file or directory")
+	s.conf.Version = "v2"
+	s.writeConf()
+	s.signal(syscall.SIGUSR1)
+	s.logged("AH00489: Test/v2 configured")
+	s.eventually(func() bool { return strings.Contains(s.ask("hello"), "v2") }, "no v2")
+
+	exe, err := os.Executable()
+	require.NoError(t, err)
+	require.NoError(t, os.Symlink(exe, filepath.Join(home, "bin", "python")))
+	s.behind("2", 2, 0).up("v2") // tried again and again
+	s.behind("2", 2, 1).up("v2")
 }
 
 func TestStableSockets(t *testing.T) {

@@ -257,10 +257,13 @@ func (g *generation) frontUID() int {
 }
 
 // ready says whether every slot of the generation has a process that accepts.
+// One that does not start counts if it is behind the front: neither its tenant
+// nor a tenant's mistake holds the others' changes up.
 func (g *generation) ready() bool {
 	for _, pg := range g.groups {
 		for _, sl := range pg.slots {
-			if pg.threads > 0 && (sl.cur == nil || sl.cur.state == childStarting) {
+			hopeless := pg.behind() && sl.fails >= reloadAttempts
+			if pg.threads > 0 && !hopeless && (sl.cur == nil || sl.cur.state == childStarting) {
 				return false
 			}
 		}

@@ -117,6 +117,7 @@ func layout(snap *snapshot, generation int, root, allowRoot bool) ([]groupPlan, 
 		if p.threads == 0 {
 			continue
 		}
+		own.stopGrace = max(own.stopGrace, p.stopGrace+StopDelay+time.Second) // as the worker counts it
 		if p.socketUID, err = socketUser(g, root, server); err != nil {
 			return nil, err
 		}

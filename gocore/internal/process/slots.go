@@ -36,6 +36,10 @@ const (
 // A worker gets this long to act on 'T' before it gets SIGTERM too.
 const termDelay = time.Second
 
+// StopDelay is how long the groups behind a front that stops go on, if it is
+// not done before.
+const StopDelay = time.Second
+
 // child is one worker process.
 type child struct {
 	slot    *slot
@@ -319,9 +323,21 @@ func (s *supervisor) succeed(sl *slot) {
 }
 
 func (s *supervisor) launchFailed(sl *slot, err error) {
-	s.log.printf("mpm", levelAlert, "WSGI0024: cannot start %s: %s", sl.group.title(), err)
+	log := sl.group.given.log
+	log.printf("mpm", levelAlert, "WSGI0024: cannot start %s: %s", sl.group.title(), err)
+	if sl.fails == 0 && log != s.log {
+		s.log.printf("mpm", levelAlert, "WSGI0024: cannot start %s: %s", sl.group.title(), err)
+	}
 	sl.fails++
 	s.refill(sl)
+	s.checkReady()
+}
+
+// checkReady puts a generation that is coming up into service when it is ready.
+func (s *supervisor) checkReady() {
+	if s.phase == phaseReloading && s.next.ready() {
+		s.promote()
+	}
 }
 
 // wants says whether the slot is to have a process: its generation is (or is
@@ -358,7 +374,7 @@ func (s *supervisor) refill(sl *slot) {
 	if !s.wants(sl) || sl.retry != nil {
 		return
 	}
-	if sl.group.gen == s.next && sl.fails >= reloadAttempts {
+	if sl.group.gen == s.next && sl.fails >= reloadAttempts && !sl.group.behind() {
 		s.abandon("its processes do not start")
 		return
 	}
@@ -396,9 +412,7 @@ func (s *supervisor) frame(c *child, f Frame) {
 			sl.cur, sl.next = c, nil
 			s.drain(old, FrameGraceful, sl.group.drainLimit)
 		}
-		if s.phase == phaseReloading && s.next.ready() {
-			s.promote()
-		}
+		s.checkReady()
 	case FrameServed:
 		c.served = true
 		sl.fails = 0
@@ -548,5 +562,6 @@ func (s *supervisor) exited(c *child, state *os.ProcessState, err error) {
 	if service {
 		s.startServices()
 	}
+	s.checkReady()
 	s.settle(c.gen())
 }

@@ -8,7 +8,7 @@
 //	Serving    | SIGUSR1 or SIGHUP, it is bad | Serving    | errors logged
 //	Serving    | SIGHUP, new one good         | Restarting | new sockets bound, old processes stopped
 //	Reloading  | new generation all ready     | Serving    | the old one ends gracefully (ending.go)
-//	Reloading  | its processes do not start   | Serving    | new generation stopped, errors logged
+//	Reloading  | who accepts does not start   | Serving    | new generation stopped, errors logged
 //	Reloading  | SIGUSR1, SIGHUP              | as Serving | the generation that was coming up is stopped
 //	Restarting | old processes gone           | Serving    | new generation started
 //	Restarting | SIGUSR1, SIGHUP              | Restarting | the newest configuration is the one to start
@@ -209,8 +209,8 @@ func (s *supervisor) release() {
 	}
 }
 
-// startAll starts a process in every slot of g. An error is one of exec: the
-// others would fail in the same way.
+// startAll starts a process in every slot of g. An error is one of exec, of who
+// is to accept from clients; what cannot be started behind those is tried again.
 func (s *supervisor) startAll(g *generation) error {
 	for _, pg := range g.groups {
 		for _, sl := range pg.slots {
@@ -218,10 +218,14 @@ func (s *supervisor) startAll(g *generation) error {
 				continue
 			}
 			c, err := s.launch(sl)
-			if err != nil {
+			switch {
+			case err == nil:
+				sl.cur = c
+			case pg.behind(): // a tenant's broken environment is not the others' trouble
+				s.launchFailed(sl, err)
+			default:
 				return fmt.Errorf("cannot start %s: %w", pg.title(), err)
 			}
-			sl.cur = c
 		}
 	}
 	return nil
@@ -388,9 +392,7 @@ func (s *supervisor) restart(graceful bool) {
 		s.abandon("its processes cannot be started")
 		return
 	}
-	if g.ready() { // nothing but groups that never say so
-		s.promote()
-	}
+	s.checkReady() // nothing but groups that never say so
 }
 
 // abandon gives the generation up that was coming up.

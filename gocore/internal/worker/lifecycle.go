@@ -228,6 +228,11 @@ func (w *worker) finish(reason string, handoff bool) int {
 		if r := w.recycling.Load(); limit <= 0 && (r == nil || causes[r.reason].hard) {
 			limit = defaultShutdown
 		}
+	} else if w.cfg.Front { // the groups behind are told to stop a little later, and have times of their own
+		for i := range w.srv.Groups {
+			limit = max(limit, w.srv.Groups[i].ShutdownTimeout)
+		}
+		limit += process.StopDelay + time.Second
 	}
 	w.logf(levelInfo, "wsgi", "stopping: %s (%s)", reason, w.state())
 	if limit > 0 {
