@@ -179,6 +179,6 @@ void mw_script_call(const mw_script *s, mw_req *r, mw_script_result *out) {
     Py_XDECREF(mod);
     Py_CLEAR(t->request_data);
     mw_log_tails(t);
-    t->req = NULL;
+    mw_request_over(t);
     PyEval_SaveThread();
 }

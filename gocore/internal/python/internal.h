@@ -114,6 +114,13 @@ typedef struct mw_thread {
 } mw_thread;
 extern __thread mw_thread *mw_self;   /* NULL on threads of the application's own */
 
+/* From here on nobody may look at the thread's request. With the GIL. */
+static inline void mw_request_over(mw_thread *t) {
+    MW_REQ_LOCK(t);
+    t->req = NULL;
+    MW_REQ_UNLOCK(t);
+}
+
 /* interp.c */
 const mw_state *mw_state_current(void); /* of the thread state that is current; NULL while it is made */
 int mw_interps_init(void);

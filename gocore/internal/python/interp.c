@@ -286,7 +286,10 @@ int mw_enter_first(mw_thread *t, mw_state *st) {
         }
     }
     PyThreadState *ts = l->ts ? l->ts : PyThreadState_New(made(st));
-    if (!ts) return -1;
+    if (!ts) {
+        mw_say(MW_ERR, NULL, "0191", "no thread state for thread %d in sub-interpreter '%s': out of memory", t->number, st->conf.name);
+        return -1;
+    }
     l->ts = NULL; /* until it is complete */
     PyEval_RestoreThread(ts);
     if (fill_local(t, st, l) < 0) {

@@ -32,7 +32,7 @@ int mw_reload_required(mw_req *r) {
         }
         if (!answer && PyObject_HasAttrString(f, "_modwsgi_seldom")) answer = MW_SELDOM;
         mw_log_tails(t);
-        t->req = NULL;
+        mw_request_over(t);
     }
     PyErr_Clear();
     Py_XDECREF(x); Py_XDECREF(f); Py_XDECREF(mod);

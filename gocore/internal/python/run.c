@@ -365,9 +365,7 @@ static void leave(mw_thread *t) {
     mw_state *st = t->st;
     if (st->active_kept) mw_active_leave(st, t->req);
 #endif
-    MW_REQ_LOCK(t);
-    t->req = NULL;
-    MW_REQ_UNLOCK(t);
+    mw_request_over(t);
     if (t->interrupted) { /* asked for, but maybe never raised: it must not hit the next request */
         PyThreadState_SetAsyncExc(t->ident, NULL);
         t->interrupted = 0;
