@@ -19,6 +19,12 @@ pytestmark = [pytest.mark.ours, pytest.mark.skipif(not os.path.isdir("/proc/self
 FRONT = "WSGIDaemonProcess other threads=1\n"
 
 
+def halted(process):
+    """True when no thread of the process runs any more after SIGSTOP."""
+    states = [path.read_text().rpartition(")")[2].split()[0] for path in Path(f"/proc/{process}/task").glob("*/stat")]
+    return set(states) == {"T"}
+
+
 def test_killed_process(timed):
     """Its requests get 502, others and the connection of the client do not notice."""
     running = timed("threads=3", FRONT)
@@ -49,6 +55,7 @@ def test_stopped_process_runs_into_socket_timeout(timed):
     first = pid(running)
     os.kill(first, signal.SIGSTOP)
     try:
+        wait_for(lambda: halted(first), 10, "all threads to stop")
         assert running.get("/", timeout=20).status_code == 504
     finally:
         os.kill(first, signal.SIGCONT)
