@@ -146,6 +146,35 @@ def test_graceful_restart_changes_groups(place):
     assert failures == []
 
 
+def test_many_restarts_in_a_row(place):
+    """Also restarts that overtake others lose no request and leave nothing behind: no process, socket or descriptor."""
+    server = place.start(place.host("one", "processes=2"), place.host("two"))
+    place.pid("one")
+
+    def state():
+        return (
+            len(descendants(server.process.pid)),
+            len(place.sockets()),
+            len(os.listdir(f"/proc/{server.process.pid}/fd")),
+        )
+
+    before = state()
+    stop, failures = threading.Event(), []
+    load = [threading.Thread(target=kept_asking, args=(place, role, stop, failures)) for role in ("one", "two", "one")]
+    for thread in load:
+        thread.start()
+    try:
+        for pause in (0.05, 0.5, 0, 0.05, 0.5, 0.1, 0.05, 0.5):
+            server.send_signal(signal.SIGUSR1)
+            time.sleep(pause)
+        wait_for(lambda: state() <= before, 20, f"the end of what is old: {before} {state()}")
+    finally:
+        stop.set()
+        for thread in load:
+            thread.join()
+    assert failures == []
+
+
 def refused(port):
     try:
         socket.create_connection(("127.0.0.1", port), timeout=5).close()

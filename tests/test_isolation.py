@@ -261,3 +261,31 @@ result = left.recv(10).decode()
     wait_for(lambda: place.ask("one").status_code == 200, 10, "a new process")
     assert place.pid("two") == before
     assert place.server.process.poll() is None
+
+
+def test_scripts_of_access_control_run_in_the_front(users):
+    """They see passwords, which are not the tenants' business."""
+    with site(users) as made:
+        script = made.folder / "auth.py"
+        script.write_text("""\
+import os
+def check_password(environ, user, password):
+    print("checked by", os.getuid(), [environ["mod_wsgi.process_group"]], file=environ["wsgi.errors"])
+    return password == "open"
+""")
+        rules = f"""<Location />
+        AuthType Basic
+        AuthName x
+        AuthBasicProvider wsgi
+        WSGIAuthUserScript {script}
+        Require valid-user
+    </Location>"""
+        made.start(made.host("one", "", rules), made.host("two"))
+        assert made.ask("one").status_code == 401
+        answer = made.ask(
+            "one",
+            "result = [os.getuid(), environ['REMOTE_USER'], 'HTTP_AUTHORIZATION' in environ]",
+            auth=("me", "open"),
+        )
+        assert answer.json() == [users["one"].pw_uid, "me", False]
+        assert f"checked by {users['front'].pw_uid} ['']" in made.log("one") + made.log("main")
