@@ -296,7 +296,7 @@ func (d *dispatcher) Decide(c *listen.Conn, q *listen.Req, onPython bool) listen
 	t := c.Tag.(*target)
 	r := d.request(c, q, t.host)
 	if onPython {
-		r.Resume(t.req, httpd.OnPython, scripts{d.w, q})
+		r.Resume(t.req, httpd.OnPython, scripts{d.w, q, t.host})
 	} else {
 		r.Resume(t.req, httpd.OnWorker, nil)
 	}

@@ -12,8 +12,39 @@ import (
 )
 
 type scripts struct {
-	w *worker
-	q *listen.Req
+	w    *worker
+	q    *listen.Req
+	host *httpd.VirtualHost
+}
+
+// scriptKey is what records of such scripts differ in.
+type scriptKey struct {
+	host   int
+	script string
+}
+
+// logRoute gives the number under which the Python side finds the error log of
+// a host and the name of a script that is no application.
+func (w *worker) logRoute(v *httpd.VirtualHost, script string) (uint32, error) {
+	sink, err := w.sink(v, v.LogLevel.Level("wsgi"))
+	if err != nil {
+		return 0, err
+	}
+	w.scriptMu.Lock()
+	defer w.scriptMu.Unlock()
+	key := scriptKey{v.Index(), script}
+	if id, ok := w.scriptRoutes[key]; ok {
+		return id, nil
+	}
+	id, err := python.AddRoute(&python.Route{Script: script, Sink: sink})
+	if err != nil {
+		return 0, err
+	}
+	if w.scriptRoutes == nil {
+		w.scriptRoutes = map[scriptKey]uint32{}
+	}
+	w.scriptRoutes[key] = id
+	return id, nil
 }
 
 // Call implements httpd.Scripts.
@@ -29,6 +60,12 @@ func (s scripts) Call(c *httpd.ScriptCall) httpd.ScriptResult {
 		}
 		p.Args = appendString(p.Args, a)
 	}
+	route, err := s.w.logRoute(s.host, c.Script)
+	if err != nil {
+		s.w.logf(levelErr, "wsgi", "[script %s] %v", c.Script, err)
+		return httpd.ScriptResult{Answer: httpd.ScriptFailed}
+	}
+	s.q.Route = route // until the phases have found the request's own
 	answer, text, err := python.CallScript(unsafe.Pointer(s.q), &p)
 	if err != nil {
 		s.w.logf(levelErr, "wsgi", "[script %s] %v", c.Script, err)

@@ -68,6 +68,9 @@ type worker struct {
 	logFailed atomic.Bool   // an error log could not be written to
 	sinkMu    sync.Mutex
 	sinks     map[sinkKey]int // the same for the Python side, see sink
+
+	scriptMu     sync.Mutex
+	scriptRoutes map[scriptKey]uint32 // see logRoute
 	lifecycle
 }
 
