@@ -81,11 +81,11 @@ class Site:
 
     def __init__(self, users):
         self.users = users
+        self.python = interpreter_for(users["front"])  # first: it may skip the test
         self.folder = Path(tempfile.mkdtemp(prefix="modwsgi-tenants-"))
         os.chmod(self.folder, 0o755)
         self.logs = self.folder / "logs"
         self.logs.mkdir(mode=0o700)
-        self.python = interpreter_for(users["front"])
         self.file = self.folder / "httpd.conf"
         self.port = free_port()
         self.server = None
