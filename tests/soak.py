@@ -1,6 +1,7 @@
 """Many mixed requests, and nothing grows: memory, descriptors, Python objects and, in a debug build, references.
 
-    python tests/soak.py [--requests 200000] [--threads 4] [--reloads 30] [--events] [--front]     (make soak)
+    python tests/soak.py [--requests 200000] [--threads 4] [--reloads 30] [--events] [--front]
+                         [--application-group NAME]     (make soak)
 
 Requests of all kinds run against one worker process: short and streamed responses, files, uploads with a length and in
 chunks, errors at every point, clients that leave in the middle of head, body and response. After a tenth of them, as a
@@ -262,6 +263,7 @@ def main():
     parser.add_argument("--reloads", type=int, default=30)
     parser.add_argument("--events", action="store_true", help="with subscribers of events and metrics")
     parser.add_argument("--front", action="store_true", help="with a process in front of the application's")
+    parser.add_argument("--application-group", default="%{GLOBAL}", metavar="NAME", help="a sub-interpreter")
     options = parser.parse_args()
     with tempfile.TemporaryDirectory(prefix="soak-") as folder:
         script = Path(folder) / "soak.wsgi"
@@ -281,6 +283,8 @@ def main():
             1 << 30,
             "--maximum-requests",
             0,
+            "--application-group",
+            options.application_group,
             root=Path(folder) / "root",
             env=environ,
             config=FRONT.format(script=script) if options.front else None,
