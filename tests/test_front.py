@@ -93,6 +93,11 @@ def test_killed_process_is_a_502_that_the_log_explains(site):
     assert running.get("/").status_code == 200
 
 
+def test_page_of_a_502_names_the_record(site):
+    answer = site().get("/kill")
+    assert answer.status_code == 502 and "WSGI0146" in answer.text
+
+
 def test_requests_that_wait_survive_their_process(site, tmp_path):
     """One thread: the first request dies with the process, those behind it are served by the next one."""
     running = site("--threads", "1")

@@ -215,6 +215,9 @@ func (r *Request) builtin(status int) *Outcome {
 	if list := r.Notes[NoteVariants]; status == 300 || status == 406 {
 		b.WriteString(list)
 	}
+	if code := r.Notes[NoteLogCode]; code != "" {
+		fmt.Fprintf(&b, "<p>The server's error log says more: %s.</p>\n", html.EscapeString(code))
+	}
 	b.WriteString(r.Signature())
 	b.WriteString("</body></html>\n")
 	mediaType := "text/html; charset=utf-8"
@@ -257,6 +260,10 @@ func (r *Request) failedDocument(status int) string {
 // NoteVariants is the note with which mod_negotiation leaves the list of variants,
 // as markup, for the pages of 300 and 406.
 const NoteVariants = "variant-list"
+
+// NoteLogCode is the note with the code of the log record that explains an
+// error, for its page.
+const NoteLogCode = "log-code"
 
 // explain is one sentence about a status for people who see the page.
 func explain(status int) string {

@@ -78,6 +78,7 @@ type Conn struct {
 	adopted   int64 // reactor clock when it came from another process; 0 it was accepted here
 	stream    atomic.Pointer[Stream]
 	away      atomic.Pointer[Away]
+	home      home
 	hop       *Hop // not nil: a request from a front process; no descriptor
 }
 
@@ -90,6 +91,9 @@ type Config struct {
 	Track       func(fd int, open bool)
 	ThreadStart func(thread int) error // run once on each Python thread
 	TimerStart  func()                 // run once on the thread that measures the quantum; may be nil
+	// Leaders is how many threads may serve short requests at the same time: more
+	// than one only makes sense where the interpreter has no global lock. Linux.
+	Leaders int
 	// QueueTimeout answers requests with 504 that wait longer than that for a
 	// Python thread; 0: they wait for ever.
 	QueueTimeout time.Duration

@@ -12,8 +12,8 @@ func (r *Reactor) forward(th *thread, c *Conn) step {
 		return r.stream(c)
 	}
 	r.forwards.Add(1)
-	r.sent = r.sent || th.leading
-	r.fw.Forward(c, q, th.leading)
+	r.sent = r.sent || th.leads(r)
+	r.fw.Forward(c, q, th.leads(r))
 	return gone
 }
 

@@ -86,7 +86,10 @@ func (r *Reactor) hopEvent(h *hopConn, ev uint32) {
 		h.writable()
 	}
 	batch := r.hop.batch[:0]
-	take := func(c *Conn) { batch = append(batch, c) }
+	take := func(c *Conn) {
+		c.home.r = r
+		batch = append(batch, c)
+	}
 	for {
 		room := h.dec.Space()
 		n, err := syscall.Read(h.fd, room)
@@ -146,7 +149,7 @@ func (r *Reactor) hopDone(th *thread, c *Conn) {
 	h := c.hop.h
 	h.finished(c, r.h)
 	th.serving = nil
-	if th.leading && len(r.ready) > 0 {
+	if th.leads(r) && len(r.ready) > 0 {
 		r.hop.dirty = append(r.hop.dirty, h)
 		return
 	}

@@ -53,6 +53,9 @@ type thread struct {
 	seenAt  int64
 }
 
+// leads reports whether the thread is the leader of r, as far as it knows.
+func (th *thread) leads(r *Reactor) bool { return th.leading && th.r == r }
+
 type leadership struct {
 	r         *Reactor
 	threads   []*thread
@@ -156,28 +159,29 @@ func (th *thread) main(started chan<- error) {
 func (th *thread) resume(c *Conn) {
 	th.serving = c
 	defer th.guard(nil)
+	r := c.home.r // the thread may be another one's
 	switch {
 	case c.hop != nil:
-		th.r.runHop(th, c)
-	case th.r.late(c):
-		th.goOn(c, th.r.reject(th, c))
+		r.runHop(th, c)
+	case r.late(c):
+		th.goOn(c, r.reject(th, c))
 	case c.phase == phDecide:
-		th.r.serve(th, c)
+		r.serve(th, c)
 	default:
-		th.goOn(c, th.r.run(th, c))
+		th.goOn(c, r.run(th, c))
 	}
 }
 
 // goOn goes on with a connection after its request.
 func (th *thread) goOn(c *Conn, next step) {
-	switch next {
+	switch r := c.home.r; next {
 	case gone:
 	case needOutput:
-		if !th.r.release(c) {
-			th.r.serve(th, c)
+		if !r.release(c) {
+			r.serve(th, c)
 		}
 	default:
-		th.r.serve(th, c)
+		r.serve(th, c)
 	}
 }
 
@@ -190,13 +194,29 @@ func (l *leadership) next(th *thread) *Conn {
 		return nil
 	}
 	if len(l.queue) > 0 {
-		c := l.queue[0]
-		l.queue[0] = nil
-		l.queue = l.queue[1:]
-		return c
+		return l.first()
+	}
+	if l.r.group != nil {
+		l.mu.Unlock()
+		c := l.borrow()
+		l.mu.Lock()
+		if c != nil {
+			return c
+		}
+		if len(l.queue) > 0 {
+			return l.first()
+		}
 	}
 	l.idle = append(l.idle, th)
 	return nil
+}
+
+// first takes the first of the queue; mu held.
+func (l *leadership) first() *Conn {
+	c := l.queue[0]
+	l.queue[0] = nil
+	l.queue = l.queue[1:]
+	return c
 }
 
 func (l *leadership) popIdle() *thread {
@@ -211,6 +231,9 @@ func (l *leadership) popIdle() *thread {
 // submit is for threads that are not Python's, the spare and the goroutines of
 // decide_linux.go: a request for the application, connection owned.
 func (l *leadership) submit(th *thread, c *Conn) {
+	if l.r.group != nil && !l.hasIdle() && l.lend(c) {
+		return
+	}
 	l.mu.Lock()
 	to := l.popIdle()
 	if to == nil {
@@ -222,6 +245,11 @@ func (l *leadership) submit(th *thread, c *Conn) {
 		}
 		l.queue = append(l.queue, c)
 		l.mu.Unlock()
+		for _, o := range l.r.group {
+			if o != l.r {
+				o.wake() // the same there
+			}
+		}
 		if !th.leading {
 			l.r.wake() // the leader may be a Python thread that waits for events
 		}
@@ -248,10 +276,7 @@ func (l *leadership) pop(any bool) *Conn {
 	if len(l.queue) == 0 || !any && !l.r.late(l.queue[0]) {
 		return nil
 	}
-	c := l.queue[0]
-	l.queue[0] = nil
-	l.queue = l.queue[1:]
-	return c
+	return l.first()
 }
 
 // expire answers requests that have waited too long; the leader's. They are not
@@ -400,7 +425,7 @@ func (l *leadership) monitor() {
 		th := l.current.Load()
 		c := th.cur.Load()
 		inApp := c != nil && atomic.LoadUint32(&c.Phase) == phaseApp
-		blocked := inApp && th.blocked()
+		blocked := inApp && (l.r.parallel || th.blocked())
 		if !blocked && now-b < int64(gilPatience) {
 			continue // it waits for the GIL, computes, or was displaced: another Python thread could only wait as well
 		}
@@ -514,15 +539,13 @@ func (th *thread) lead() (again bool) {
 func (th *thread) fromQueue() {
 	l := &th.r.lead
 	for th.python && th.leading {
-		l.mu.Lock()
-		if len(l.queue) == 0 {
-			l.mu.Unlock()
+		c := l.pop(true)
+		if c == nil {
+			c = l.borrow()
+		}
+		if c == nil {
 			return
 		}
-		c := l.queue[0]
-		l.queue[0] = nil
-		l.queue = l.queue[1:]
-		l.mu.Unlock()
 		th.resume(c)
 	}
 }

@@ -70,6 +70,8 @@ type Reactor struct {
 	start    time.Time
 	wall     int64 // start in microseconds since the epoch
 	lead     leadership
+	group    []*Reactor // with others of this process, and itself; nil: alone
+	parallel bool       // Python threads do not wait for each other
 	hop      hopReactor
 	fw       Forwarder    // the handler, if it is one
 	sent     bool         // the leader's: requests were forwarded that FlushForwards has not sent
@@ -341,7 +343,7 @@ func sockaddr(sa syscall.Sockaddr) netip.AddrPort {
 
 // newConn is nil, and the descriptor closed, when the handler panics.
 func (r *Reactor) newConn(fd int) *Conn {
-	c := &Conn{FD: fd}
+	c := &Conn{FD: fd, home: home{r}}
 	if sa, err := syscall.Getpeername(fd); err == nil {
 		c.Remote = sockaddr(sa)
 	}
@@ -400,11 +402,12 @@ func (r *Reactor) accept(lfd int) {
 		if r.siblings != nil && r.pass(fd) {
 			continue
 		}
-		if c := r.newConn(fd); c != nil {
+		to := r.least()
+		if c := to.newConn(fd); c != nil {
 			if r.draining.Load() && !r.handoff.Load() {
 				c.lastChance(r.now())
 			}
-			_ = r.register(c) // closed on an error
+			_ = to.register(c) // closed on an error
 		}
 	}
 }
@@ -460,6 +463,7 @@ func (r *Reactor) janitor() {
 		if r.lead.overdue() {
 			r.wake()
 		}
+		r.lead.lendQueue()
 		now := r.now()
 		r.mu.Lock()
 		for i := range r.conns[:r.top] {

@@ -12,7 +12,13 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-func init() { sources["reactor"] = func(c Config) (Source, error) { return New(c) } }
+func init() {
+	sources["reactor"] = func(c Config) (Source, error) { return New(c) }
+	sources["reactors"] = func(c Config) (Source, error) {
+		c.Leaders = 2
+		return Open(c)
+	}
+}
 
 // TestEventWhileDrainLooks: an event that comes while Drain owns a connection in
 // the middle of a request is not lost.
@@ -134,10 +140,55 @@ func TestHold(t *testing.T) {
 			if k.file {
 				c.req.FileFD = 3
 			}
-			assert.Equal(t, k.want, r.hold(&thread{leading: !k.follows}, c))
+			assert.Equal(t, k.want, r.hold(&thread{r: r, leading: !k.follows}, c))
 			if k.want {
 				assert.Equal(t, c, r.held[len(r.held)-1])
 			}
 		})
 	}
+}
+
+// TestReactorsShareThreads: a request that finds the threads of its reactor busy runs on another's.
+func TestReactorsShareThreads(t *testing.T) {
+	s, f, addr := opener(sources["reactors"]).start(t, 4, nil)
+	list := s.(*Reactors).list
+	require.Len(t, list, 2)
+	var conns []net.Conn
+	for i := range 8 {
+		c, err := net.Dial("tcp", addr)
+		require.NoError(t, err)
+		defer c.Close()
+		c.SetDeadline(time.Now().Add(10 * time.Second))
+		conns = append(conns, c)
+		require.Eventually(t, func() bool { return s.Connections() == i+1 }, 5*time.Second, time.Millisecond)
+	}
+	assert.Equal(t, list[0].Connections(), list[1].Connections())
+	sent := 0
+	for _, c := range conns { // the four of one reactor, which has two threads
+		if list[0].mine(c) {
+			_, err := io.WriteString(c, "GET /wait HTTP/1.1\r\nHost: x\r\n\r\n")
+			require.NoError(t, err)
+			sent++
+		}
+	}
+	require.Equal(t, 4, sent)
+	require.Eventually(t, func() bool { return f.running.Load() == 4 }, 5*time.Second, time.Millisecond)
+	close(f.release)
+	for _, c := range conns {
+		if list[0].mine(c) {
+			line, err := bufio.NewReader(c).ReadString('\n')
+			require.NoError(t, err)
+			assert.Contains(t, line, "200")
+		}
+	}
+}
+
+// mine says whether the client's connection is one of the reactor's.
+func (r *Reactor) mine(client net.Conn) bool {
+	for i := range r.conns {
+		if c := r.conns[i].Load(); c != nil && c.Remote.String() == client.LocalAddr().String() {
+			return true
+		}
+	}
+	return false
 }

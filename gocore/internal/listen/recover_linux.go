@@ -9,6 +9,9 @@ func (th *thread) guard(again *bool) {
 		return
 	}
 	r, c := th.r, th.serving
+	if c != nil && c.home.r != nil {
+		r = c.home.r
+	}
 	th.serving = nil
 	reporter(r.onPanic).report(c, v)
 	if th.cur.Load() != nil {

@@ -4,4 +4,9 @@
 package listen
 
 // Open makes the source of this system. Nothing is accepted before Start.
-func Open(c Config) (Source, error) { return New(c) }
+func Open(c Config) (Source, error) {
+	if c.Leaders > 1 && c.Threads > 1 {
+		return NewReactors(c)
+	}
+	return New(c)
+}

@@ -158,21 +158,22 @@ func (d *dispatcher) failure(q *listen.Req, r *httpd.Request, t *target, f *hop.
 	if t.plan.HandlerScript != "" {
 		script = t.plan.HandlerScript
 	}
-	log := func(format string, args ...any) {
-		r.Logf(httpd.LevelError, "wsgi", "[script %s] "+format, append([]any{script}, args...)...)
+	log := func(code, format string, args ...any) {
+		r.Note(httpd.NoteLogCode, code)
+		r.Logf(httpd.LevelError, "wsgi", "[script %s] %s: "+format, append([]any{script, code}, args...)...)
 	}
 	switch f.Kind {
 	case hop.App: // the process has, in a record with the request's id
 		q.Logged = 1
 	case hop.Lost:
-		log("WSGI0146: process %d of process group '%s' ended while it had the request '%s %s'; what ended it stands in the server's error log under its pid",
+		log("WSGI0146", "process %d of process group '%s' ended while it had the request '%s %s'; what ended it stands in the server's error log under its pid",
 			f.PID, t.plan.ProcessGroup, r.Method, r.URI)
 	case hop.Late:
-		log("WSGI0084: the request waited longer than queue-timeout for a thread of process group '%s'", t.plan.ProcessGroup)
+		log("WSGI0084", "the request waited longer than queue-timeout for a thread of process group '%s'", t.plan.ProcessGroup)
 	case hop.Timeout:
-		log("WSGI0145: process %d of process group '%s' sent nothing for socket-timeout: %s", f.PID, t.plan.ProcessGroup, f.Message)
+		log("WSGI0145", "process %d of process group '%s' sent nothing for socket-timeout: %s", f.PID, t.plan.ProcessGroup, f.Message)
 	default:
-		log("WSGI0116: no process of process group '%s' takes the request: %s", t.plan.ProcessGroup, f.Message)
+		log("WSGI0116", "no process of process group '%s' takes the request: %s", t.plan.ProcessGroup, f.Message)
 	}
 	return f.Status
 }

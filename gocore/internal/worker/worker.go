@@ -15,6 +15,7 @@ import (
 	"fmt"
 	"os"
 	"os/signal"
+	"runtime"
 	"strconv"
 	"sync"
 	"sync/atomic"
@@ -158,7 +159,7 @@ func (w *worker) start() error {
 	w.d = newDispatcher(w)
 	w.d.board = newStatusBoard(w, logs[process.ScoreboardName])
 	w.d.front = newFront(w.d, w.cfg, srv)
-	w.source, err = listen.Open(listen.Config{Handler: w.d, Listeners: listeners, Threads: threads, Track: python.TrackFD,
+	w.source, err = listen.Open(listen.Config{Handler: w.d, Listeners: listeners, Threads: threads, Leaders: leaders(), Track: python.TrackFD,
 		QueueTimeout: w.d.queueTimeout, FlushDelay: w.d.flushDelay,
 		Memory: listen.Memory{Alloc: python.Alloc, Realloc: python.Realloc, Free: python.Free}, Hop: w.hopConfig(hops),
 		ThreadStart: w.threadStart, Panic: w.panicked, Exhausted: w.exhausted, TimerStart: python.TimerSlack, Siblings: w.siblings, Share: w.share})
@@ -230,6 +231,14 @@ func (w *worker) clock() {
 			w.errorLogTrouble(err)
 		}
 	}
+}
+
+// leaders is how many threads can run short requests at the same time.
+func leaders() int {
+	if python.GILOff() {
+		return runtime.NumCPU()
+	}
+	return 1
 }
 
 func (w *worker) receive() {
