@@ -134,11 +134,16 @@ func (h *hopConn) frames(run func(c *Conn)) error {
 			}
 			continue
 		}
+		h.mu.Lock()
 		if f.Stream >= uint32(len(h.slots)) || h.slots[f.Stream] == nil {
+			away := h.away
+			h.mu.Unlock()
+			if away && f.Type == hop.TypeCancel { // it crossed with Refused
+				continue
+			}
 			return errors.New("a frame for a stream that never was")
 		}
 		p := h.slots[f.Stream].hop
-		h.mu.Lock()
 		if p.open { // else it crossed with the end
 			switch f.Type {
 			case hop.TypeBody:
@@ -168,14 +173,13 @@ func (h *hopConn) begin(f *hop.Frame) (*Conn, error) {
 	if err := m.Decode(f.Payload); err != nil {
 		return nil, err
 	}
+	h.mu.Lock()
 	if h.away {
-		h.mu.Lock()
 		h.out = hop.AppendRefused(h.out, f.Stream, hop.Restarting)
 		h.mu.Unlock()
 		h.s.hopDirty(h)
 		return nil, nil
 	}
-	h.mu.Lock()
 	for f.Stream >= uint32(len(h.slots)) {
 		h.slots = append(h.slots, nil)
 	}
@@ -280,7 +284,9 @@ func (h *hopConn) finished(c *Conn, handler Handler) {
 	}
 	h.mu.Lock()
 	body := p.body
-	p.body = nil
+	if p.body = nil; body != nil {
+		p.unread = true
+	}
 	h.mu.Unlock()
 	if body != nil {
 		body.close()

@@ -64,6 +64,9 @@ func (b *hopBody) untouched() bool { return b == nil || !b.started }
 // received takes a Body frame. mu held.
 func (p *Hop) received(payload []byte, end bool) error {
 	b := p.body
+	if p.unread { // sent before the front knew
+		return nil
+	}
 	if b == nil || b.end {
 		return errors.New("a body after its end")
 	}

@@ -229,7 +229,10 @@ func (r *Reactor) hopLend(q *Req) {
 func (r *Reactor) hopTrack(fd int, open bool)         { r.track(fd, open) }
 func (r *Reactor) hopHandlers() (Handler, HopHandler) { return r.h, r.hop.router }
 func (r *Reactor) hopOpened()                         { r.nconn.Add(1) }
-func (r *Reactor) hopEnded()                          { r.nconn.Add(-1) }
+func (r *Reactor) hopEnded() {
+	r.nconn.Add(-1)
+	r.checkDone() // its front may have gone before it
+}
 func (r *Reactor) hopReport(c *Conn, err error) {
 	if r.hop.conf.Report != nil {
 		r.hop.conf.Report(err)

@@ -45,7 +45,7 @@ func (a *hopApp) Run(c *Conn, q *Req) bool {
 	defer a.running.Add(-1)
 	path := string(q.Bytes(q.Head.Path))
 	body := q.Input()[q.BodyOff : q.BodyOff+q.BodyLen]
-	if q.StreamLeft != 0 { // as C does
+	if q.StreamLeft != 0 && path != "/unread" { // as C does
 		f := os.NewFile(uintptr(must(syscall.Dup(int(q.FD)))), "body")
 		syscall.SetNonblock(int(f.Fd()), false)
 		more, _ := io.ReadAll(f)
@@ -60,7 +60,7 @@ func (a *hopApp) Run(c *Conn, q *Req) bool {
 		return true
 	case path == "/panic":
 		panic("hop")
-	case path == "/big":
+	case path == "/big" || path == "/unread":
 		p.Head(200, bigSize, []byte("200 OK\r\nX: y\r\n"))
 		p.Body(bytes.Repeat([]byte("b"), bigSize))
 		p.End()

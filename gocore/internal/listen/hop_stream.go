@@ -30,12 +30,12 @@ type Hop struct {
 	open   bool   // no terminal frame yet
 	headed bool   // Head was sent
 	taken  bool   // a Python thread has it, or had it
-	ran    bool   // the handler is through with it
-	ended  bool   // and so is the thread: the Conn of the number may serve again
+	ended  bool   // its thread is through with it: the Conn of the number may serve again
 	gone   bool   // cancelled, or the front is gone
 	timer  *time.Timer
 	late   bool // the timer runs
 	body   *hopBody
+	unread bool // the application is done, and the rest of its body may still come
 	queued bool // Queued was said
 	turn   int  // counts the requests of this number: a goroutine of an earlier one knows that it is late
 	file   bool // a goroutine sends a file
@@ -333,12 +333,12 @@ func (p *Hop) credited(n int64) {
 func (p *Hop) cancelled() {
 	p.gone = true
 	p.rest = nil
-	if p.taken && !p.ran {
+	if p.taken && !p.ended {
 		atomic.StoreUint32(&p.c.req.Aborted, 1)
 	}
 	p.body.abort()
 	p.h.turn.Broadcast()
-	if p.ran && p.open { // only its rest was left
+	if p.ended && p.open { // only its rest was left, or a file
 		p.last(hop.AppendReset(p.h.out, p.id))
 		p.h.send()
 	}
