@@ -22,6 +22,8 @@ import (
 	"modwsgi/gocore/internal/hop"
 )
 
+const someSize = 3 * hop.ResponseWindow / 2 // more than a front takes at once
+
 // hopApp is a fakeApp whose requests come over the hop.
 type hopApp struct {
 	fakeApp
@@ -60,7 +62,12 @@ func (a *hopApp) Run(c *Conn, q *Req) bool {
 		return true
 	case path == "/panic":
 		panic("hop")
-	case path == "/big" || path == "/unread":
+	case path == "/some" || path == "/unread":
+		p.Head(200, someSize, []byte("200 OK\r\n"))
+		p.Body(make([]byte, someSize))
+		p.End()
+		return true
+	case path == "/big":
 		p.Head(200, bigSize, []byte("200 OK\r\nX: y\r\n"))
 		p.Body(bytes.Repeat([]byte("b"), bigSize))
 		p.End()
