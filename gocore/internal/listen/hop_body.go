@@ -24,6 +24,7 @@ import (
 // unknown length travels in chunks there, as the C side finds its end so.
 type hopBody struct {
 	h       *hopConn
+	p       *Hop // until close
 	id      uint32
 	fd      int // C's end
 	conn    net.Conn
@@ -53,7 +54,7 @@ func newHopBody(p *Hop, chunked bool) (*hopBody, error) {
 		return nil, err
 	}
 	p.h.s.hopTrack(fds[0], true)
-	b := &hopBody{h: p.h, id: p.id, fd: fds[0], conn: conn, chunked: chunked, turn: sync.NewCond(&p.h.mu), window: hopBodyWindow}
+	b := &hopBody{h: p.h, p: p, id: p.id, fd: fds[0], conn: conn, chunked: chunked, turn: sync.NewCond(&p.h.mu), window: hopBodyWindow}
 	go b.pump()
 	return b, nil
 }
@@ -131,7 +132,7 @@ func (b *hopBody) pump() {
 			return
 		}
 		h.mu.Lock()
-		if !b.over && !b.end && !h.dead {
+		if !b.over && !b.end && !h.dead && b.p.open { // its response may be complete without it
 			b.window += int64(len(p))
 			h.out = hop.AppendCredit(h.out, id, uint32(len(p)))
 			h.send()
