@@ -40,6 +40,8 @@ type Stream struct {
 	hijacked bool
 	ran      bool // an application ran before: an error document
 	body     streamBody
+	turn     sync.Mutex // of who writes first:
+	began    bool       // the response; an interim one would be in the middle of it
 }
 
 // newStream takes over an owned connection; conn reads and writes its socket.
@@ -72,6 +74,13 @@ func (s *Stream) Context() context.Context { return s.ctx }
 
 // Write sends bytes as they are, within the connection's time-out.
 func (s *Stream) Write(p []byte) (int, error) {
+	s.turn.Lock()
+	s.began = true
+	s.turn.Unlock()
+	return s.write(p)
+}
+
+func (s *Stream) write(p []byte) (int, error) {
 	if d := s.c.Settings.IO; d > 0 {
 		s.conn.SetWriteDeadline(time.Now().Add(d))
 	}
@@ -228,7 +237,7 @@ func (b *streamBody) receive() {
 	set := s.c.Settings
 	if !b.now && !s.c.continued {
 		s.c.continued = true
-		if _, b.err = s.Write([]byte("HTTP/1.1 100 Continue\r\n\r\n")); b.err != nil {
+		if b.err = s.invite(); b.err != nil {
 			return
 		}
 	}
@@ -280,6 +289,16 @@ func (b *streamBody) receive() {
 	case err != nil:
 		b.err = err
 	}
+}
+
+// invite lets the client send its body, unless the response has begun.
+func (s *Stream) invite() (err error) {
+	s.turn.Lock()
+	defer s.turn.Unlock()
+	if !s.began {
+		_, err = s.write([]byte("HTTP/1.1 100 Continue\r\n\r\n"))
+	}
+	return err
 }
 
 // Consumed tells that the request's body was somebody else's before.

@@ -61,6 +61,10 @@ func (f *streamApp) stream(path string, c *Conn, q *Req, s *Stream) {
 			_, err = s.Write(make([]byte, 1<<16))
 		}
 		f.ended <- err
+	case "/stream/answer-first":
+		fmt.Fprint(s, "HTTP/1.1 200 X\r\nConnection: close\r\n\r\n")
+		b, err := io.ReadAll(s.Body())
+		fmt.Fprintf(s, "%s %v", b, err)
 	case "/stream/behind": // a reader is left behind
 		go func() {
 			_, err := io.ReadAll(s.Body())
@@ -92,6 +96,25 @@ func startStream(t *testing.T, open opener, change func(*fakeApp)) (Source, *str
 }
 
 func TestStreams(t *testing.T) { each(t, testStreams) }
+
+// 100 (Continue) never gets into a response that has begun.
+func TestStreamContinueTooLate(t *testing.T) {
+	each(t, func(t *testing.T, open opener) {
+		_, _, addr := startStream(t, open, nil)
+		c, err := net.Dial("tcp", addr)
+		require.NoError(t, err)
+		defer c.Close()
+		c.SetDeadline(time.Now().Add(10 * time.Second))
+		fmt.Fprint(c, "POST /stream/answer-first HTTP/1.1\r\nHost: x\r\nExpect: 100-continue\r\nContent-Length: 3\r\n\r\n")
+		head := make([]byte, len("HTTP/1.1 200 X\r\nConnection: close\r\n\r\n"))
+		_, err = io.ReadFull(c, head)
+		require.NoError(t, err)
+		fmt.Fprint(c, "abc")
+		body, err := io.ReadAll(c)
+		require.NoError(t, err)
+		assert.Equal(t, "abc <nil>", string(body))
+	})
+}
 
 func testStreams(t *testing.T, open opener) {
 	const big = 3_000_000
