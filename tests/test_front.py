@@ -41,6 +41,9 @@ def application(environ, start_response):
             time.sleep(0.1)
             raise RuntimeError("in the middle")
         return broken()
+    if path == "/short":
+        start_response("200 OK", [("Content-Type", "text/plain"), ("Content-Length", "10")])
+        return []
     if path == "/big":
         start_response("200 OK", [("Content-Type", "text/plain")])
         return [b"x" * 5_000_000]
@@ -182,6 +185,30 @@ def test_hooks_and_filters_of_the_front(site):
     assert answer.headers["content-encoding"] == "gzip" and answer.json()["path"] == "/"
     answer = running.get("/big")
     assert answer.headers["content-encoding"] == "gzip" and len(answer.content) == 5_000_000
+
+
+@pytest.mark.parametrize("filters", [False, True])
+def test_response_without_its_body(site, filters):
+    """The client learns at once that something is missing: the connection does not stay open without an answer."""
+    running = site(config="AddOutputFilterByType DEFLATE text/plain\n" if filters else "")
+    with running.conn() as conn:
+        conn.sock.settimeout(3)
+        conn.send(b"GET /short HTTP/1.1\r\nHost: x\r\nAccept-Encoding: gzip\r\n\r\n")
+        data = conn.sock.recv(1000)
+        while block := conn.sock.recv(1000):
+            data += block
+    assert b"\r\n\r\n" in data and data.startswith(b"HTTP/1.1 502 " if filters else b"HTTP/1.1 200 OK\r\n")
+
+
+def test_readers_that_leave_keep_no_place(site):
+    """Clients that go away in the middle of a long response do not fill their process with requests that never end."""
+    running = site("--processes=1", "--threads=1", "--daemon-backlog=2", "--connect-timeout=2")
+    for _ in range(8):
+        with running.conn() as conn:
+            conn.send(b"GET /big HTTP/1.1\r\nHost: x\r\n\r\n")
+            assert conn.sock.recv(1000).startswith(b"HTTP/1.1 200")
+            conn.sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, b"\1\0\0\0\0\0\0\0")
+    assert running.get("/").status_code == 200
 
 
 def test_group_whose_processes_do_not_start(site, script):

@@ -9,6 +9,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"maps"
 	"os"
 	"strings"
 	"sync"
@@ -81,12 +82,31 @@ func (l *errorLog) printf(module string, level int, format string, args ...any) 
 // that a disk is full.
 const noticeAgain = 10 * time.Minute
 
-// notice writes to the server's standard error what cannot be said where it should be.
-func (s *supervisor) notice(text string) {
-	if time.Since(s.noticed[text]) < noticeAgain {
-		return
+// Bounds of notices: they come from processes of other users too, who must not
+// fill the supervisor's memory, or somebody else's screen.
+const (
+	noticeMax  = 1 << 10 // bytes of one
+	noticeKept = 64      // different ones in noticeAgain
+)
+
+// clip is the beginning of a text that a process sent.
+func clip(text []byte) string { return string(text[:min(len(text), noticeMax)]) }
+
+// news reports whether a text was not noticed lately, and remembers it.
+func (s *supervisor) news(text string) bool {
+	maps.DeleteFunc(s.noticed, func(_ string, at time.Time) bool { return time.Since(at) >= noticeAgain })
+	if _, known := s.noticed[text]; known || len(s.noticed) >= noticeKept {
+		return false
 	}
 	s.noticed[text] = time.Now()
+	return true
+}
+
+// notice writes to the server's standard error what cannot be said where it should be.
+func (s *supervisor) notice(text string) {
+	if !s.news(text) {
+		return
+	}
 	r := errorlog.Record{Time: time.Now(), Level: levelError, Module: "core", PID: os.Getpid(), TID: errorlog.ThreadID(), Message: text}
 	_ = writeAll(2, defaultFormat.Append(nil, &r)) // there is no further place
 }

@@ -221,6 +221,22 @@ func TestRecord(t *testing.T) {
 	assert.Equal(t, "<5>[mpm:notice] [pid 7:tid 8] hello\n", string(l.append(nil, r)))
 }
 
+// A process that says ever new things fills neither the supervisor's memory nor the screen.
+func TestNoticesAreBounded(t *testing.T) {
+	s := &supervisor{noticed: map[string]time.Time{}}
+	for i := range 10 * noticeKept {
+		s.news(clip(append([]byte(strconv.Itoa(i)), make([]byte, MaxFramePayload-10)...)))
+	}
+	assert.Len(t, s.noticed, noticeKept)
+	for text := range s.noticed {
+		require.Len(t, text, noticeMax)
+		s.noticed[text] = time.Now().Add(-noticeAgain)
+	}
+	assert.True(t, s.news("later"))
+	assert.False(t, s.news("later"))
+	assert.Len(t, s.noticed, 1)
+}
+
 func TestErrorLogLevels(t *testing.T) {
 	r, w, err := os.Pipe()
 	require.NoError(t, err)

@@ -420,7 +420,7 @@ func (s *supervisor) frame(c *child, f Frame) {
 		if c.state != childReady || c != sl.cur || sl.next != nil || sl.retry != nil {
 			return // somebody is coming already
 		}
-		c.log().printf("wsgi", levelInfo, "%s (pid %d) asks to be replaced: %s", sl.group.title(), c.proc.Pid, f.Payload)
+		c.log().printf("wsgi", levelInfo, "%s (pid %d) asks to be replaced: %s", sl.group.title(), c.proc.Pid, clip(f.Payload))
 		s.succeed(sl)
 	case FrameHandoff, FrameShare:
 		if sl.group.behind() {
@@ -434,7 +434,7 @@ func (s *supervisor) frame(c *child, f Frame) {
 		}
 		s.share(c, f)
 	case FrameNotice:
-		s.notice(string(f.Payload))
+		s.notice(clip(f.Payload))
 	case FramePing:
 		c.pinged = time.Time{}
 	case FrameTaken:

@@ -69,6 +69,9 @@ func (d *dispatcher) Forward(c *listen.Conn, q *listen.Req, more bool) {
 func (f *forward) Head(_ *hop.Exchange, status int, length int64, text []byte) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
+	if f.ended { // gone was faster: request and connection are somebody else's
+		return
+	}
 	f.begun = true
 	f.out = f.head(f.out, status, length, text)
 	f.headLen = len(f.out)
@@ -78,6 +81,9 @@ func (f *forward) Head(_ *hop.Exchange, status int, length int64, text []byte) {
 func (f *forward) head(b []byte, status int, length int64, text []byte) []byte {
 	q := f.q
 	q.Status = int32(status)
+	if status < 200 { // whoever asked goes on waiting for the final response
+		q.KeepAlive = 0
+	}
 	line, fields := hop.StatusLine(text)
 	b = append(append(append(b, "HTTP/1.1 "...), line...), "\r\n"...)
 	f.nobody = isHEAD(q) || (&httpd.ResponseHead{Status: status}).NoBody()
@@ -146,6 +152,9 @@ func (f *forward) head(b []byte, status int, length int64, text []byte) []byte {
 func (f *forward) Data(_ *hop.Exchange, p []byte, end bool) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
+	if f.ended {
+		return
+	}
 	f.unsent += len(p)
 	switch {
 	case f.nobody || len(p) == 0:

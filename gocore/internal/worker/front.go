@@ -163,6 +163,9 @@ func (d *dispatcher) failure(q *listen.Req, r *httpd.Request, t *target, f *hop.
 		r.Logf(httpd.LevelError, "wsgi", "[script %s] %s: "+format, append([]any{script, code}, args...)...)
 	}
 	switch f.Kind {
+	case hop.Broken: // after a head that has not gone to the client
+		log("WSGI0319: response broke off: %s", f.Message)
+		return 502
 	case hop.App: // the process has, in a record with the request's id
 		q.Logged = 1
 	case hop.Lost:

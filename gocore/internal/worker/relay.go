@@ -5,6 +5,7 @@ package worker
 import (
 	"bytes"
 	"errors"
+	"fmt"
 	"io"
 	"strconv"
 	"strings"
@@ -129,6 +130,10 @@ func (d *dispatcher) relayOnce(c *listen.Conn, q *listen.Req, s *listen.Stream, 
 		r.mu.Unlock()
 		if bad != nil && o == nil && x.Cancel() {
 			return uploadFailed(q, bad)
+		}
+		if bad != nil && !ended && x.Cancel() { // the application waits for the rest of the body
+			d.streamFailed(q, o, fmt.Errorf("the request's body: %w", bad))
+			break
 		}
 		if o == nil && begun && (failure == nil || len(data) > 0) {
 			var code int
@@ -256,6 +261,9 @@ func uploadFailed(q *listen.Req, err error) int {
 func (d *dispatcher) relayHead(c *listen.Conn, q *listen.Req, s *listen.Stream, t *target, r *relayed) (*output, int) {
 	line, fields, _ := strings.Cut(r.text, "\r\n")
 	h := httpd.ResponseHead{Status: r.status, Length: r.length}
+	if r.status < 200 { // as in forward.head
+		q.KeepAlive = 0
+	}
 	if isHEAD(q) && h.Length == 0 {
 		h.Length = -1 // Content-Length is among the fields if it is known
 	}
