@@ -268,10 +268,7 @@ func openUnix(s httpd.ListenSpec, o listenOptions) (*listener, error) {
 	op, err := "bind to", unix.Bind(fd, &unix.SockaddrUnix{Name: s.Addr})
 	bound := err == nil
 	if err == nil {
-		op, err = "set the mode of", os.Chmod(s.Addr, o.mode)
-	}
-	if err == nil && (o.uid >= 0 || o.gid >= 0) {
-		op, err = "set the owner of", os.Lchown(s.Addr, o.uid, o.gid)
+		op, err = "set mode and owner of", settleSocket(s.Addr, o.mode, o.uid, o.gid)
 	}
 	if err == nil {
 		op, err = "listen on", unix.Listen(fd, backlogOf(o))

@@ -206,6 +206,11 @@ func TestListenUnix(t *testing.T) {
 	_, err = openListeners(spec, nil, testOptions)
 	require.Error(t, err)
 	assert.FileExists(t, path)
+	require.NoError(t, os.Symlink(path, filepath.Join(dir, "link")))
+	require.Error(t, settleSocket(filepath.Join(dir, "link"), 0o666, -1, -1), "put in the place of the socket after bind")
+	st, err = os.Stat(path)
+	require.NoError(t, err)
+	assert.Equal(t, os.FileMode(0o600), st.Mode().Perm())
 	_, err = openListeners([]httpd.ListenSpec{{Network: "unix", Addr: filepath.Join(dir, strings.Repeat("x", 120))}}, nil, testOptions)
 	assert.ErrorContains(t, err, "longer than")
 }

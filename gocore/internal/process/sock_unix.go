@@ -5,6 +5,8 @@
 package process
 
 import (
+	"errors"
+	"os"
 	"syscall"
 
 	"golang.org/x/sys/unix"
@@ -21,6 +23,21 @@ func newSocket(family int) (int, error) {
 		err = unix.SetNonblock(fd, true)
 	}
 	return fd, err
+}
+
+// settleSocket gives the socket at path its mode and owner (-1: as it is).
+func settleSocket(path string, mode os.FileMode, uid, gid int) error {
+	err := unix.Fchmodat(unix.AT_FDCWD, path, uint32(mode.Perm()), unix.AT_SYMLINK_NOFOLLOW)
+	if err == nil {
+		var st os.FileInfo
+		if st, err = os.Lstat(path); err == nil && st.Mode()&os.ModeSocket == 0 {
+			err = errors.New("somebody has put something else in its place")
+		}
+	}
+	if err != nil || uid < 0 && gid < 0 {
+		return err
+	}
+	return os.Lchown(path, uid, gid)
 }
 
 // newPipe gives the read and the write end, both blocking.

@@ -136,21 +136,34 @@ func prepareSocketDir(prefix, dir string, root bool, front identity, users []ide
 	return checkSocketDir(place, front, users, remedy)
 }
 
-// checkSocketDir goes from place up to the root directory, by permission bits.
+// checkSocketDir goes from place up to the root directory, by permission bits:
+// where the links on the way lead to, and where they lie.
 func checkSocketDir(place string, front identity, users []identity, remedy string) error {
 	real, err := filepath.EvalSymlinks(place)
 	if err != nil {
 		return err
 	}
-	for dir := real; ; dir = filepath.Dir(dir) {
+	if err := checkDirs(real, place, front, users, remedy); err != nil || real == place {
+		return err
+	}
+	return checkDirs(filepath.Clean(place), place, front, users, remedy)
+}
+
+func checkDirs(from, place string, front identity, users []identity, remedy string) error {
+	for dir := from; ; dir = filepath.Dir(dir) {
 		st, err := os.Stat(dir)
 		if err != nil {
 			return err
 		}
+		name, err := os.Lstat(dir)
+		if err != nil {
+			return err
+		}
 		for _, u := range users {
+			link := name.Mode()&os.ModeSymlink != 0 && owner(name) == u.number()
 			// Who may write to a directory above can rename the one below, unless
 			// the sticky bit keeps that to the owners.
-			if may(st, u, 0o2) && (dir == real || st.Mode()&os.ModeSticky == 0 || owner(st) == u.number()) {
+			if link || may(st, u, 0o2) && (dir == from || st.Mode()&os.ModeSticky == 0 || owner(st) == u.number()) {
 				return fmt.Errorf("%s, where the sockets between processes are to be (%s), can be written to by user id %d, who runs a process group "+
 					"and could answer for others there: %s", dir, place, u.number(), remedy)
 			}

@@ -109,10 +109,17 @@ func TestSocketDirectory(t *testing.T) {
 	}
 	link := filepath.Join(base, "link")
 	require.NoError(t, os.Symlink(dir("target", 0, 0, 0o777), link))
+	good := dir("good", 0, 0, 0o711)
+	linked := func(parent string, uid int) string { // a link to a good place
+		path := filepath.Join(parent, "link")
+		require.NoError(t, os.Symlink(good, path))
+		require.NoError(t, os.Lchown(path, uid, uid))
+		return path
+	}
 	for _, c := range []struct {
 		name, dir, want string
 	}{
-		{"root's", dir("good", 0, 0, 0o711), ""},
+		{"root's", good, ""},
 		{"the front's", dir("front", 54001, 54001, 0o700), ""},
 		{"the tenant's own, read-only", dir("own", 54002, 54002, 0o555), "can be written to by user id 54002"},
 		{"everybody's", dir("all", 0, 0, 0o777), "can be written to by user id 54002"},
@@ -123,6 +130,9 @@ func TestSocketDirectory(t *testing.T) {
 		{"below everybody's with sticky bit", inside(dir("sticky2", 0, 0, 0o1777)), ""},
 		{"below the tenant's with sticky bit", inside(dir("sticky3", 54002, 54002, 0o1777)), "can be written to by user id 54002"},
 		{"behind a link", link, "can be written to by user id 54002"},
+		{"behind root's link", linked(dir("links", 0, 0, 0o755), 0), ""},
+		{"behind a link that lies in everybody's", linked(dir("links2", 0, 0, 0o777), 0), "can be written to by user id 54002"},
+		{"behind the tenant's link", linked(dir("links3", 0, 54100, 0o1775), 54002), "can be written to by user id 54002"},
 		{"closed to the front", dir("closed", 0, 0, 0o700), "cannot be entered by user id 54001"},
 		{"on a closed way", inside(dir("closed2", 0, 0, 0o700)), "cannot be entered by user id 54001"},
 		{"not there", filepath.Join(base, "missing"), "make it, or set WSGISocketPrefix"},
