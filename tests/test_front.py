@@ -41,6 +41,10 @@ def application(environ, start_response):
             time.sleep(0.1)
             raise RuntimeError("in the middle")
         return broken()
+    if path == "/file":
+        file = open(environ["QUERY_STRING"], "rb")
+        start_response("200 OK", [("Content-Type", "text/plain"), ("Content-Length", str(os.fstat(file.fileno()).st_size))])
+        return environ["wsgi.file_wrapper"](file)
     if path == "/short":
         start_response("200 OK", [("Content-Type", "text/plain"), ("Content-Length", "10")])
         return []
@@ -198,6 +202,15 @@ def test_response_without_its_body(site, filters):
         while block := conn.sock.recv(1000):
             data += block
     assert b"\r\n\r\n" in data and data.startswith(b"HTTP/1.1 502 " if filters else b"HTTP/1.1 200 OK\r\n")
+
+
+def test_head_does_not_read_the_file(site, tmp_path):
+    with open(tmp_path / "file", "wb") as file:
+        file.truncate(1 << 40)
+    with site("--threads=1").conn() as conn:
+        conn.sock.settimeout(10)
+        conn.send(f"HEAD /file?{tmp_path}/file HTTP/1.1\r\nHost: x\r\n\r\n".encode())
+        assert f"Content-Length: {1 << 40}\r\n".encode() in conn.sock.recv(1000)
 
 
 def test_readers_that_leave_keep_no_place(site):

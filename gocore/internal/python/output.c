@@ -198,8 +198,9 @@ int mw_finish(mw_response *s) {
 int mw_send_file(mw_response *s, int fd, int64_t off, int64_t len) {
     mw_req *r = s->req;
     r->sent_body = len;
+    if (s->nobody) return 0; /* nor is it read */
     if (s->filtered) return mw_filter_file(s, fd, off, len);
-    if (s->nobody || !len) return 0;
+    if (!len) return 0;
     int64_t len_all = len;
     double t0 = mw_live_any ? mw_now() : 0;
     int rc = 0;
