@@ -50,9 +50,10 @@ test-go: $(VENV)/.ready ## go vet and go test
 	@PATH="$$PATH:$(abspath $(BIN))"; $(MAKE) --no-print-directory cross
 
 # Compiles only. What needs Python's headers is left out: those here are this system's.
-cross: ## Vets what other systems compile: macOS, Windows (configuration only), the build tag netconn
-	@echo "go vet for darwin and windows, and with the tag netconn"
+cross: ## Vets what other systems compile: macOS, FreeBSD, Windows (configuration only), the build tag netconn
+	@echo "go vet for darwin, freebsd and windows, and with the tag netconn"
 	@CGO_ENABLED=0 GOOS=darwin GOARCH=arm64 go vet $(PORTABLE) ./gocore/internal/listen ./gocore/internal/process
+	@CGO_ENABLED=0 GOOS=freebsd GOARCH=amd64 go vet $(PORTABLE) ./gocore/internal/listen ./gocore/internal/process
 	@CGO_ENABLED=0 GOOS=windows go build $(PORTABLE)
 	@CGO_ENABLED=0 go vet -tags netconn ./gocore/internal/listen
 

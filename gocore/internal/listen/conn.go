@@ -78,6 +78,7 @@ type Conn struct {
 	adopted   int64 // reactor clock when it came from another process; 0 it was accepted here
 	stream    atomic.Pointer[Stream]
 	away      atomic.Pointer[Away]
+	resumed   chan Action // of netconn.go: what Resume was told
 	home      home
 	hop       *Hop // not nil: a request from a front process; no descriptor
 }

@@ -82,6 +82,7 @@ type hopSource interface {
 	hopLend(q *Req)               // back to it
 	hopTrack(fd int, open bool)   // see Config.Track
 	hopReport(c *Conn, err error) // a frame that cannot be: a bug of ours
+	hopPanicked(c *Conn, v any)   // the handler; called by a deferred function
 	hopHandlers() (Handler, HopHandler)
 }
 
@@ -96,8 +97,9 @@ type hopConn struct {
 	turn  *sync.Cond   // of mu: credit came, or the end
 	out   []byte       // frames that are not sent yet
 	off   int          // so much of out is sent
-	full  bool         // the socket takes no more; an event says when it does
-	dead  bool         // the descriptor is closed
+	full  bool         // the socket takes no more
+	wait  func()       // called when full is set: calls writable when the socket takes more; nil: an event does
+	dead  bool         // the descriptor is closed, or about to be
 	away  bool         // Goaway was said: no new streams
 }
 
@@ -227,7 +229,7 @@ func (h *hopConn) begin(f *hop.Frame) (*Conn, error) {
 	q.StatusOverride = uint32(m.StatusOverride)
 	q.ScriptLen, q.BodyLimit = m.ScriptLen, m.BodyLimit
 	mem.SetExtra(q, m.Extra)
-	if !router.RouteHop(c, q, &m) {
+	if !h.route(router, c, &m) {
 		p.Fail(500)
 		return nil, h.drop(c, handler)
 	}
@@ -258,6 +260,28 @@ func (h *hopConn) begin(f *hop.Frame) (*Conn, error) {
 	return c, nil
 }
 
+// route asks the handler; false also when it panics.
+func (h *hopConn) route(router HopHandler, c *Conn, m *hop.Request) (ok bool) {
+	defer func() {
+		if v := recover(); v != nil {
+			h.s.hopPanicked(c, v)
+			ok = false
+		}
+	}()
+	return router.RouteHop(c, c.req, m)
+}
+
+// done tells the handler; what it keeps of the request is its own loss when it panics.
+func (h *hopConn) done(handler Handler, c *Conn) {
+	defer func() {
+		if v := recover(); v != nil {
+			h.s.hopPanicked(c, v)
+			c.Tag = nil
+		}
+	}()
+	handler.Done(c, c.req)
+}
+
 // drop ends a stream that was answered where it was read.
 func (h *hopConn) drop(c *Conn, handler Handler) error {
 	h.finished(c, handler)
@@ -280,7 +304,7 @@ func (c *Conn) bindHop(q *Req) {
 func (h *hopConn) finished(c *Conn, handler Handler) {
 	q, p := c.req, c.hop
 	if c.Tag != nil {
-		handler.Done(c, q)
+		h.done(handler, c)
 	}
 	h.mu.Lock()
 	body := p.body
@@ -359,7 +383,9 @@ func (h *hopConn) send() {
 		case err == nil:
 			h.off += n
 		case errors.Is(err, unix.EAGAIN):
-			h.full = true
+			if h.full = true; h.wait != nil {
+				h.wait()
+			}
 		case !errors.Is(err, unix.EINTR):
 			h.out, h.off = nil, 0 // the reader sees the end of the connection
 			return
@@ -399,8 +425,8 @@ func (h *hopConn) goaway() {
 	}
 }
 
-// lost ends the streams of a connection whose front is gone. The caller closes
-// the descriptor, under the lock.
+// lost ends the streams of a connection whose front is gone. Nobody uses the
+// descriptor when it returns: the caller closes it.
 func (h *hopConn) lost() {
 	h.mu.Lock()
 	defer h.mu.Unlock()
@@ -411,5 +437,4 @@ func (h *hopConn) lost() {
 			c.hop.cancelled()
 		}
 	}
-	syscall.Close(h.fd)
 }

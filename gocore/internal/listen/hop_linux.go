@@ -186,7 +186,8 @@ func (r *Reactor) hopClose(h *hopConn) {
 	}
 	delete(r.hop.conns, h.fd)
 	r.track(h.fd, false)
-	h.lost() // closes the descriptor
+	h.lost()
+	syscall.Close(h.fd)
 	r.nconn.Add(-1)
 	r.mu.Unlock()
 	r.checkDone()
@@ -233,6 +234,7 @@ func (r *Reactor) hopEnded() {
 	r.nconn.Add(-1)
 	r.checkDone() // its front may have gone before it
 }
+func (r *Reactor) hopPanicked(c *Conn, v any) { reporter(r.onPanic).report(c, v) }
 func (r *Reactor) hopReport(c *Conn, err error) {
 	if r.hop.conf.Report != nil {
 		r.hop.conf.Report(err)

@@ -8,6 +8,8 @@
 //	deciding                  | Handler.Decide, which may wait      | reading (the body), queued, writing
 //	queued                    | waits for a Python thread           | running
 //	running                   | waits for its Python thread         | writing
+//	away                      | waits for the answer of a process   | writing, running
+//	streaming                 | Conn.Stream writes as it pleases    | reading, lingering, closed
 //	writing                   | waits for a slow reader (deadline)  | reading, lingering, closed
 //	lingering                 | discards what still comes           | closed
 //
@@ -57,8 +59,10 @@ type NetSource struct {
 
 	queueTimeout, flushDelay time.Duration // of Config
 
-	jobs     chan *netConn
-	running  atomic.Int32 // requests in the application or in the queue
+	jobs     chan job
+	running  atomic.Int32 // requests in the application or in the queue, which the flusher looks after
+	aside    atomic.Int32 // all others: streams, decided somewhere, forwarded, of the hop
+	fw       Forwarder    // the handler, if it is one
 	unpark   chan struct{}
 	start    time.Time
 	wall     int64 // start in microseconds since the epoch
@@ -75,6 +79,13 @@ type NetSource struct {
 	conns    map[*netConn]struct{}
 	pool     []*Req
 	nextID   uint64
+	hop      hopNet
+}
+
+// job is a request for a Python thread, of one or the other.
+type job struct {
+	n      *netConn // its goroutine waits for the result
+	stream *Conn    // see hop_netconn.go
 }
 
 // pyThread is a locked goroutine that runs the application.
@@ -122,8 +133,9 @@ type socket interface {
 func NewNet(c Config) (*NetSource, error) {
 	s := &NetSource{h: c.Handler, mem: c.Memory, track: c.Track, onStart: c.ThreadStart, onPanic: c.Panic, scarcity: scarcity{tell: c.Exhausted},
 		siblings: c.Siblings, share: c.Share, active: c.Siblings.Active(),
-		queueTimeout: c.QueueTimeout, flushDelay: c.FlushDelay, jobs: make(chan *netConn),
+		queueTimeout: c.QueueTimeout, flushDelay: c.FlushDelay, jobs: make(chan job),
 		unpark: make(chan struct{}, 1), start: time.Now(), stop: make(chan struct{}), leave: make(chan struct{}), done: make(chan struct{}), conns: map[*netConn]struct{}{}}
+	s.fw, _ = c.Handler.(Forwarder)
 	if s.track == nil {
 		s.track = func(int, bool) {}
 	}
@@ -141,6 +153,10 @@ func NewNet(c Config) (*NetSource, error) {
 		}
 		s.listeners = append(s.listeners, l)
 		s.trackListener(l, true)
+	}
+	if err := s.initHop(c.Hop); err != nil {
+		s.closeListeners()
+		return nil, err
 	}
 	return s, nil
 }
@@ -187,6 +203,7 @@ func (s *NetSource) Start() error {
 	for _, l := range s.listeners {
 		go s.accept(l)
 	}
+	s.startHop()
 	return nil
 }
 
@@ -203,8 +220,12 @@ func (s *NetSource) python(th *pyThread, started chan<- error) {
 	}
 	for {
 		select {
-		case n := <-s.jobs:
-			n.result <- s.call(th, n)
+		case j := <-s.jobs:
+			if j.stream != nil {
+				s.runHop(j.stream)
+			} else {
+				j.n.result <- s.call(th, j.n)
+			}
 		case <-s.stop:
 			return
 		}
@@ -376,11 +397,11 @@ func (s *NetSource) Done() <-chan struct{} { return s.done }
 func (s *NetSource) Connections() int {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	return len(s.conns)
+	return len(s.conns) + int(s.hop.open.Load())
 }
 
 // Running implements Source.
-func (s *NetSource) Running() int { return int(s.running.Load()) }
+func (s *NetSource) Running() int { return int(s.running.Load() + s.aside.Load()) }
 
 // Stop implements Source.
 func (s *NetSource) Stop() { s.stopOnce.Do(func() { close(s.stop); s.cancel() }) }
@@ -403,6 +424,7 @@ func (s *NetSource) Drain(handoff bool) {
 		}
 	}
 	s.mu.Unlock()
+	s.drainHops()
 	s.checkDone()
 }
 
@@ -446,7 +468,8 @@ func (n *netConn) close() {
 }
 
 var (
-	_ Source = (*NetSource)(nil)
-	_ socket = (*net.TCPConn)(nil)
-	_ socket = (*net.UnixConn)(nil)
+	_ Source  = (*NetSource)(nil)
+	_ Resumer = (*NetSource)(nil)
+	_ socket  = (*net.TCPConn)(nil)
+	_ socket  = (*net.UnixConn)(nil)
 )

@@ -125,6 +125,9 @@ func (n *netConn) request() bool {
 			return n.refuse(413)
 		}
 	}
+	if c.action == Forward {
+		return n.forward()
+	}
 	return n.run()
 }
 
@@ -139,8 +142,8 @@ func (n *netConn) refuse(status int) bool {
 func (n *netConn) think() outcome {
 	n.phase = phDecide
 	if n.action == Think {
-		n.s.running.Add(1)
-		defer n.s.running.Add(-1)
+		n.s.aside.Add(1)
+		defer n.s.aside.Add(-1)
 		n.action = n.s.h.Decide(n.Conn, n.req, false)
 		return ranOK
 	}
@@ -176,7 +179,7 @@ func (n *netConn) python() outcome {
 func (n *netConn) queue(fd int) outcome {
 	s, q := n.s, n.req
 	select {
-	case s.jobs <- n:
+	case s.jobs <- job{n: n}:
 		return <-n.result
 	default:
 	}
@@ -196,7 +199,7 @@ func (n *netConn) queue(fd int) outcome {
 	}
 	for {
 		select {
-		case s.jobs <- n:
+		case s.jobs <- job{n: n}:
 			return <-n.result
 		case <-look:
 			if n.relieved(fd) {
@@ -253,10 +256,12 @@ func (n *netConn) stream() bool {
 	write := c.Stream
 	c.Stream = nil
 	n.setBusy(true)
-	s.running.Add(1)
+	s.aside.Add(1)
 	st := newStream(s.ctx, c, n.nc)
+	unwatch := n.watch(st.cancel)
 	defer func() {
-		s.running.Add(-1)
+		unwatch()
+		s.aside.Add(-1)
 		st.cancel()
 	}()
 	write(st)

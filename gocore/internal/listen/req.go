@@ -198,7 +198,7 @@ type Forwarder interface {
 	ForwardStream(c *Conn, r *Req) func(s *Stream)
 }
 
-// Resumer is a Source that calls Forwarder.Forward; others only call ForwardStream.
+// Resumer is a Source that calls Forwarder.Forward, as both do.
 type Resumer interface {
 	// Resume goes on with a connection: Respond, Streamed, Run or Forward, as
 	// for Handler.Route.

@@ -68,8 +68,8 @@ func newStream(ctx context.Context, c *Conn, conn net.Conn) *Stream {
 	return s
 }
 
-// Context ends when a write failed, when the source stops, and with the
-// reactor when the client reset its connection.
+// Context ends when a write failed, when the source stops, and when the client
+// reset its connection.
 func (s *Stream) Context() context.Context { return s.ctx }
 
 // Write sends bytes as they are, within the connection's time-out.

@@ -194,12 +194,15 @@ func withStack(n int, f func()) {
 		return
 	}
 	limit := old
-	limit.Cur = min(max(uint64(n), stackMin), old.Max)
+	limit.Cur = atMost(max(n, stackMin), old.Max)
 	if unix.Setrlimit(unix.RLIMIT_STACK, &limit) == nil {
 		defer func() { _ = unix.Setrlimit(unix.RLIMIT_STACK, &old) }() // back to what was allowed
 	}
 	f()
 }
+
+// atMost knows both types that systems have for limits.
+func atMost[T int64 | uint64](n int, most T) T { return min(T(n), most) }
 
 // stackMin is what an interpreter needs at least to start, and exec to pass arguments.
 const stackMin = 256 << 10

@@ -24,7 +24,7 @@ import (
 type front struct {
 	d       *dispatcher
 	pools   map[string]*hop.Pool
-	resumer listen.Resumer // nil: the source forwards by streams only
+	resumer listen.Resumer // the source
 
 	mu       sync.Mutex
 	complete []*forward // responses that leave at the end of a batch
@@ -77,7 +77,7 @@ func (d *dispatcher) away(c *listen.Conn, q *listen.Req, t *target) listen.Actio
 	if t.pool == nil {
 		return listen.Run
 	}
-	if d.front.resumer != nil && inputFilter(t) == nil {
+	if inputFilter(t) == nil {
 		return listen.Forward
 	}
 	c.Stream = func(s *listen.Stream) { d.relay(c, q, s) }

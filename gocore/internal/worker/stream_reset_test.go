@@ -1,5 +1,3 @@
-//go:build !netconn
-
 package worker
 
 import (
@@ -14,7 +12,7 @@ import (
 )
 
 // What was flushed can be decoded while the handler waits; the client's reset
-// ends it, which the reactor alone is told of.
+// ends it.
 func TestFlushedStreamAndReset(t *testing.T) {
 	addr, ended := serve(t, "AddOutputFilterByType DEFLATE text/plain")
 	c, err := net.Dial("tcp", addr)

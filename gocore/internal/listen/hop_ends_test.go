@@ -1,3 +1,5 @@
+//go:build linux || darwin || freebsd
+
 // Streams of the hop that end in unusual ways: each has its last frame, and no
 // frame that crossed with an end harms the other streams of its connection.
 package listen
@@ -18,36 +20,16 @@ import (
 	"modwsgi/gocore/internal/hop"
 )
 
-// A response that the thread is through with, and the front does not want any
-// more, ends: else its stream would count as one that the process is busy with for ever.
-func TestHopCancelOfWhatIsLeft(t *testing.T) {
-	_, a, path := startHop(t, 1, nil)
-	f := dialHop(t, path)
-	f.write(f.request("/big", nil))
-	require.Eventually(t, func() bool { return a.done.Load() == 1 }, 10*time.Second, time.Millisecond)
-	f.write(hop.AppendCancel(nil, 1))
-	f.frame(hop.TypeHead)
-	for x, err := f.r.Frame(); ; x, err = f.r.Frame() {
-		require.NoError(t, err)
-		if x.Type == hop.TypeReset {
-			break
-		}
-		require.Equal(t, hop.TypeData, x.Type)
-	}
-	f.next = 0
-	f.write(f.request("/again", nil))
-	_, body := f.response()
-	assert.Equal(t, "/again:", body)
-}
+func TestHopCancelCrossesGoaway(t *testing.T) { each(t, testHopCancelCrossesGoaway) }
 
 // Cancel of a request that crossed with Goaway, and so never had a stream here,
 // does not cost the others their connection.
-func TestHopCancelCrossesGoaway(t *testing.T) {
-	r, a, path := startHop(t, 1, nil)
+func testHopCancelCrossesGoaway(t *testing.T, open opener) {
+	r, a, path := open.startHop(t, 1, nil)
 	f := dialHop(t, path)
 	f.write(f.request("/wait", nil))
 	require.Eventually(t, func() bool { return a.running.Load() == 1 }, 5*time.Second, time.Millisecond)
-	r.LeaveHops()
+	r.(interface{ LeaveHops() }).LeaveHops()
 	f.frame(hop.TypeGoaway)
 	f.write(append(f.request("/crossed", nil), hop.AppendCancel(nil, 2)...))
 	f.frame(hop.TypeRefused)
@@ -56,10 +38,12 @@ func TestHopCancelCrossesGoaway(t *testing.T) {
 	assert.Equal(t, "/wait:", body)
 }
 
+func TestHopBodyAfterTheApplication(t *testing.T) { each(t, testHopBodyAfterTheApplication) }
+
 // Parts of a body that were sent before the front knew that the application is
 // done without them are not an error, also while the response still waits for credit.
-func TestHopBodyAfterTheApplication(t *testing.T) {
-	_, a, path := startHop(t, 1, nil)
+func testHopBodyAfterTheApplication(t *testing.T, open opener) {
+	_, a, path := open.startHop(t, 1, nil)
 	f := dialHop(t, path)
 	f.next++
 	m := hop.Request{Plan: hop.NoPlan, Key: []byte("key"), BodyLen: 1 << 20,
@@ -73,9 +57,11 @@ func TestHopBodyAfterTheApplication(t *testing.T) {
 	assert.Equal(t, someSize, len(body))
 }
 
+func TestHopDrainOutlivesItsFront(t *testing.T) { each(t, testHopDrainOutlivesItsFront) }
+
 // A process that drains is done when the last request of a front that has gone before it is.
-func TestHopDrainOutlivesItsFront(t *testing.T) {
-	r, a, path := startHop(t, 1, nil)
+func testHopDrainOutlivesItsFront(t *testing.T, open opener) {
+	r, a, path := open.startHop(t, 1, nil)
 	f := dialHop(t, path)
 	f.write(f.request("/wait", nil))
 	require.Eventually(t, func() bool { return a.running.Load() == 1 }, 5*time.Second, time.Millisecond)
@@ -114,10 +100,12 @@ func (h *chaosFront) Data(x *hop.Exchange, p []byte, end bool) {
 func (h *chaosFront) End(*hop.Exchange)               { h.done() }
 func (h *chaosFront) Fail(*hop.Exchange, hop.Failure) { h.done() }
 
+func TestHopChaos(t *testing.T) { each(t, testHopChaos) }
+
 // Requests of all kinds, with bodies that nobody reads, cancelled at any time,
 // from several front processes, some of which go away: each ends exactly once, and nothing is left.
-func TestHopChaos(t *testing.T) {
-	r, a, path := startHop(t, 4, func(_ *hopApp, c *Config) {
+func testHopChaos(t *testing.T, open opener) {
+	r, a, path := open.startHop(t, 4, func(_ *hopApp, c *Config) {
 		c.Hop.Hello.Slot = 0
 		c.Hop.Report = func(err error) { t.Error("the process closed a connection:", err) }
 	})
