@@ -12,8 +12,11 @@ func (r *Reactor) forward(th *thread, c *Conn) step {
 		return r.stream(c)
 	}
 	r.forwards.Add(1)
-	r.sent = r.sent || th.leads(r)
-	r.fw.Forward(c, q, th.leads(r))
+	leads := th.leads(r)
+	if leads { // sent is the leader's: whoever else wrote it could undo that
+		r.sent = true
+	}
+	r.fw.Forward(c, q, leads)
 	return gone
 }
 

@@ -23,6 +23,7 @@ import (
 	"modwsgi/gocore/internal/httpd"
 	"modwsgi/gocore/internal/listen"
 	"modwsgi/gocore/internal/mod"
+	"modwsgi/gocore/internal/process"
 )
 
 // goMemory stands in for C memory.
@@ -158,6 +159,12 @@ func stream(r *httpd.Request, w httpd.StreamWriter, ended chan error) error {
 // serve starts a server for a configuration; ended gets the ends of streams.
 func serve(t *testing.T, config string) (addr string, ended chan error) {
 	t.Helper()
+	return serveAs(t, config, nil)
+}
+
+// serveAs is serve for a process with a configuration of its own, such as a front.
+func serveAs(t *testing.T, config string, cfg *process.WorkerConfig) (addr string, ended chan error) {
+	t.Helper()
 	ended = make(chan error, 8)
 	root := t.TempDir()
 	require.NoError(t, os.WriteFile(filepath.Join(root, "file.txt"), []byte(longText), 0o644))
@@ -180,8 +187,15 @@ func serve(t *testing.T, config string) (addr string, ended chan error) {
 	l.Close()
 	mem := goMemory()
 	w.d.mem = mem
+	if cfg != nil {
+		w.cfg = cfg
+		w.d.front = newFront(w.d, cfg, srv)
+	}
 	src, err := listen.Open(listen.Config{Handler: w.d, Memory: mem, Listeners: []*os.File{file}, Threads: 1})
 	require.NoError(t, err)
+	if cfg != nil {
+		w.d.front.resumer, _ = src.(listen.Resumer)
+	}
 	require.NoError(t, src.Start())
 	t.Cleanup(func() { src.Stop(); file.Close() })
 	return l.Addr().String(), ended
