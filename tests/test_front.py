@@ -202,6 +202,7 @@ def test_response_without_its_body(site, filters):
         while block := conn.sock.recv(1000):
             data += block
     assert b"\r\n\r\n" in data and data.startswith(b"HTTP/1.1 502 " if filters else b"HTTP/1.1 200 OK\r\n")
+    assert not filters or b"WSGI0319" in running.log().encode() and b"%s" not in data
 
 
 def test_head_does_not_read_the_file(site, tmp_path):

@@ -164,7 +164,7 @@ func (d *dispatcher) failure(q *listen.Req, r *httpd.Request, t *target, f *hop.
 	}
 	switch f.Kind {
 	case hop.Broken: // after a head that has not gone to the client
-		log("WSGI0319: response broke off: %s", f.Message)
+		log("WSGI0319", "response broke off: %s", f.Message)
 		return 502
 	case hop.App: // the process has, in a record with the request's id
 		q.Logged = 1
