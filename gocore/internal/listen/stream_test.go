@@ -7,7 +7,9 @@ import (
 	"fmt"
 	"io"
 	"net"
+	"runtime"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -292,4 +294,66 @@ func testStreamClientGone(t *testing.T, open opener) {
 	c.(*net.TCPConn).SetLinger(0)
 	c.Close()
 	assert.ErrorIs(t, awaitEnd(t, app), context.Canceled)
+}
+
+// blockApp sends a block with /block, as response.c does, and goes on when release is closed.
+type blockApp struct{ *streamApp }
+
+func (f blockApp) Run(c *Conn, q *Req) bool {
+	if string(q.Bytes(q.Head.Path)) != "/block" {
+		return f.streamApp.Run(c, q)
+	}
+	atomic.StoreUint32(&q.Phase, phaseApp)
+	f.mem.Append(q, []byte("HTTP/1.1 200 X\r\nContent-Length: 10\r\n\r\nblock"))
+	atomic.StoreUint32(&q.Streaming, streamNew)
+	<-f.release
+	for !atomic.CompareAndSwapUint32(&q.OutLock, 0, 1) {
+		runtime.Gosched()
+	}
+	atomic.StoreUint32(&q.Streaming, 0)
+	f.mem.Append(q, []byte("block"))
+	atomic.StoreUint32(&q.OutLock, 0)
+	return true
+}
+
+func TestBlocksBesideStream(t *testing.T) { each(t, testBlocksBesideStream) }
+
+// The blocks of an application are sent as they come, also when the only request
+// in progress before it was one without a Python thread.
+func testBlocksBesideStream(t *testing.T, open opener) {
+	var app blockApp
+	r, _, addr := startStream(t, func(c Config) (Source, error) {
+		app = blockApp{c.Handler.(*streamApp)}
+		c.Handler = app
+		return open(c)
+	}, nil)
+	gone := dialStream(t, addr, "/stream/gone")
+	defer gone.Close()
+	_, err := io.ReadFull(gone, make([]byte, 10)) // it is in progress
+	require.NoError(t, err)
+	c := dialStream(t, addr, "/block")
+	defer c.Close()
+	want := "HTTP/1.1 200 X\r\nContent-Length: 10\r\n\r\nblock"
+	b := make([]byte, len(want))
+	_, err = io.ReadFull(c, b)
+	require.NoError(t, err)
+	assert.Equal(t, want, string(b))
+	close(app.release)
+	_, err = io.ReadFull(c, b[:5])
+	require.NoError(t, err)
+	assert.Equal(t, "block", string(b[:5]))
+	require.NoError(t, gone.(*net.TCPConn).SetLinger(0))
+	gone.Close()
+	assert.ErrorIs(t, awaitEnd(t, app.streamApp), context.Canceled)
+	require.Eventually(t, func() bool { return r.Running() == 0 }, 5*time.Second, time.Millisecond)
+}
+
+// dialStream sends a request.
+func dialStream(t *testing.T, addr, path string) net.Conn {
+	c, err := net.Dial("tcp", addr)
+	require.NoError(t, err)
+	c.SetDeadline(time.Now().Add(10 * time.Second))
+	_, err = io.WriteString(c, "GET "+path+" HTTP/1.1\r\nHost: x\r\n\r\n")
+	require.NoError(t, err)
+	return c
 }
