@@ -62,9 +62,16 @@ def free_port():
 
 
 def alive(pid):
-    """True while the process exists and is no zombie."""
+    """True while the process has a thread that is no zombie: the first one may be before the others, which keep its files."""
+
+    def living(thread):
+        try:
+            return (thread / "stat").read_text().rpartition(")")[2].split()[0] not in "ZX"
+        except OSError:
+            return False
+
     try:
-        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] not in "ZX"
+        return any(living(thread) for thread in Path(f"/proc/{pid}/task").iterdir())
     except OSError:
         return False
 
