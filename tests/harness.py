@@ -62,7 +62,7 @@ def free_port():
 
 
 def alive(pid):
-    """True while the process has a thread that is no zombie: the first one may be before the others, which keep its files."""
+    """True while a thread of the process is no zombie: the first may be one before the others, which keep its files."""
 
     def living(thread):
         try:

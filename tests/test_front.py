@@ -43,7 +43,8 @@ def application(environ, start_response):
         return broken()
     if path == "/file":
         file = open(environ["QUERY_STRING"], "rb")
-        start_response("200 OK", [("Content-Type", "text/plain"), ("Content-Length", str(os.fstat(file.fileno()).st_size))])
+        size = os.fstat(file.fileno()).st_size
+        start_response("200 OK", [("Content-Type", "text/plain"), ("Content-Length", str(size))])
         return environ["wsgi.file_wrapper"](file)
     if path == "/short":
         start_response("200 OK", [("Content-Type", "text/plain"), ("Content-Length", "10")])
@@ -202,7 +203,8 @@ def test_response_without_its_body(site, filters):
         while block := conn.sock.recv(1000):
             data += block
     assert b"\r\n\r\n" in data and data.startswith(b"HTTP/1.1 502 " if filters else b"HTTP/1.1 200 OK\r\n")
-    assert not filters or b"WSGI0319" in running.log().encode() and b"%s" not in data
+    if filters:
+        assert "WSGI0319" in running.log() and b"%s" not in data
 
 
 def test_head_does_not_read_the_file(site, tmp_path):
