@@ -332,10 +332,12 @@ func (h *hopConn) finished(c *Conn, handler Handler) {
 	if p.open && p.gone { // the front gave up the rest
 		p.last(hop.AppendReset(h.out, p.id))
 	}
-	replaced := h.slots[p.id] != c
-	h.mu.Unlock()
-	if replaced {
+	last := h.dead || h.slots[p.id] != c // this Conn serves no other request
+	if last {
 		c.req = nil
+	}
+	h.mu.Unlock()
+	if last {
 		h.s.hopLend(q)
 	}
 	h.s.hopEnded()
@@ -436,5 +438,22 @@ func (h *hopConn) lost() {
 		if c != nil && c.hop.open {
 			c.hop.cancelled()
 		}
+	}
+}
+
+// giveBack returns the memory of requests to the source after the end of the
+// connection; those that still run return theirs when they are finished.
+func (h *hopConn) giveBack() {
+	var list []*Req
+	h.mu.Lock()
+	for _, c := range h.slots {
+		if c != nil && c.hop.ended && c.req != nil {
+			list = append(list, c.req)
+			c.req = nil
+		}
+	}
+	h.mu.Unlock()
+	for _, q := range list {
+		h.s.hopLend(q)
 	}
 }

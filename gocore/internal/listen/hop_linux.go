@@ -190,6 +190,7 @@ func (r *Reactor) hopClose(h *hopConn) {
 	syscall.Close(h.fd)
 	r.nconn.Add(-1)
 	r.mu.Unlock()
+	h.giveBack()
 	r.checkDone()
 }
 

@@ -292,11 +292,12 @@ func (p *Hop) later() {
 	}
 	p.late = true
 	if p.timer == nil {
+		h := p.h // p is made anew for the next request of its number, maybe just then
 		p.timer = time.AfterFunc(d, func() {
-			p.h.mu.Lock()
+			h.mu.Lock()
 			p.late = false
-			p.h.send()
-			p.h.mu.Unlock()
+			h.send()
+			h.mu.Unlock()
 		})
 		return
 	}

@@ -81,6 +81,7 @@ type Reactor struct {
 	ctx      context.Context
 	cancel   context.CancelFunc
 	draining atomic.Bool
+	drained  atomic.Bool  // Drain was called
 	accepts  atomic.Int32 // calls of accept: they may have connections that are not counted yet
 	handoff  atomic.Bool
 	stopped  atomic.Bool
@@ -190,12 +191,18 @@ func (r *Reactor) wake() {
 	syscall.Write(r.evfd, one[:])
 }
 
+// leaving lets every response from now on say that its connection ends.
+func (r *Reactor) leaving(handoff bool) {
+	r.handoff.Store(handoff)
+	r.draining.Store(true)
+}
+
 // Drain stops accepting. Idle connections are handed to the successor when
 // handoff is set, else closed, but for those with a request on its way; busy
 // ones follow after their response.
 func (r *Reactor) Drain(handoff bool) {
-	r.handoff.Store(handoff)
-	if r.draining.Swap(true) {
+	r.leaving(handoff)
+	if r.drained.Swap(true) {
 		return
 	}
 	r.siblings.Leave()

@@ -46,8 +46,11 @@ func NewReactors(c Config) (*Reactors, error) {
 	return s, nil
 }
 
-// least is the reactor of the group with the fewest connections.
+// least is the reactor of the group with the fewest connections; while it drains each keeps what it accepts.
 func (r *Reactor) least() *Reactor {
+	if r.draining.Load() {
+		return r
+	}
 	for _, o := range r.group {
 		if o.nconn.Load() < r.nconn.Load() {
 			r = o
@@ -135,8 +138,13 @@ func (s *Reactors) Watch(fd int, fn func()) error {
 // Drain implements Source.
 func (s *Reactors) Drain(handoff bool) {
 	for _, r := range s.list {
-		r.Drain(handoff)
+		r.leaving(handoff)
 	}
+	var all sync.WaitGroup
+	for _, r := range s.list { // each takes its time
+		all.Go(func() { r.Drain(handoff) })
+	}
+	all.Wait()
 	go func() {
 		for _, r := range s.list {
 			<-r.Done()
