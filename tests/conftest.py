@@ -11,7 +11,7 @@ from harness import COMMAND, ENVIRON, FRONT, REFERENCE, SINK, Server, finish_all
 
 def pytest_configure(config):
     config.addinivalue_line("markers", "ours: promised by this project only; skipped against a reference command")
-    config.addinivalue_line("markers", "direct: about processes that accept from clients; skipped behind a front process")
+    config.addinivalue_line("markers", "direct: about who accepts from clients; skipped behind a front process")
 
 
 def pytest_collection_modifyitems(items):

@@ -9,9 +9,9 @@ import subprocess
 import sys
 from pathlib import Path
 
-import modwsgi_go
 import pytest
 
+import modwsgi_go
 from harness import COMMAND, ENVIRON, Server, finish_all, free_port
 
 pytestmark = pytest.mark.ours

@@ -329,7 +329,8 @@ def test_two_process_groups(tmp_path):
     running = Server([sys.executable, "-c", code, str(conf)], tmp_path, port, str(tmp_path), env=ENVIRON)
     try:
         running.wait_ready()
-        blue, green = running.post("/blue/x", content=b"y" * 100_000).text.split("|"), running.get("/green/x").text.split("|")
+        blue = running.post("/blue/x", content=b"y" * 100_000).text.split("|")
+        green = running.get("/green/x").text.split("|")
         assert blue[0] == "blue" and green[0] == "green"
         assert blue[1] != green[1]
     finally:

@@ -262,7 +262,8 @@ def test_server_name_is_in_lower_case(dump):
 @pytest.mark.parametrize("path", ["/environ/x", "/environ/x//y", "/environ/%41"])
 @pytest.mark.parametrize(("lines", "scheme"), [
     ("SetEnv HTTPS on", "https"), ("SetEnv HTTPS 1", "https"), ("SetEnv HTTPS off", "http"), ("", "http"),
-    ("SetEnvIf X-Scheme https HTTPS=on", "https"), ("SetEnv HTTPS on\nSetEnvIf X-Scheme https HTTPS=off", "https")])  # SetEnv comes last
+    ("SetEnvIf X-Scheme https HTTPS=on", "https"),
+    ("SetEnv HTTPS on\nSetEnvIf X-Scheme https HTTPS=off", "https")])  # SetEnv comes last
 def test_scheme_of_a_variable(server, path, lines, scheme):
     """The variable HTTPS decides wsgi.url_scheme, and is not passed on."""
     running = server(SINK, config=f'<Location "/">\n{lines}\n</Location>\n')

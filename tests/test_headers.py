@@ -263,7 +263,7 @@ def test_conditions_of_access_logs(tmp_path):
 
 
 def test_shares_of_idle_and_busy_workers(server, script):
-    """Header %i and %b: percentages of the Python threads of all processes, those of other processes a second old at most."""
+    """Header %i and %b: percentages of all Python threads, those of other processes a second old at most."""
     app = script("""
 import threading
 gate = threading.Event()

@@ -147,7 +147,7 @@ for fd in map(int, os.listdir("/proc/self/fd")):
     assert files == {"/dev/null", str(place.logs / "one.log")}
     assert {family for family, _, _ in got["sockets"]} == {"AF_UNIX"}
     listening = [name for _, name, accepts in got["sockets"] if accepts]
-    assert len(set(listening)) == 1 and listening[0].startswith(str(place.folder / "run"))  # the other source has a duplicate
+    assert len(set(listening)) == 1 and listening[0].startswith(str(place.folder / "run"))  # or with a duplicate
     assert not [name for name in got["other"] if name.startswith(("/memfd", "memfd"))]
 
 
