@@ -153,7 +153,7 @@ func summaryOf(srv *httpd.Server) *summaryJSON {
 	for _, l := range srv.Listen {
 		s.Listen = append(s.Listen, listenJSON{l.Network, l.Addr, l.Proto})
 	}
-	for _, h := range append([]*httpd.VirtualHost{srv.Main}, srv.VirtualHosts...) {
+	for _, h := range srv.AllHosts() {
 		s.Hosts = append(s.Hosts, hostJSON{h.ServerName, append([]string{}, h.Aliases...), h.Pos.File, h.Pos.Line})
 	}
 	for _, g := range srv.Groups {

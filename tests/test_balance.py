@@ -113,16 +113,22 @@ def test_replaced_processes_share_again(timed, script, how):
         wait_for(lambda: even(count := spread(conns), 2) and not old & set(count), 20, "new processes", every=0.1)
 
 
+def by_process(conns):
+    """{pid: its connections}."""
+    owners = {}
+    for conn in conns:
+        ask(conn)
+        owners.setdefault(answer(conn), []).append(conn)
+    return owners
+
+
 def test_waiting_request_goes_to_an_idle_sibling(timed, tmp_path):
     """One thread each: what comes to the process that sleeps is answered by the other, while the first still sleeps."""
     running = timed("threads=1 processes=2", KEEP)
     wait_for(lambda: running.log().count("is ready after") == 2, 15, "both processes")
     with kept(running, 16) as conns:
         balanced(conns, 2)
-        owners = {}
-        for conn in conns:
-            ask(conn)
-            owners.setdefault(answer(conn), []).append(conn)
+        owners = by_process(conns)
         (one, mine), (two, _) = owners.items()
         go = tmp_path / "go"
         ask(mine[0], f"/until?{go}")
@@ -140,10 +146,7 @@ def test_requests_wait_when_all_are_busy(timed, tmp_path):
     wait_for(lambda: running.log().count("is ready after") == 2, 15, "both processes")
     with kept(running, 16) as conns:
         balanced(conns, 2)
-        owners = {}
-        for conn in conns:
-            ask(conn)
-            owners.setdefault(answer(conn), []).append(conn)
+        owners = by_process(conns)
         (one, mine), (two, theirs) = owners.items()
         go = [tmp_path / "one", tmp_path / "two"]
         ask(mine[0], f"/until?{go[0]}")
@@ -166,10 +169,7 @@ def test_large_waiting_requests_stay(timed, tmp_path):
     wait_for(lambda: running.log().count("is ready after") == 2, 15, "both processes")
     with kept(running, 16) as conns:
         balanced(conns, 2)
-        owners = {}
-        for conn in conns:
-            ask(conn)
-            owners.setdefault(answer(conn), []).append(conn)
+        owners = by_process(conns)
         (one, mine), (two, _) = owners.items()
         go = tmp_path / "go"
         ask(mine[0], f"/until?{go}")

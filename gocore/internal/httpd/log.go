@@ -7,6 +7,11 @@ import (
 	"os"
 )
 
+// AllHosts are the main server and the virtual hosts, by VirtualHost.Index.
+func (s *Server) AllHosts() []*VirtualHost {
+	return append([]*VirtualHost{s.Main}, s.VirtualHosts...)
+}
+
 // LogFiles lists what to open before privileges are dropped: error logs first,
 // then access logs; each target once, in order of the configuration. Targets
 // are opened with OpenLogs by Key.
@@ -20,7 +25,7 @@ func (s *Server) LogFiles() []LogTarget {
 		}
 	}
 	add(s.ErrorLog)
-	hosts := append([]*VirtualHost{s.Main}, s.VirtualHosts...)
+	hosts := s.AllHosts()
 	for _, v := range hosts {
 		add(v.ErrorLog)
 	}
@@ -47,7 +52,7 @@ func (s *Server) OpenLogs(fds map[string]*os.File) error {
 		}
 	}
 	open := func(t LogTarget) *LogFile { return s.logs[t.Key()] }
-	for _, v := range append([]*VirtualHost{s.Main}, s.VirtualHosts...) {
+	for _, v := range s.AllHosts() {
 		for i := range s.hooks {
 			if f := s.hooks[i].openLogs; f != nil {
 				if err := f(v.base.conf[i], open); err != nil {
@@ -83,7 +88,7 @@ func (v *VirtualHost) LogAccess(e *LogEntry) {
 
 // FlushLogs writes what is buffered; from a timer and before exit.
 func (s *Server) FlushLogs() {
-	for _, v := range append([]*VirtualHost{s.Main}, s.VirtualHosts...) {
+	for _, v := range s.AllHosts() {
 		for i := range s.hooks {
 			if f := s.hooks[i].flushLog; f != nil {
 				f(v.base.conf[i])

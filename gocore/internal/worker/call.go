@@ -208,16 +208,55 @@ func (d *dispatcher) Failed(c *listen.Conn, q *listen.Req) {
 	d.status(c, q, t.host, r, int(q.Status), atOnce)
 }
 
-// runHooked calls an application whose response is looked at, or whose body
-// is not the request's. It returns the target with the request that the hooks
-// and the access log work with.
-func (d *dispatcher) runHooked(c *listen.Conn, q *listen.Req, t *target) *target {
-	if t.fixed { // shared by the requests of its route
+// finalRequest is the request that was given to an application, after internal
+// redirects; on the precomputed route it is made here.
+func (d *dispatcher) finalRequest(c *listen.Conn, q *listen.Req, t *target) *httpd.Request {
+	if t.out != nil && t.out.Request != nil {
+		t.out.Request.Plan = t.plan
+		return t.out.Request
+	}
+	if t.req != nil {
+		return t.req
+	}
+	r := d.request(c, q, t.host)
+	r.Assume(t.plan, int(q.ScriptLen))
+	if !t.fixed {
+		t.req = r
+	}
+	return r
+}
+
+// own is the target if it is the request's own, else a copy that is, for what
+// is about to be noted in it: those of the precomputed routes are shared.
+func (t *target) own(c *listen.Conn) *target {
+	if t.fixed {
 		n := *t
 		n.fixed = false
 		t = &n
 		c.Tag = t
 	}
+	return t
+}
+
+// overridden tells whether WSGIErrorOverride replaces the response by the error
+// document of its status, and keeps the fields that stay.
+func (t *target) overridden(h *httpd.ResponseHead) bool {
+	if !t.plan.ErrorOverride || t.out != nil && t.out.StatusOverride != 0 || h.Status < 400 || h.Status > 599 {
+		return false
+	}
+	for _, f := range h.Header {
+		if strings.EqualFold(f.Name, "WWW-Authenticate") { // the only one that lives in err_headers_out
+			t.override = append(t.override, f)
+		}
+	}
+	return true
+}
+
+// runHooked calls an application whose response is looked at, or whose body
+// is not the request's. It returns the target with the request that the hooks
+// and the access log work with.
+func (d *dispatcher) runHooked(c *listen.Conn, q *listen.Req, t *target) *target {
+	t = t.own(c)
 	stream := q.StreamLeft
 	if t.out != nil && t.out.NoBody { // wsgi.input is empty
 		if stream != 0 {
@@ -231,7 +270,6 @@ func (d *dispatcher) runHooked(c *listen.Conn, q *listen.Req, t *target) *target
 	if t.out != nil && t.out.NoBody && q.StreamLeft == 0 {
 		q.StreamLeft = stream
 	}
-	t.override = h.keep
 	if o := h.o; o != nil {
 		if !o.ended || h.broken {
 			o.cut()
@@ -253,8 +291,7 @@ type hookedCall struct {
 	q      *listen.Req
 	t      *target
 	o      *output
-	keep   []httpd.Field // of a response that WSGIErrorOverride replaced
-	body   io.Reader     // after the input filters; nil: as it was sent
+	body   io.Reader // after the input filters; nil: as it was sent
 	broken bool
 }
 
@@ -292,18 +329,13 @@ func (h *hookedCall) head(mark uint64, length int64) python.Verdict {
 		head.Header = append(head.Header, httpd.Field{Name: name, Value: value})
 	}
 	q.OutLen = mark
-	if t.plan.ErrorOverride && q.StatusOverride == 0 && head.Status >= 400 && head.Status <= 599 {
-		for _, f := range head.Header {
-			if strings.EqualFold(f.Name, "WWW-Authenticate") { // the only one that lives in err_headers_out
-				h.keep = append(h.keep, f)
-			}
-		}
+	if t.overridden(&head) {
 		return python.Discard
 	}
 	addFields(&head, t.out)
 	var r *httpd.Request
 	if t.plan.Hooked() {
-		r = h.request()
+		r = h.d.finalRequest(h.c, q, t)
 	}
 	status := []byte(line + "\r\n")
 	if q.StatusOverride != 0 {
@@ -334,19 +366,6 @@ func (h *hookedCall) head(mark uint64, length int64) python.Verdict {
 		o.push = h.send
 	}
 	return python.Filtered
-}
-
-// request is the one that the hooks work with; on the precomputed route it is made here.
-func (h *hookedCall) request() *httpd.Request {
-	t := h.t
-	if t.out != nil && t.out.Request != nil {
-		return t.out.Request
-	}
-	if t.req == nil {
-		t.req = h.d.request(h.c, h.q, t.host)
-		t.req.Assume(t.plan, int(h.q.ScriptLen))
-	}
-	return t.req
 }
 
 func (h *hookedCall) send() error {

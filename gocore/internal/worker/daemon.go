@@ -56,8 +56,7 @@ func (d *dispatcher) hopTarget(key []byte) *target {
 	if known {
 		return t
 	}
-	hosts := append([]*httpd.VirtualHost{d.w.srv.Main}, d.w.srv.VirtualHosts...)
-	p, _, err := planOf(key, hosts)
+	p, err := planOf(key, d.w.srv.AllHosts())
 	if err != nil || p.ProcessGroup != d.w.cfg.Group {
 		d.w.logf(levelErr, "wsgi", "WSGI0362: a front process asks for something that process group '%s' does not serve", d.w.cfg.Group)
 		return nil

@@ -78,7 +78,7 @@ type dispatcher struct {
 
 func newDispatcher(w *worker) *dispatcher {
 	d := &dispatcher{w: w, settings: map[*httpd.VirtualHost]*listen.Settings{}, byKey: map[string]*route{}}
-	for _, v := range append([]*httpd.VirtualHost{w.srv.Main}, w.srv.VirtualHosts...) {
+	for _, v := range w.srv.AllHosts() {
 		d.settings[v] = &listen.Settings{
 			Limits: http1.Limits{Line: v.LimitLine, Fields: v.LimitFields, FieldSize: v.LimitFieldSize},
 			Header: v.HeaderTimeout, Body: v.BodyTimeout, KeepAlive: v.KeepAliveTimeout, IO: v.Timeout,

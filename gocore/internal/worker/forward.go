@@ -174,10 +174,7 @@ func (f *forward) Data(_ *hop.Exchange, p []byte, end bool) {
 		f.signal()
 		return
 	}
-	r := f.d.front
-	r.mu.Lock()
-	r.begun = append(r.begun, f)
-	r.mu.Unlock()
+	f.d.front.note(&f.d.front.begun, f)
 }
 
 // End implements hop.Handler.
@@ -207,10 +204,7 @@ func (f *forward) end(failure *hop.Failure) {
 		f.signal()
 		return
 	}
-	r := f.d.front
-	r.mu.Lock()
-	r.complete = append(r.complete, f)
-	r.mu.Unlock()
+	f.d.front.note(&f.d.front.complete, f)
 }
 
 func (f *forward) signal() {
@@ -279,24 +273,6 @@ func (f *forward) failed() listen.Action {
 		return f.d.respond(f.c, f.q, f.t.host, r, &httpd.Outcome{Status: 504, Request: r}, anyTime)
 	}
 	return f.d.answerFailure(f.c, f.q, f.t, r, code, anyTime)
-}
-
-// finalRequest is the request that was given to an application, after internal
-// redirects; on the precomputed route it is made here.
-func (d *dispatcher) finalRequest(c *listen.Conn, q *listen.Req, t *target) *httpd.Request {
-	if t.out != nil && t.out.Request != nil {
-		t.out.Request.Plan = t.plan
-		return t.out.Request
-	}
-	if t.req != nil {
-		return t.req
-	}
-	r := d.request(c, q, t.host)
-	r.Assume(t.plan, int(q.ScriptLen))
-	if !t.fixed {
-		t.req = r
-	}
-	return r
 }
 
 // goOn gives a response that takes its time to a goroutine.

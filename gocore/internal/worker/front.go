@@ -10,7 +10,6 @@
 package worker
 
 import (
-	"io"
 	"sync"
 
 	"modwsgi/gocore/internal/hop"
@@ -77,19 +76,11 @@ func (d *dispatcher) away(c *listen.Conn, q *listen.Req, t *target) listen.Actio
 	if t.pool == nil {
 		return listen.Run
 	}
-	if inputFilter(t) == nil {
+	if inputFilter(t.out) == nil {
 		return listen.Forward
 	}
 	c.Stream = func(s *listen.Stream) { d.relay(c, q, s) }
 	return listen.Streamed
-}
-
-// inputFilter is what the request's body passes; nil: nothing.
-func inputFilter(t *target) func(io.Reader) io.Reader {
-	if t.out == nil || t.out.NoBody || t.out.Request == nil {
-		return nil
-	}
-	return t.out.Request.InputFilter()
 }
 
 // slowKey is the description of a plan that the phases gave, made once.
@@ -118,6 +109,13 @@ func hopRequest(c *listen.Conn, q *listen.Req, t *target) hop.Request {
 		m.Flags |= hopNoBody
 	}
 	return m
+}
+
+// note puts a response into one of the lists of the next batch.
+func (f *front) note(list *[]*forward, w *forward) {
+	f.mu.Lock()
+	*list = append(*list, w)
+	f.mu.Unlock()
 }
 
 // batch is called after what one read from a daemon process has brought.

@@ -24,13 +24,22 @@ import (
 // decodedMax bounds the memory, in bytes, of a body that is decoded at once.
 const decodedMax = 1 << 20
 
+// inputFilter is what the body of the outcome's request passes; nil: nothing.
+func inputFilter(out *httpd.Outcome) func(io.Reader) io.Reader {
+	if out == nil || out.NoBody || out.Request == nil {
+		return nil
+	}
+	return out.Request.InputFilter()
+}
+
 // input is the body of the outcome's request as the application shall see it,
 // nil if it is as it was sent. Called on a Python thread.
 func (d *dispatcher) input(q *listen.Req, out *httpd.Outcome) io.Reader {
-	if out == nil || out.NoBody || out.Request == nil || out.Request.InputFilter() == nil {
+	filter := inputFilter(out)
+	if filter == nil {
 		return nil
 	}
-	body := out.Request.InputFilter()(requestBody{python.BodyReader(unsafe.Pointer(q))})
+	body := filter(requestBody{python.BodyReader(unsafe.Pointer(q))})
 	complete := q.StreamLeft == 0
 	if q.Head.Flags&http1.FlagChunked == 0 {
 		complete = q.BodyLen == uint64(q.Head.ContentLength)
@@ -82,7 +91,7 @@ func (h *hookedCall) Input(p []byte) (n int, errno syscall.Errno) {
 		case errors.As(err, &status) && status.Status == 400:
 			errno = syscall.EPROTO
 		}
-		h.request().Logf(httpd.LevelError, "deflate", "%v", err)
+		h.d.finalRequest(h.c, h.q, h.t).Logf(httpd.LevelError, "deflate", "%v", err)
 		return 0, errno
 	}
 }

@@ -47,7 +47,7 @@ var startLog = &hostLog{fd: 2, format: errorlog.Default("client")}
 // the opened files by LogTarget.Key, home the host whose log the process uses.
 func newHostLogs(srv *httpd.Server, home *httpd.VirtualHost, fds map[string]*os.File, failed func(error)) []*hostLog {
 	var out []*hostLog
-	for _, v := range append([]*httpd.VirtualHost{srv.Main}, srv.VirtualHosts...) {
+	for _, v := range srv.AllHosts() {
 		l := &hostLog{fd: 2, server: v.ServerName, failed: failed}
 		// The log of the process's own host is descriptor 2, which stays open in a
 		// child that the application forks. So are logs that it was not given.

@@ -78,14 +78,14 @@ func cutText(b []byte) (string, []byte, error) {
 }
 
 // planOf makes a plan of its description. hosts are by index.
-func planOf(key []byte, hosts []*httpd.VirtualHost) (p *httpd.Plan, bits uint32, err error) {
+func planOf(key []byte, hosts []*httpd.VirtualHost) (p *httpd.Plan, err error) {
 	if len(key) < 12 {
-		return nil, 0, errPlanKey
+		return nil, errPlanKey
 	}
-	bits = binary.BigEndian.Uint32(key)
+	bits := binary.BigEndian.Uint32(key)
 	host := binary.BigEndian.Uint32(key[4:])
 	if host >= uint32(len(hosts)) {
-		return nil, 0, errPlanKey
+		return nil, errPlanKey
 	}
 	p = &httpd.Plan{ID: -1, Host: hosts[host], LogLevel: int(binary.BigEndian.Uint32(key[8:])),
 		PassAuthorization: bits&planPassAuthorization != 0, Multithread: bits&planMultithread != 0, Multiprocess: bits&planMultiprocess != 0,
@@ -97,17 +97,17 @@ func planOf(key []byte, hosts []*httpd.VirtualHost) (p *httpd.Plan, bits uint32,
 	rest := key[12:]
 	for _, to := range []*string{&p.ProcessGroup, &p.Script, &p.Handler, &p.HandlerScript, &p.ApplicationGroup, &p.CallableObject} {
 		if *to, rest, err = cutText(rest); err != nil {
-			return nil, 0, err
+			return nil, err
 		}
 	}
 	if bits&planMade == 0 {
 		if len(rest) > 0 {
-			return nil, 0, errPlanKey
+			return nil, errPlanKey
 		}
-		return p, bits, nil
+		return p, nil
 	}
 	if p.ScriptName, rest, err = cutText(rest); err != nil {
-		return nil, 0, err
+		return nil, err
 	}
 	for len(rest) > 0 {
 		var e httpd.EnvVar
@@ -115,9 +115,9 @@ func planOf(key []byte, hosts []*httpd.VirtualHost) (p *httpd.Plan, bits uint32,
 			e.Value, rest, err = cutText(rest)
 		}
 		if err != nil {
-			return nil, 0, err
+			return nil, err
 		}
 		p.Environ = append(p.Environ, e)
 	}
-	return p, bits, nil
+	return p, nil
 }

@@ -69,13 +69,7 @@ func (d *dispatcher) ForwardStream(c *listen.Conn, q *listen.Req) func(*listen.S
 // relay runs the request of the connection's target in another process.
 func (d *dispatcher) relay(c *listen.Conn, q *listen.Req, s *listen.Stream) {
 	for depth := 0; ; depth++ {
-		t := c.Tag.(*target)
-		if t.fixed { // shared by the requests of its route
-			n := *t
-			n.fixed = false
-			t = &n
-			c.Tag = t
-		}
+		t := c.Tag.(*target).own(c)
 		code := d.relayOnce(c, q, s, t)
 		if code == 0 {
 			return
@@ -191,7 +185,7 @@ func (d *dispatcher) relayBody(q *listen.Req, s *listen.Stream, t *target, m *ho
 		return nil
 	}
 	q.BodyLimit = 0 // the process that runs the application looks after it
-	if f := inputFilter(t); f != nil {
+	if f := inputFilter(t.out); f != nil {
 		return filtered(f(requestBody{s.Body()}), m)
 	}
 	switch {
@@ -274,12 +268,7 @@ func (d *dispatcher) relayHead(c *listen.Conn, q *listen.Req, s *listen.Stream, 
 		h.Header = append(h.Header, httpd.Field{Name: name, Value: strings.Trim(value, " \t")})
 	}
 	override := t.out != nil && t.out.StatusOverride != 0
-	if t.plan.ErrorOverride && !override && h.Status >= 400 && h.Status <= 599 {
-		for _, f := range h.Header {
-			if strings.EqualFold(f.Name, "WWW-Authenticate") { // the only one that lives in err_headers_out
-				t.override = append(t.override, f)
-			}
-		}
+	if t.overridden(&h) {
 		return nil, h.Status
 	}
 	status := []byte("HTTP/1.1 " + line + "\r\n")
