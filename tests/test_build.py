@@ -79,6 +79,19 @@ def test_stripped():
 
 def test_one_version_everywhere():
     assert _gocore.gocore_Version() == modwsgi_go.__version__ == importlib.metadata.version("modwsgi-go")
+    assert ".".join(map(str, modwsgi_go.version)) == modwsgi_go.__version__
+
+
+def test_versions_inside_the_server(server, tmp_path):
+    """mod_wsgi.version is the level of mod_wsgi that is implemented, modwsgi_go.version that of this project."""
+    script = tmp_path / "versions.wsgi"
+    script.write_text(
+        "import json, mod_wsgi, modwsgi_go\n"
+        "def application(environ, start_response):\n"
+        "    start_response('200 OK', [('Content-Type', 'application/json')])\n"
+        "    return [json.dumps([mod_wsgi.version, environ['mod_wsgi.version'], modwsgi_go.version]).encode()]\n"
+    )
+    assert server(script).json("/") == [[6, 0, 5], [6, 0, 5], list(modwsgi_go.version)]
 
 
 def test_package_import_is_cheap():

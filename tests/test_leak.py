@@ -56,3 +56,28 @@ def test_memory_after_10000_requests(server):
     assert running.worker() == worker, "the worker was replaced"
     assert after - before <= 6, f"{before} MiB after 2,000 requests, {after} MiB after 12,000"
     assert running.json("/process")["fds"] <= fds + 5
+
+
+NAMES = """
+import json, sys
+
+def application(environ, start_response):
+    start_response('200 OK', [('Content-Type', 'application/json')])
+    return [json.dumps(sys.getallocatedblocks()).encode()]
+"""
+
+
+def test_names_of_fields_are_not_kept(server, tmp_path):
+    """A client may send any names. Since Python 3.12 interned strings live for ever, so only a bounded number may be."""
+    script = tmp_path / "names.wsgi"
+    script.write_text(NAMES)
+    running = server(script)
+
+    def send(first, count, fields=40):
+        for n in range(first, first + count):
+            names = {f"X-Name-{n}-{i}": "v" for i in range(fields)}
+            blocks = running.get("/", headers=names).json()
+        return blocks
+
+    before = send(0, 100)
+    assert send(100, 200) < before + 2_000, "of 8,000 names that came once"

@@ -18,6 +18,8 @@ if TYPE_CHECKING:
     from modwsgi_go._server import Server, ServerStatus
 
 __version__ = "0.1.0"
+version = tuple(int(part) for part in __version__.split(".")[:3])
+"""The same as numbers. `mod_wsgi.version`, inside the server, is the level of mod_wsgi that this project implements."""
 
 __all__ = [
     "Config",
@@ -28,6 +30,7 @@ __all__ = [
     "ServerStatus",
     "__version__",
     "directives",
+    "version",
 ]
 
 _HOME = {

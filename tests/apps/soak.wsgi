@@ -28,15 +28,33 @@ class Mallinfo(ctypes.Structure):
         "arena", "ordblks", "smblks", "hblks", "hblkhd", "usmblks", "fsmblks", "uordblks", "fordblks", "keepcost")]
 
 
-def in_use():
-    """Bytes that malloc has given away: what C code keeps, pymalloc's arenas included. None without glibc 2.33."""
+def malloc():
+    """Of glibc 2.33 on. in use: bytes that malloc has given away, what C code keeps, pymalloc's arenas included; free:
+    bytes that it keeps for later."""
     try:
         function = ctypes.CDLL(None).mallinfo2
     except AttributeError:
-        return None
+        return None, None
     function.restype = Mallinfo
     info = function()
-    return info.uordblks + info.hblkhd
+    return info.uordblks + info.hblkhd, info.fordblks
+
+
+def resident_by_kind():
+    """Resident bytes: heap, the malloc of the first thread; go, the Go heap, whose arenas are 4 MB and lie below the
+    libraries; files, mapped ones; other, stacks, pymalloc's arenas, malloc's arenas of other threads."""
+    sums = dict.fromkeys(("heap", "go", "files", "other"), 0)
+    kind = "other"
+    with open("/proc/self/smaps") as file:
+        for line in file:
+            words = line.split()
+            if "-" in words[0] and not words[0].endswith(":"):
+                begin = int(words[0].partition("-")[0], 16)
+                kind = ("heap" if words[-1] == "[heap]" else "files" if len(words) > 5 and words[5][0] == "/" else
+                        "go" if len(words) < 6 and begin % (4 << 20) == 0 and begin < 0x550000000000 else "other")
+            elif words[0] == "Rss:":
+                sums[kind] += int(words[1]) << 10
+    return sums
 
 
 def measure():
@@ -45,8 +63,10 @@ def measure():
         gc.collect()
     with open("/proc/self/statm") as file:
         resident = int(file.read().split()[1]) * os.sysconf("SC_PAGESIZE")
-    return {"pid": os.getpid(), "resident": resident, "descriptors": len(os.listdir("/proc/self/fd")),
-            "malloc": in_use(), "blocks": sys.getallocatedblocks(), "objects": len(gc.get_objects()),
+    in_use, free = malloc()
+    return {"pid": os.getpid(), "resident": resident, "resident by kind": resident_by_kind(), "malloc": in_use,
+            "malloc free": free, "threads": len(os.listdir("/proc/self/task")),
+            "descriptors": len(os.listdir("/proc/self/fd")), "blocks": sys.getallocatedblocks(), "objects": len(gc.get_objects()),
             "references": sys.gettotalrefcount() if hasattr(sys, "gettotalrefcount") else None}
 
 

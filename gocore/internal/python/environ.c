@@ -47,7 +47,6 @@ static PyObject *make_key(const char *s, uint32_t n) {
     }
     int bare = (j == 17 && !memcmp(b, "HTTP_CONTENT_TYPE", 17)) || (j == 19 && !memcmp(b, "HTTP_CONTENT_LENGTH", 19));
     k = bare ? PyUnicode_DecodeLatin1(b + 5, j - 5, NULL) : PyUnicode_DecodeLatin1(b, j, NULL);
-    if (k && n < 48) PyUnicode_InternInPlace(&k);
 out:
     if (b != small) PyMem_Free(b);
     return k;
@@ -68,6 +67,7 @@ static int add_field(mw_env *w, PyObject *env, const char *s, uint32_t n, const 
         if (PyErr_Occurred()) return -1;
         if (n && n < sizeof e->name && !e->len) {
             memcpy(e->name, s, n);
+            if (k) PyUnicode_InternInPlace(&k); /* not every name that a client thinks of: interned strings may be immortal */
             e->key = Py_XNewRef(k);
             e->len = n;
         }
@@ -258,8 +258,9 @@ static void conn_remember(conn_env *e, const mw_route *rt, const mw_req *r, size
     e->line = line;
 }
 
-/* Set ("+NAME\0value\0") and delete ("-NAME\0\0") what Go passes. 0 or -1. */
-int mw_environ_extra(mw_env *w, PyObject *env, const char *p, size_t n) {
+/* Set ("+NAME\0value\0") and delete ("-NAME\0\0") what Go passes. intern: the names are those of the
+ * configuration and stay, not of one request. 0 or -1. */
+int mw_environ_extra(mw_env *w, PyObject *env, const char *p, size_t n, int intern) {
     const char *end = p + n;
     while (p < end) {
         const char *name = p + 1;
@@ -276,7 +277,7 @@ int mw_environ_extra(mw_env *w, PyObject *env, const char *p, size_t n) {
             if (PyDict_SetItem(env, w->k_scheme, on ? w->v_https : w->v_http) < 0) return -1;
         } else {
             PyObject *k = str(name, a), *v = str(val, b);
-            if (k) PyUnicode_InternInPlace(&k);
+            if (k && intern) PyUnicode_InternInPlace(&k);
             int rc = k && v ? PyDict_SetItem(env, k, v) : -1;
             Py_XDECREF(k);
             Py_XDECREF(v);
@@ -397,7 +398,7 @@ PyObject *mw_environ(mw_route *rt, mw_req *r, mw_local *l) {
     Py_XDECREF(at);
     if (failed) goto fail;
     SET(REQUEST_START, PyFloat_FromDouble(r->start_us ? (double)r->start_us / 1e6 : now));
-    if (r->extra && mw_environ_extra(w, env, r->extra, r->extra_len) < 0) goto fail;
+    if (r->extra && mw_environ_extra(w, env, r->extra, r->extra_len, 0) < 0) goto fail;
     return env;
 fail:
     Py_DECREF(env);

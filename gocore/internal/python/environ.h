@@ -65,5 +65,5 @@ enum { HEADS = 8 }; /* of each route */
 #define HEADS_OF(rt, w) ((rt)->heads)
 #endif
 
-int mw_environ_extra(mw_env *e, PyObject *env, const char *p, size_t n);
+int mw_environ_extra(mw_env *e, PyObject *env, const char *p, size_t n, int intern);
 #endif

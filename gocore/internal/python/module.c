@@ -9,6 +9,9 @@
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
+#ifdef __GLIBC__
+#include <malloc.h>
+#endif
 
 mw_conf mw_cfg = {.server_software = "modwsgi-go"};
 int mw_run_init(void);
@@ -17,6 +20,14 @@ size_t mw_sizeof_req(void) { return sizeof(mw_req); }
 void *mw_alloc(size_t n) { return calloc(1, n); }
 void *mw_realloc(void *p, size_t n) { return realloc(p, n); }
 void mw_free(void *p) { free(p); }
+
+/* Give free memory back to the system. malloc keeps what threads have freed, for each of its arenas up to twice the
+ * largest block that it ever had (mallopt(3), M_TRIM_THRESHOLD). No GIL; takes the arenas' locks one by one. */
+void mw_trim(void) {
+#ifdef __GLIBC__
+    malloc_trim(0);
+#endif
+}
 
 /* ---- fork ----
  * The Go runtime does not survive fork. The child keeps Python, so it gets

@@ -205,4 +205,5 @@ size_t mw_sizeof_req(void);
 void *mw_alloc(size_t n);
 void *mw_realloc(void *p, size_t n);
 void mw_free(void *p);
+void mw_trim(void);
 #endif

@@ -83,7 +83,7 @@ static PyObject *make_template(const mw_route *rt, mw_env *w) {
     int rc = d ? 0 : -1;
     for (int i = 0; !rc && i < K_COUNT; i++) rc = PyDict_SetItem(d, w->keys[i], w->v_empty);
     if (!rc) rc = PyDict_SetItem(d, w->k_scheme, c->https ? w->v_https : w->v_http);
-    if (!rc) rc = mw_environ_extra(w, d, c->environ, c->environ_len);
+    if (!rc) rc = mw_environ_extra(w, d, c->environ, c->environ_len, 1);
     if (!rc) rc = PyDict_SetItem(d, w->keys[K_SERVER_PROTOCOL], w->v_http11);
     char pid[24];
     snprintf(pid, sizeof pid, "%ld", (long)getpid());

@@ -110,3 +110,7 @@ func AttachBoard(fd int, size int64, index, num, generation int, shown bool) err
 
 // Quiesce marks this process in the scoreboard as one that is leaving.
 func Quiesce() { C.mw_board_quiesce() }
+
+// Trim gives memory that malloc keeps for later back to the system, where it
+// can (glibc). It takes milliseconds where much is free.
+func Trim() { C.mw_trim() }

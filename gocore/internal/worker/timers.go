@@ -35,6 +35,7 @@ const (
 	tickEvery    = 100 * time.Millisecond // resolution of everything here; options are whole seconds
 	probeEvery   = time.Second            // as mod_wsgi's deadlock thread
 	memoryEvery  = time.Second
+	trimEvery    = 30 * time.Second
 	askAgain     = 30 * time.Second // a lost request for a successor is repeated
 	agentBacklog = 64
 )
@@ -62,6 +63,9 @@ type timers struct {
 	looked   time.Time    // at the memory
 	gil      atomic.Int64 // when the GIL was last to be had, nanoseconds since started
 	agent    chan func()
+
+	trimmed  time.Time // see trim
+	trimmedN uint64    // requests then
 }
 
 // requestLimit scales request-timeout: threads that are stuck one after the
@@ -128,6 +132,7 @@ func (t *timers) tick(now time.Time) {
 	t.startup(now)
 	t.requests(now)
 	t.inactivity(now, begun-ignored, busy)
+	t.trim(now, begun, busy)
 	g := t.g
 	if g.RestartInterval > 0 && now.Sub(t.started) > g.RestartInterval {
 		t.w.recycle("restart_interval")
@@ -142,6 +147,17 @@ func (t *timers) tick(now time.Time) {
 		}
 	}
 	t.w.remind(now)
+}
+
+// trim gives memory back that a peak has left with malloc, in a moment without
+// a request: each of its arenas keeps what it had at most, some megabytes, and
+// there are several for each CPU.
+func (t *timers) trim(now time.Time, begun uint64, busy int) {
+	if busy > 0 || begun == t.trimmedN || now.Sub(t.trimmed) < trimEvery || now.Sub(t.started) < trimEvery {
+		return
+	}
+	t.trimmed, t.trimmedN = now, begun
+	go python.Trim()
 }
 
 // startup: armed by the first request, cancelled for good by the first script that loads.
