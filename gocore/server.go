@@ -8,6 +8,7 @@ import (
 	"os"
 
 	"modwsgi/gocore/internal/process"
+	"modwsgi/gocore/internal/timefmt"
 )
 
 // defineForeground is the switch that keeps standard output and error, as in
@@ -23,6 +24,7 @@ const defineForeground = "FOREGROUND"
 // signals of the process from then on. Problems are printed on standard error
 // until the error log is open.
 func RunServer(configFile, serverRoot, executable, workerArgs, defines, environ, version string) int {
+	timefmt.SetZone()
 	opt := process.SuperviseOptions{ConfigFile: configFile, ServerRoot: serverRoot, Executable: executable, Version: version, FreeThreaded: thisPython().FreeThreaded}
 	err := json.Unmarshal([]byte(workerArgs), &opt.WorkerArgs)
 	if err != nil {

@@ -138,3 +138,11 @@ WSGIApplicationGroup %{{GLOBAL}}
 
     yield factory
     finish_all(running)
+
+
+@pytest.fixture
+def site(server, tmp_path):
+    """Factory: site(text of <Location /in>, **files) -> Server, see auth.py."""
+    from auth import site_factory
+
+    return site_factory(server, tmp_path)

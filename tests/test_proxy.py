@@ -359,3 +359,22 @@ def test_express(server, script):
     assert got["HTTP_X_FORWARDED_HOST"] == "other.test"
     assert "HTTP_X_FORWARDED_PREFIX" not in got
     assert front.get("/sub/away", follow_redirects=False).headers["location"] == f"{front.url}/sub/there?q"
+
+
+@pytest.mark.ours
+def test_trailers_of_the_other_server(server, script, tmp_path):
+    """They go into the access log; clients do not get them."""
+    def serve(sock, _head):
+        sock.sendall(b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\nTrailer: X-Sum\r\n\r\n3\r\nabc\r\n0\r\nX-Sum: 1\r\nx-sum: 2\r\n\r\n")
+
+    back, log = Raw(serve), tmp_path / "access"
+    running = server(script(APP), config=f"""
+ProxyPass "/back" "http://127.0.0.1:{back.port}/"
+CustomLog "{log}" "%U %{{X-Sum}}^to %{{X-Other}}^to"
+""")
+    response = running.get("/back/")
+    assert (response.status_code, response.text) == (200, "abc")
+    assert "x-sum" not in response.headers
+    running.get("/none")
+    wait_for(lambda: log.exists() and len(log.read_text().splitlines()) == 2)
+    assert log.read_text().splitlines() == ["/back/ 1, 2 -", "/none - -"]

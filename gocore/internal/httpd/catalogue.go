@@ -42,11 +42,13 @@ var catalogue = []catalogueRow{
 	{module: "core", names: "RegexDefaultOptions", why: "$ matches at the very end, . matches line breaks"},
 	{module: "core", names: "Mutex EnableExceptionHook CoreDumpDirectory ScoreBoardFile ListenCoresBucketsRatio FlushMaxThreshold FlushMaxPipelined CGIMapExtension ReadBufferSize " +
 		"KeptBodySize AcceptFilter", why: "there is nothing here that it could tune"},
-	{module: "core", names: "MergeTrailers", harmless: argIs(0, "Off"), refuse: true, why: "fields behind a chunked body would not reach the application"},
 	{module: "core", names: "Protocol", harmless: argIs(0, "http"), refuse: true, why: "connections would be taken for HTTP"},
 	{module: "core", names: "Port", refuse: true, why: "Listen names the ports"},
-	{module: "mpm", names: "ListenTCPDeferAccept ThreadLimit MinSpareThreads MaxSpareThreads MinSpareServers MaxSpareServers " +
-		"AsyncRequestWorkerFactor MaxMemFree", why: "processes and threads are set with WSGIDaemonProcess"},
+	{module: "mpm", names: "MinSpareThreads MaxSpareThreads MinSpareServers MaxSpareServers",
+		why: "there are as many processes and threads all the time as StartServers, ThreadsPerChild and WSGIDaemonProcess say"},
+	{module: "mpm", names: "ThreadLimit", why: "it bounds ThreadsPerChild over restarts, which here may change as it likes"},
+	{module: "mpm", names: "MaxMemFree", why: "memory that is free goes back to the system by itself"},
+	{module: "mpm", names: "ListenTCPDeferAccept AsyncRequestWorkerFactor", why: "connections that are idle take no thread"},
 	{module: "privileges", names: "PrivilegesMode VHostUser VHostGroup VHostSecure VHostPrivs DTracePrivileges VHostCGIMode VHostCGIPrivs", refuse: true,
 		harmless: argIs(0, "FAST"), why: "processes would run with other rights"},
 

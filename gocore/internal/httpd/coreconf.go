@@ -129,6 +129,7 @@ type CoreConfig struct {
 	TraceEnable                            Opt[string] // on, off, extended
 	AllowEncodedSlashes                    Opt[string] // on, off, nodecode
 	MergeSlashes, StrictHostCheck          Opt[bool]
+	MergeTrailers                          Opt[bool]
 	AccessFileName                         Opt[[]string]
 	HeaderTimeout, BodyTimeout             Opt[ReadTimeout]
 	Protocols                              Opt[[]string]

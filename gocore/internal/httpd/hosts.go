@@ -68,6 +68,7 @@ func (b *builder) hostSettings(v *VirtualHost, h *hostBuild) {
 	v.LimitFields = c.LimitFields.Or(100)
 	v.LimitFieldSize = c.LimitFieldSize.Or(8190)
 	v.UseCanonicalName, v.UseCanonicalPhysicalPort = c.UseCanonicalName.Or("off") != "off", c.UseCanonicalPhysicalPort.V
+	v.MergeTrailers = c.MergeTrailers.V
 	v.TraceEnable = c.TraceEnable.Or("on") != "off"
 	v.ErrorLog, v.ErrorLogFormat = c.ErrorLog.V, c.ErrorLogFormat.V
 	v.ErrorLogConnection, v.ErrorLogRequest = c.ErrorLogConnection, c.ErrorLogRequest

@@ -104,6 +104,20 @@ func (r *Request) Note(name, value string) {
 // SetOut sets a header field of a successful response, replacing earlier ones.
 func (r *Request) SetOut(name, value string) { r.Out = SetField(r.Out, name, value) }
 
+// OutTrailer finds a field behind the response; several are joined.
+func (r *Request) OutTrailer(name string) (value string, ok bool) {
+	for _, f := range r.TrailerOut {
+		switch {
+		case !strings.EqualFold(f.Name, name):
+		case ok:
+			value += ", " + f.Value
+		default:
+			value, ok = f.Value, true
+		}
+	}
+	return value, ok
+}
+
 // SetField replaces or adds a field.
 func SetField(h []Field, name, value string) []Field {
 	for i := range h {

@@ -141,6 +141,7 @@ type VirtualHost struct {
 	MaxKeepAliveRequests                   int           // 0 = no limit
 	LimitLine, LimitFields, LimitFieldSize int
 	TraceEnable                            bool
+	MergeTrailers                          bool // for access logs; see the directive
 	ErrorLog                               LogTarget
 	LogLevel                               LogLevels
 	ErrorLogFormat                         string   // as written, "" = the default
@@ -313,6 +314,7 @@ type Request struct {
 	AuthType      string
 	Out           []Field // header fields for a successful response
 	ErrOut        []Field // header fields that are sent whatever the status
+	TrailerOut    []Field // fields behind the response of a proxied server, for access logs only
 	Notes         map[string]string
 	Mount         *Mount // set by the wsgi module's Translate
 	Aliased       bool   // mapped by Alias, ScriptAlias, WSGIScriptAlias

@@ -172,6 +172,13 @@ func (x *accessEntry) header(name string) (string, bool) {
 		x.joint = append(append(x.joint, ", "...), x.q.Bytes(f.Value)...)
 		value = x.joint
 	}
+	if x.t.host.MergeTrailers {
+		if v, ok := x.trailer(name); ok && found > 0 {
+			return text(value) + ", " + v, true
+		} else if ok {
+			return v, true
+		}
+	}
 	return text(value), found > 0
 }
 

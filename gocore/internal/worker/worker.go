@@ -28,11 +28,13 @@ import (
 	"modwsgi/gocore/internal/mod"
 	"modwsgi/gocore/internal/process"
 	"modwsgi/gocore/internal/python"
+	"modwsgi/gocore/internal/timefmt"
 )
 
 // Main runs a worker process to its end and returns the exit code. It is
 // called once, from Python's main thread with the GIL released.
 func Main() int {
+	timefmt.SetZone()
 	signal.Ignore(syscall.SIGINT, syscall.SIGWINCH, syscall.SIGPIPE)
 	signals := make(chan os.Signal, 16)
 	signal.Notify(signals, syscall.SIGTERM, syscall.SIGUSR1, syscall.SIGUSR2, syscall.SIGHUP, syscall.SIGXCPU)

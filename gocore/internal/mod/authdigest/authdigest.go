@@ -30,6 +30,7 @@ type Config struct {
 	domain    []string
 	old       bool // AuthDigestQop none: RFC 2069
 	counted   bool // AuthDigestNcCheck
+	nonces    int  // how many are remembered (AuthDigestShmemSize); 0: defaultNonces
 }
 
 // defaultLifetime is AuthDigestNonceLifetime's.
@@ -59,11 +60,15 @@ func New(core *authncore.Core) *httpd.Module[Config] {
 				Doc: "Whether a request is refused whose nonce and count came before."},
 			{Name: "AuthDigestAlgorithm", Args: "MD5", Min: 1, Max: 1, In: dh, Override: ac, Default: "MD5", Set: setAlgorithm,
 				Doc: "The hash function; there is MD5."},
-			{Name: "AuthDigestShmemSize", Args: "bytes", Min: 1, Max: 1, In: httpd.InServer, NoEffect: true, Set: setShmemSize,
-				Doc: "Accepted without effect: counts of nonces need no shared memory."},
+			{Name: "AuthDigestShmemSize", Args: "bytes[K|M]", Min: 1, Max: 1, In: httpd.InServer, Default: "512K", Set: setShmemSize,
+				Doc: "How much memory a process has for the nonces whose counts it remembers, 128 bytes each, at least 16 of them."},
 		},
-		New:       func() *Config { return &Config{lifetime: defaultLifetime} },
-		Merge:     func(_, k *Config) *Config { return k },
+		New: func() *Config { return &Config{lifetime: defaultLifetime} },
+		Merge: func(p, k *Config) *Config { // but for the size, which only the main server has
+			c := *k
+			c.nonces = p.nonces
+			return &c
+		},
 		Authn:     m.authenticate,
 		Challenge: m.challenge,
 		Fixup:     fixup,
@@ -120,8 +125,19 @@ func setAlgorithm(k *httpd.Cmd, _ *Config) error {
 	return nil
 }
 
-func setShmemSize(k *httpd.Cmd, _ *Config) error {
-	k.Notice(httpd.CodeIgnored, "accepted without effect: counts of nonces need no shared memory")
+func setShmemSize(k *httpd.Cmd, c *Config) error {
+	number, unit := k.Arg(0), int64(1)
+	switch last := number[max(0, len(number)-1):]; last {
+	case "K", "k":
+		number, unit = number[:len(number)-1], 1<<10
+	case "M", "m":
+		number, unit = number[:len(number)-1], 1<<20
+	}
+	n, err := strconv.ParseInt(number, 10, 64)
+	if err != nil || n <= 0 || n > math.MaxInt32/unit {
+		return fmt.Errorf("%q is not a size: a number of bytes, of kilobytes (512K) or of megabytes (1M)", k.Arg(0))
+	}
+	c.nonces = max(minNonces, int(n*unit/nonceSize))
 	return nil
 }
 

@@ -11,6 +11,7 @@ import (
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
+	"modwsgi/gocore/internal/conf"
 	"modwsgi/gocore/internal/httpd"
 )
 
@@ -125,19 +126,32 @@ func TestCounts(t *testing.T) {
 		{1, nonceGood}, {1, nonceUsed}, {2, nonceGood}, {4, nonceGood}, {3, nonceGood}, {3, nonceUsed}, {2, nonceUsed},
 		{70, nonceGood}, {6, nonceUsed}, {7, nonceGood}, {7, nonceUsed}, {4, nonceUsed}, {1000, nonceGood}, {999, nonceGood}, {936, nonceUsed}, {937, nonceGood},
 	} {
-		assert.Equal(t, c.want, u.use("a", 5, c.n), "step %d, count %d", i, c.n)
+		assert.Equal(t, c.want, u.use(defaultNonces, "a", 5, c.n), "step %d, count %d", i, c.n)
 	}
-	assert.Equal(t, nonceGood, u.use("b", 6, 1), "another nonce")
+	assert.Equal(t, nonceGood, u.use(defaultNonces, "b", 6, 1), "another nonce")
 }
 
 // However many nonces come, memory is bounded and none is good again.
 func TestForgottenNoncesAreStale(t *testing.T) {
 	u := &used{m: map[string]*count{}}
-	for i := range 3 * maxUsed {
-		require.Equal(t, nonceGood, u.use(fmt.Sprint(i), int64(i+1), 1))
-		require.LessOrEqual(t, len(u.m), maxUsed)
+	for i := range 3 * 32 {
+		require.Equal(t, nonceGood, u.use(32, fmt.Sprint(i), int64(i+1), 1))
+		require.LessOrEqual(t, len(u.m), 32)
 	}
-	for i := range 3 * maxUsed {
-		require.NotEqual(t, nonceGood, u.use(fmt.Sprint(i), int64(i+1), 1), i)
+	for i := range 3 * 32 {
+		require.NotEqual(t, nonceGood, u.use(32, fmt.Sprint(i), int64(i+1), 1), i)
 	}
+}
+
+func TestShmemSize(t *testing.T) {
+	for arg, want := range map[string]int{"1000": minNonces, "512K": 4096, "1m": 8192, "2147483647": 2147483647 / 128, "0": 0, "-1": 0, "K": 0, "": 0, "1G": 0, "4096M": 0} {
+		var c Config
+		err := setShmemSize(&httpd.Cmd{Directive: &conf.Directive{Args: []string{arg}}}, &c)
+		assert.Equal(t, want == 0, err != nil, "%q: %v", arg, err)
+		assert.Equal(t, want, c.nonces, arg)
+	}
+	assert.Equal(t, defaultNonces, (&Config{}).maxNonces())
+	merged := New(nil).Merge(&Config{nonces: 20, counted: true}, &Config{})
+	assert.Equal(t, 20, merged.maxNonces(), "the main server's size holds in sections")
+	assert.False(t, merged.counted, "and nothing else does")
 }

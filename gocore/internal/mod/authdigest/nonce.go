@@ -27,8 +27,11 @@ import (
 const (
 	macLen   = 16
 	nonceLen = 8 + 8 + macLen
-	maxUsed  = 4096 // nonces whose counts are kept
-	window   = 64   // counts may come out of order by so much: parallel connections
+	// nonceSize is what a nonce and its counts take in memory, in bytes;
+	// defaultNonces of them are remembered, minNonces at least.
+	nonceSize, defaultNonces, minNonces = 128, 4096, 16
+
+	window = 64 // counts may come out of order by so much: parallel connections
 	// clockSkew is how far in the future a nonce may lie: none is, but clocks jump.
 	clockSkew = 2 * time.Second
 )
@@ -107,9 +110,9 @@ func judge(r *httpd.Request, c *Config, h *header, realm string) (age time.Durat
 	}
 	switch {
 	case c.once() || h.qop == "": // no count, or one request for each nonce
-		v = counts.use(h.nonce, issued, 1)
+		v = counts.use(c.maxNonces(), h.nonce, issued, 1)
 	default:
-		v = counts.use(h.nonce, issued, n)
+		v = counts.use(c.maxNonces(), h.nonce, issued, n)
 	}
 	r.SetMemo(k, v)
 	return age, v
@@ -130,8 +133,16 @@ type count struct {
 
 var counts = &used{m: map[string]*count{}}
 
-// use takes a count of a nonce: good the first time only.
-func (u *used) use(nonce string, issued int64, n uint64) verdict {
+func (c *Config) maxNonces() int {
+	if c.nonces == 0 {
+		return defaultNonces
+	}
+	return c.nonces
+}
+
+// use takes a count of a nonce: good the first time only. No more than limit
+// nonces are remembered.
+func (u *used) use(limit int, nonce string, issued int64, n uint64) verdict {
 	u.mu.Lock()
 	defer u.mu.Unlock()
 	c := u.m[nonce]
@@ -139,7 +150,7 @@ func (u *used) use(nonce string, issued int64, n uint64) verdict {
 		if issued <= u.floor {
 			return nonceStale
 		}
-		if len(u.m) >= maxUsed {
+		if len(u.m) >= limit {
 			u.forget()
 		}
 		if issued <= u.floor {

@@ -1,5 +1,5 @@
-// This file checks passwords against hashes: those that httpd on Linux accepts
-// but the old DES crypt, which sees 8 characters only. Slow hashes are never
+// This file checks passwords against hashes: those that htpasswd writes, and
+// those that Linux distributions have in their shadow files. Slow hashes are never
 // computed on the leader's thread; a password that was right is remembered for
 // some minutes under a keyed hash, so that a client that sends it with every
 // request pays once.
@@ -25,19 +25,24 @@ import (
 	"github.com/GehirnInc/crypt/md5_crypt"
 	"github.com/GehirnInc/crypt/sha256_crypt"
 	"github.com/GehirnInc/crypt/sha512_crypt"
+	"github.com/go-crypt/x/yescrypt"
 	"golang.org/x/crypto/bcrypt"
 
 	"modwsgi/gocore/internal/httpd"
+	"modwsgi/gocore/internal/mod/internal/descrypt"
 )
 
 const (
 	maxCost   = 17        // of bcrypt: the most that htpasswd can write; some ten seconds
 	maxRounds = 5_000_000 // of SHA crypt: some seconds
+	maxMemory = 128 << 20 // of yescrypt, in bytes; distributions write hashes of 16 MiB
 	maxKnown  = 4096      // remembered pairs
 	keepFor   = 5 * time.Minute
 )
 
-var errKind = errors.New("the hash is of no kind that can be checked here: use htpasswd -B")
+// errKind is for what htpasswd cannot write on Linux: plain text, Solaris' and
+// BSDi's kinds of crypt, scrypt, NTLM.
+var errKind = errors.New("the hash is of no kind that can be checked here; htpasswd -B makes a new one")
 
 // crypts are the kinds of crypt(3) by their prefix.
 var crypts = []struct {
@@ -147,5 +152,33 @@ func slow(hash string) (func(password string) bool, error) {
 		}
 		return func(password string) bool { return kind.Verify(hash, []byte(password)) == nil }, nil
 	}
+	switch {
+	case strings.HasPrefix(hash, "$y$"):
+		return slowest(hash)
+	case descrypt.Is(hash):
+		return func(password string) bool { return same(descrypt.Hash(password, hash), hash) }, nil
+	}
 	return nil, errKind
 }
+
+// slowest is slow for yescrypt: $y$, flags, N and r as one character each, $,
+// salt, $, hash. The library knows what the tools of distributions write.
+func slowest(hash string) (func(password string) bool, error) {
+	const alphabet = "./0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz"
+	if len(hash) < 7 || hash[3] != 'j' || hash[6] != '$' {
+		return nil, errors.New("yescrypt: the parameters are none that can be checked here")
+	}
+	n, r := strings.IndexByte(alphabet, hash[4])+1, strings.IndexByte(alphabet, hash[5])+1
+	if n < 10 || n > 18 || r < 1 || r > 32 {
+		return nil, errors.New("yescrypt: the parameters are none that can be checked here")
+	}
+	if memory := 128 * r << n; memory > maxMemory {
+		return nil, fmt.Errorf("yescrypt: it takes %d MiB, more than %d", memory>>20, maxMemory>>20)
+	}
+	return func(password string) bool {
+		h, err := yescrypt.Hash([]byte(password), []byte(hash))
+		return err == nil && same(string(h), hash)
+	}, nil
+}
+
+func same(a, b string) bool { return subtle.ConstantTimeCompare([]byte(a), []byte(b)) == 1 }

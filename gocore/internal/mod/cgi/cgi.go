@@ -54,7 +54,8 @@ var Module = &httpd.Module[Config]{
 		{Name: "RLimitNPROC", Args: "number|max [number|max]", Min: 1, Max: 2, In: limits, Override: httpd.OverrideAll, Set: setLimit(func(c *Config) *httpd.Opt[limit] { return &c.proc }),
 			Doc: "How many processes the user of the programs may have, soft and hard limit."},
 		noEffect("ScriptLog", "file", toErrorLog), noEffect("ScriptLogBuffer", "bytes", toErrorLog), noEffect("ScriptLogLength", "bytes", toErrorLog),
-		noEffect("ScriptSock", "path", "no daemon starts programs, so that there is no socket to it"),
+		{Name: "ScriptSock", Args: "path", Min: 1, Max: 1, In: httpd.InServerHost, Mapped: true, Set: func(*httpd.Cmd, *Config) error { return nil },
+			Doc: "Accepted: the server's processes start programs themselves, so that there is no daemon and no socket to it. Nothing is lost."},
 	},
 	Merge: func(p, k *Config) *Config {
 		return &Config{timeout: p.timeout.Over(k.timeout), cpu: p.cpu.Over(k.cpu), mem: p.mem.Over(k.mem), proc: p.proc.Over(k.proc),

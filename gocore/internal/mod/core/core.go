@@ -115,6 +115,7 @@ var serverRows = []httpd.Directive[config]{
 	{Name: "MaxKeepAliveRequests", Args: "number", Min: 1, Max: 1, In: sv, Default: "100", Set: number(func(c *config) *httpd.Opt[int] { return &c.MaxKeepAliveRequests }, 0, 1<<31-1), Doc: "How many requests one connection may carry; 0 is no limit."},
 	{Name: "MaxRequestWorkers", Args: "number", Min: 1, Max: 1, In: httpd.InServer, Mapped: true, Set: mainInt(func(c *config) *int { return &c.MaxRequestWorkers }, 1, 1<<30), Doc: "How many requests may be in progress."},
 	{Name: "MaxClients", Args: "number", Min: 1, Max: 1, In: httpd.InServer, Mapped: true, Set: mainInt(func(c *config) *int { return &c.MaxRequestWorkers }, 1, 1<<30), Doc: "The old name of MaxRequestWorkers."},
+	{Name: "MergeTrailers", Args: "On|Off", Min: 1, Max: 1, In: sv, Default: "Off", Set: flag(func(c *config) *httpd.Opt[bool] { return &c.MergeTrailers }), Doc: "Whether access logs take fields behind a chunked request body for fields of the request."},
 	{Name: "MergeSlashes", Args: "On|Off", Min: 1, Max: 1, In: sv, Default: "On", Set: flag(func(c *config) *httpd.Opt[bool] { return &c.MergeSlashes }), Doc: "Whether // in a path is one slash."},
 	{Name: "PidFile", Args: "file", Min: 1, Max: 1, In: httpd.InServer, Default: "logs/httpd.pid", Set: setPidFile, Doc: "The file with the process id of the server."},
 	{Name: "Protocols", Args: "protocol ...", Min: 1, Max: -1, In: sv, Default: "http/1.1", Set: setProtocols, Doc: "Which versions of HTTP are spoken."},

@@ -256,6 +256,7 @@ func merge(p, k *config) *config {
 	c.LimitFields = p.LimitFields.Over(k.LimitFields)
 	c.LimitFieldSize = p.LimitFieldSize.Over(k.LimitFieldSize)
 	c.LimitRecursion = p.LimitRecursion.Over(k.LimitRecursion)
+	c.MergeTrailers = p.MergeTrailers.Over(k.MergeTrailers)
 	c.TraceEnable = p.TraceEnable.Over(k.TraceEnable)
 	c.AllowEncodedSlashes = p.AllowEncodedSlashes.Over(k.AllowEncodedSlashes)
 	c.MergeSlashes = p.MergeSlashes.Over(k.MergeSlashes)

@@ -30,9 +30,9 @@ var Inflate = &httpd.Module[struct{}]{
 }
 
 const (
-	checkEvery   = 8096 // bytes of output between two looks at the ratio: the default of DeflateBufferSize
-	defaultRatio = 200
-	defaultBurst = 3
+	defaultBuffer = 8096 // DeflateBufferSize: bytes of output between two looks at the ratio
+	defaultRatio  = 200
+	defaultBurst  = 3
 )
 
 // withoutGzip takes gzip, the coding that was applied last, off a
@@ -75,7 +75,8 @@ func newInflater(body io.Reader, c *config, limit int64) *inflater {
 		limit = c.inflateLimit.V
 	}
 	raw := &counter{r: body}
-	return &inflater{raw: raw, in: bufio.NewReader(raw), limit: limit, ratio: int64(c.inflateRatio.Or(defaultRatio)), burst: c.inflateBurst.Or(defaultBurst)}
+	return &inflater{raw: raw, in: bufio.NewReader(raw), limit: limit, every: c.buffer.Or(defaultBuffer),
+		ratio: int64(c.inflateRatio.Or(defaultRatio)), burst: c.inflateBurst.Or(defaultBurst)}
 }
 
 // counter counts what is read through it and remembers the error.
@@ -102,6 +103,7 @@ type inflater struct {
 	in           *bufio.Reader
 	gz           *gzip.Reader
 	out, checked int64
+	every        int // bytes of output between two looks at the ratio
 	limit, ratio int64
 	burst, hits  int
 	err          error
@@ -112,7 +114,7 @@ func (f *inflater) Read(p []byte) (n int, err error) {
 	if f.err != nil || len(p) == 0 {
 		return 0, f.err
 	}
-	if n, err = f.read(p[:min(len(p), checkEvery)]); n > 0 {
+	if n, err = f.read(p[:min(len(p), f.every)]); n > 0 {
 		f.out += int64(n)
 		if e := f.judge(); e != nil {
 			n, err = 0, e
@@ -177,7 +179,7 @@ func (f *inflater) judge() error {
 	if f.limit > 0 && f.out > f.limit {
 		return &httpd.StatusError{Status: http.StatusRequestEntityTooLarge, Err: fmt.Errorf("AH02649: the decompressed request body is larger than the limit of %d bytes", f.limit)}
 	}
-	if f.out-f.checked < checkEvery {
+	if f.out-f.checked < int64(f.every) {
 		return nil
 	}
 	f.checked = f.out
@@ -241,9 +243,9 @@ type inflateFilter struct {
 var errStopped = errors.New("the response was given up")
 
 func (f *inflateFilter) run(yield func([]byte) bool) {
-	in := &inflater{raw: &counter{r: feeder{f, yield}}, ratio: math.MaxInt64}
+	in := &inflater{raw: &counter{r: feeder{f, yield}}, every: defaultBuffer, ratio: math.MaxInt64}
 	in.in = bufio.NewReader(in.raw)
-	buf := make([]byte, checkEvery)
+	buf := make([]byte, defaultBuffer)
 	for {
 		n, err := in.Read(buf)
 		if n > 0 && !yield(buf[:n]) {

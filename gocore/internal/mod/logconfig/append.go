@@ -108,6 +108,11 @@ func (it *item) append(dst []byte, server *Server, e *httpd.LogEntry, clock *sta
 			return dst
 		}
 		return appendNamed(dst, e.TrailerLookup, it.arg)
+	case opTrailerOut:
+		if e.Final == nil {
+			return dst
+		}
+		return appendNamed(dst, e.Final.OutTrailer, it.arg)
 	case opHeaderOut:
 		return appendHeaderOut(dst, e, it.arg)
 	case opNote:

@@ -49,6 +49,7 @@ const (
 	opBytesAll
 	opFirstByte
 	opTrailerIn
+	opTrailerOut
 	opNothing // accepted, always "-": responses have no trailers
 )
 
@@ -205,7 +206,7 @@ func compileItem(s string) (it item, n int, err error) {
 			case "^ti":
 				it.op, it.arg = opTrailerIn, arg
 			case "^to":
-				it.op = opNothing
+				it.op, it.arg = opTrailerOut, arg
 			default:
 				return it, n, fmt.Errorf("unknown log format directive %%%s", name)
 			}

@@ -463,6 +463,11 @@ func (f *forward) answer(w httpd.StreamWriter, m *worker, resp *http.Response) (
 			}
 		}
 		if errors.Is(err, io.EOF) {
+			for name, values := range resp.Trailer {
+				for _, v := range values {
+					f.r.TrailerOut = append(f.r.TrailerOut, httpd.Field{Name: name, Value: v})
+				}
+			}
 			return bytes, nil
 		}
 		if err != nil {

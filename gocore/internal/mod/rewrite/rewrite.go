@@ -99,6 +99,18 @@ var Module = &httpd.Module[Config]{
 	Translate:  translate,
 	Fixup:      fixup,
 	Handler:    handle,
+
+	HasResponse: noVary,
+	Response:    func(r *httpd.Request, _ *Config, h *httpd.ResponseHead) { r.DropVary(h) },
+}
+
+// noVary reports whether a rule may set the variable force-no-vary with [E=],
+// by its name or by one that the request decides.
+func noVary(c *Config) bool {
+	may := func(r *rule) bool {
+		return slices.ContainsFunc(r.env, func(t template) bool { return t.names(httpd.NoVary) })
+	}
+	return c.engine.V && (slices.ContainsFunc(c.list, may) || c.server != nil && slices.ContainsFunc(c.server.list, may))
 }
 
 // scope gives the settings that a directive changes: those of the server, and

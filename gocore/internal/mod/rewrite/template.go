@@ -26,6 +26,21 @@ type token struct {
 
 type template []token
 
+// names reports whether the text up to the first colon may become name.
+func (t template) names(name string) bool {
+	known := ""
+	for _, k := range t {
+		if k.kind != tokText && k.kind != tokEscaped {
+			return strings.HasPrefix(name, known)
+		}
+		text, _, colon := strings.Cut(k.text, ":")
+		if known += text; colon {
+			break
+		}
+	}
+	return known == name
+}
+
 // parseTemplate takes a string apart. There are no errors: what is not closed
 // or not known stands for itself, as in httpd.
 func parseTemplate(s string) template {
