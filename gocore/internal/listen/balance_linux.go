@@ -49,7 +49,7 @@ func (r *Reactor) level() {
 		if c == nil || !c.state.CompareAndSwap(stIdle, stBusy) {
 			continue
 		}
-		if c.phase != phIdle || c.expired.Load() || c.adopted != 0 && now-c.adopted < int64(settleTime) {
+		if c.phase != phIdle || c.wire != nil || c.expired.Load() || c.adopted != 0 && now-c.adopted < int64(settleTime) {
 			r.putBack(c)
 			continue
 		}
@@ -101,7 +101,7 @@ func (l *leadership) spareRequest(now int64) (*Conn, int) {
 		if l.r.wall+now/1000-c.req.QueueUs < waitsLong.Microseconds() {
 			break // nor have those behind it
 		}
-		if c.hop != nil || len(c.req.Input()) > sharedMax {
+		if c.hop != nil || c.wire != nil || len(c.req.Input()) > sharedMax {
 			continue
 		}
 		to, ok := l.r.siblings.Idle()

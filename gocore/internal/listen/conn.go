@@ -4,6 +4,7 @@
 package listen
 
 import (
+	"crypto/tls"
 	"net/netip"
 	"os"
 	"sync/atomic"
@@ -51,6 +52,13 @@ type Conn struct {
 	Parts         []Part // what follows the output buffer and the file part
 	ProxyHeader   bool   // set by Open: a PROXY header comes before the first request
 	Borrowed      bool   // FileFD belongs to the Handler until Done: the source does not close it
+	// TLS is set by Open where clients speak TLS first. Secure is how that ended,
+	// before the first Route; nil: this connection, or at least its first byte,
+	// is in clear text. SecureNote is the handler's own, and goes with the
+	// connection to another process. See SecureHandler.
+	TLS        *tls.Config
+	Secure     *tls.ConnectionState
+	SecureNote string
 	// Stream is set by Route together with the action Streamed.
 	Stream func(s *Stream)
 
@@ -81,6 +89,9 @@ type Conn struct {
 	resumed   chan Action // of netconn.go: what Resume was told
 	home      home
 	hop       *Hop // not nil: a request from a front process; no descriptor
+	wire      wire // not nil: what is received and sent passes it; FD is its socket
+	wireID    uint32
+	last      bool // another process has the keys: it stays for one more request at most
 }
 
 // Config of a source of requests.

@@ -32,8 +32,16 @@ func (r *Reactor) event(th *thread, c *Conn, ev uint32) {
 			return
 		}
 	}
-	c.drained = false
+	c.freshen()
 	r.serve(th, c)
+}
+
+// freshen notes that an event came: there may be more to read.
+func (c *Conn) freshen() {
+	c.drained = false
+	if c.wire != nil {
+		c.wire.event()
+	}
 }
 
 // release gives up ownership; false: an event came meanwhile and the caller still owns c.
@@ -42,7 +50,7 @@ func (r *Reactor) release(c *Conn) bool {
 		return true
 	}
 	c.state.Store(stBusy)
-	c.drained = false
+	c.freshen()
 	return false
 }
 
@@ -115,6 +123,9 @@ func (r *Reactor) read(c *Conn) bool {
 			return false // cannot happen: advance consumes or refuses before
 		}
 	}
+	if c.wire != nil && c.phase != phLinger {
+		return r.readWire(c)
+	}
 	room := q.InCap - q.InLen
 	n, _, e := syscall.RawSyscall(syscall.SYS_READ, uintptr(c.FD), uintptr(q.In)+uintptr(q.InLen), uintptr(room))
 	if e != 0 {
@@ -162,6 +173,9 @@ func (r *Reactor) advance(th *thread, c *Conn) step {
 		}
 	}
 	if !c.routed {
+		if c.TLS != nil && r.secured(th, c) {
+			return gone
+		}
 		if !c.headReady() {
 			c.moreHead(&r.mem)
 			return needInput
@@ -265,6 +279,9 @@ func (r *Reactor) finish(th *thread, c *Conn) step {
 
 // flush sends pending output; when all is out, the request is done.
 func (r *Reactor) flush(c *Conn) step {
+	if c.wire != nil {
+		return r.flushWire(c)
+	}
 	q := c.req
 	for sent := int64(0); ; {
 		flags := uintptr(syscall.MSG_DONTWAIT | syscall.MSG_NOSIGNAL)
@@ -350,10 +367,16 @@ func (r *Reactor) complete(c *Conn) step {
 	}
 	if c.closing || c.bodyEnd == 0 {
 		if !c.unread && !c.eof {
+			if c.wire != nil {
+				c.wire.bye()
+			}
 			r.close(c)
 			return gone
 		}
 		// closing with unread bytes would reset the connection and could destroy the response
+		if c.wire != nil {
+			c.wire.bye()
+		}
 		syscall.Shutdown(c.FD, syscall.SHUT_WR)
 		c.phase = phLinger
 		q.InLen = 0
@@ -361,7 +384,7 @@ func (r *Reactor) complete(c *Conn) step {
 		return needInput
 	}
 	left := c.next(&r.mem)
-	if r.draining.Load() {
+	if r.draining.Load() && !r.stays(c) {
 		r.leave(c)
 		return gone
 	}
@@ -377,7 +400,17 @@ func (r *Reactor) tryFlush(q *Req) {
 	if !atomic.CompareAndSwapUint32(&q.OutLock, 0, 1) {
 		return
 	}
-	if atomic.LoadUint32(&q.Streaming) != 0 && q.OutLen > q.OutOff && q.Aborted == 0 {
+	switch {
+	case atomic.LoadUint32(&q.Streaming) == 0 || q.Aborted != 0:
+	case q.Wire != 0: // also what the wire has taken and could not send
+		if n, e := (Wires{}).Write(q.Wire, q.pendingOut()); e == 0 {
+			q.OutOff += uint64(n)
+			q.sent(uint64(n))
+			if q.OutOff == q.OutLen {
+				q.OutOff, q.OutLen = 0, 0
+			}
+		}
+	case q.OutLen > q.OutOff:
 		n, _, e := syscall.RawSyscall6(syscall.SYS_SENDTO, uintptr(q.FD), uintptr(q.Out)+uintptr(q.OutOff), uintptr(q.OutLen-q.OutOff),
 			syscall.MSG_DONTWAIT|syscall.MSG_NOSIGNAL, 0, 0)
 		if e == 0 {

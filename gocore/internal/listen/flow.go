@@ -75,7 +75,7 @@ func (c *Conn) dropFile() {
 // bind gives the connection a request structure.
 func (c *Conn) bind(q *Req) {
 	c.req = q
-	q.FD = int32(c.FD)
+	q.FD, q.Wire = int32(c.FD), c.wireID
 	q.ConnID = c.ID
 	q.IOTimeoutMs = int32(c.Settings.IO / time.Millisecond)
 	setAddr(&q.Remote, &q.RemotePort, c.Remote)
@@ -147,17 +147,25 @@ func (c *Conn) forget(startUs int64) {
 func (c *Conn) persist(leaving bool) {
 	q, s := c.req, c.Settings
 	q.KeepAlive = 0
-	if q.Head.Flags&http1.FlagKeepAlive != 0 && s.Persistent && (s.MaxRequests == 0 || c.Requests < s.MaxRequests) && !leaving {
+	if q.Head.Flags&http1.FlagKeepAlive != 0 && s.Persistent && (s.MaxRequests == 0 || c.Requests < s.MaxRequests) && !leaving && !c.last {
 		q.KeepAlive = 1
 	}
 }
+
+const interim = "HTTP/1.1 100 Continue\r\n\r\n"
 
 // invite sends 100 Continue to a client that waits for it. Nothing else is in
 // the socket's buffer then: a short write cannot happen.
 func (c *Conn) invite() {
 	if c.req.Head.Flags&http1.FlagExpectContinue != 0 && !c.continued {
 		c.continued = true
-		syscall.Write(c.FD, []byte("HTTP/1.1 100 Continue\r\n\r\n"))
+		if c.wire != nil {
+			if _, err := c.wire.write([]byte(interim)); err == nil {
+				_ = c.wire.flush()
+			}
+			return
+		}
+		syscall.Write(c.FD, []byte(interim))
 	}
 }
 

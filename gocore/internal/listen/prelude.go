@@ -1,6 +1,7 @@
 // The PROXY protocol (RemoteIPProxyProtocol): a header before the first request
 // that says who the client is. It is read once per connection, where the
-// Handler asks for it, and goes first when the connection is handed over.
+// Handler asks for it, and goes first when the connection is handed over
+// (passport.go).
 package listen
 
 import (
@@ -46,13 +47,4 @@ func (c *Conn) takeProxy(h Handler) prelude {
 	b := q.inBuf()
 	q.InLen = uint64(copy(b, b[n:q.InLen]))
 	return preludeDone
-}
-
-// handover is what the successor has to read first: the PROXY header again,
-// then what was received.
-func (c *Conn) handover(received []byte) []byte {
-	if len(c.before) == 0 {
-		return received
-	}
-	return append(slices.Clone(c.before), received...)
 }

@@ -216,7 +216,7 @@ func (r *Reactor) Drain(handoff bool) {
 	for i := range r.conns {
 		c := r.conns[i].Load()
 		if c != nil && c.state.CompareAndSwap(stIdle, stBusy) {
-			if c.phase == phIdle && (handoff || !r.promising(c)) {
+			if c.phase == phIdle && !r.stays(c) && (handoff || !r.promising(c)) {
 				r.leave(c)
 			} else {
 				r.putBack(c) // mid-request: it is finished here
@@ -295,6 +295,9 @@ func (r *Reactor) handOver(c *Conn, pending []byte) bool { return r.send(c, pend
 // go of it first: closing our descriptor does not do it while the supervisor
 // has another one, and the connection may come back.
 func (r *Reactor) send(c *Conn, pending []byte, by func(fd int, pending []byte) bool) bool {
+	if c.wire != nil {
+		return r.relay(c, pending, by)
+	}
 	syscall.EpollCtl(r.ep, syscall.EPOLL_CTL_DEL, c.FD, nil)
 	if by(c.FD, pending) {
 		r.close(c)
@@ -323,7 +326,12 @@ func (r *Reactor) Adopt(fd int, pending []byte) error {
 		syscall.Close(fd)
 		return os.NewSyscallError("set connection non-blocking", err)
 	}
-	c := r.newConn(fd)
+	pass, pending, err := unpack(pending)
+	if err != nil {
+		syscall.Close(fd)
+		return err
+	}
+	c := r.newConn(fd, pass)
 	if c == nil {
 		return errors.New("adopt connection: refused")
 	}
@@ -349,7 +357,7 @@ func sockaddr(sa syscall.Sockaddr) netip.AddrPort {
 }
 
 // newConn is nil, and the descriptor closed, when the handler panics.
-func (r *Reactor) newConn(fd int) *Conn {
+func (r *Reactor) newConn(fd int, pass *passport) *Conn {
 	c := &Conn{FD: fd, home: home{r}}
 	if sa, err := syscall.Getpeername(fd); err == nil {
 		c.Remote = sockaddr(sa)
@@ -357,10 +365,16 @@ func (r *Reactor) newConn(fd int) *Conn {
 	if sa, err := syscall.Getsockname(fd); err == nil {
 		c.Local = sockaddr(sa)
 	}
-	if c.Remote.IsValid() {
+	if pass != nil {
+		c.Remote, c.Local = pass.Remote, pass.Local
+	} else if c.Remote.IsValid() {
 		syscall.SetsockoptInt(fd, syscall.IPPROTO_TCP, syscall.TCP_NODELAY, 1)
 	}
 	if !opened(r.h, r.onPanic, c) {
+		syscall.Close(fd)
+		return nil
+	}
+	if pass != nil && !r.taken(c, pass) {
 		syscall.Close(fd)
 		return nil
 	}
@@ -410,7 +424,7 @@ func (r *Reactor) accept(lfd int) {
 			continue
 		}
 		to := r.least()
-		if c := to.newConn(fd); c != nil {
+		if c := to.newConn(fd, nil); c != nil {
 			if r.draining.Load() && !r.handoff.Load() {
 				c.lastChance(r.now())
 			}
@@ -427,6 +441,7 @@ func (r *Reactor) close(c *Conn) {
 		return
 	}
 	r.conns[c.FD].Store(nil)
+	c.disconnect()
 	r.track(c.FD, false)
 	syscall.Close(c.FD) // also leaves the epoll set
 	q := c.req

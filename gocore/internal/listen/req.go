@@ -57,7 +57,8 @@ type Req struct {
 	ConnLogged             uint64 // ConnID for which the connection's lines were written to the error log
 	Hook                   uint64 // python.RunHooked's
 	FirstUs                int64  // TrackFirst: the first byte of the response was sent, microseconds since the epoch; 0 not yet
-	TrackFirst, Pad        uint32 // the access log wants FirstUs
+	TrackFirst             uint32 // the access log wants FirstUs
+	Wire                   uint32 // not 0: the number of the connection's wire, see wire.go
 	QueueUs                int64  // put into the queue for a thread, microseconds since the epoch; 0 never
 }
 
@@ -120,6 +121,12 @@ func (r *Req) sent(n uint64) {
 	r.Sent += n
 }
 
+// pendingOut is what is in the output buffer and not sent, at most wireAtOnce of it.
+func (r *Req) pendingOut() []byte {
+	b := unsafe.Slice((*byte)(r.Out), int(r.OutLen))[r.OutOff:]
+	return b[:min(len(b), wireAtOnce)]
+}
+
 // Append adds response bytes to the output buffer.
 func (m *Memory) Append(r *Req, p []byte) {
 	if r.OutLen+uint64(len(p)) > r.OutCap {
@@ -167,6 +174,7 @@ type Part struct {
 type Settings struct {
 	Limits                      http1.Limits
 	Header, Body, KeepAlive, IO time.Duration // 0 = no time-out
+	Handshake                   time.Duration // RequestReadTimeout handshake=; 0 = IO
 	HeaderRate, BodyRate        int           // RequestReadTimeout MinRate, bytes per second; 0 off
 	HeaderMax, BodyMax          time.Duration
 	Persistent                  bool // KeepAlive On

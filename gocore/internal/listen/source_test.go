@@ -4,6 +4,7 @@ package listen
 
 import (
 	"bufio"
+	"crypto/tls"
 	"fmt"
 	"io"
 	"net"
@@ -86,15 +87,26 @@ type fakeApp struct {
 	mu       sync.Mutex
 	panics   []string // what was reported
 	file     *os.File // /file sends it from its second byte on
+	tls      *tls.Config
+	secured  chan error
 }
 
 func (f *fakeApp) Open(c *Conn) {
 	if f.badOpens.Add(-1) >= 0 {
 		panic("open")
 	}
-	c.Settings, c.ProxyHeader = &f.settings, f.proxy
+	c.Settings, c.ProxyHeader, c.TLS = &f.settings, f.proxy, f.tls
 	if n := f.opens.Add(1); f.gate != nil && n == f.gateAt.Load() {
 		<-f.gate
+	}
+}
+
+func (f *fakeApp) Secured(c *Conn, err error) {
+	if err == nil && c.wire != nil {
+		c.SecureNote = "noted"
+	}
+	if f.secured != nil {
+		f.secured <- err
 	}
 }
 
@@ -196,6 +208,14 @@ func (f *fakeApp) Run(c *Conn, q *Req) bool {
 	}
 	if path == "/big" {
 		f.answer(q, 200, strings.Repeat("b", bigSize))
+		return true
+	}
+	if path == "/secure" {
+		name := "-"
+		if c.Secure != nil {
+			name = fmt.Sprint(c.Secure.ServerName, " ", c.SecureNote, " ", c.Remote)
+		}
+		f.answer(q, 200, name)
 		return true
 	}
 	if path == "/id" {

@@ -296,7 +296,7 @@ func (s *Stream) invite() (err error) {
 	s.turn.Lock()
 	defer s.turn.Unlock()
 	if !s.began {
-		_, err = s.write([]byte("HTTP/1.1 100 Continue\r\n\r\n"))
+		_, err = s.write([]byte(interim))
 	}
 	return err
 }

@@ -44,11 +44,23 @@ func (r *Reactor) writeStream(c *Conn) {
 		return
 	}
 	r.track(fd, true)
-	s := newStream(r.ctx, c, conn)
+	client := conn
+	w, _ := c.wire.(*secure)
+	if w != nil {
+		w.aside = conn
+		client = w.tls
+	}
+	s := newStream(r.ctx, c, client)
 	c.stream.Store(s)
 	defer func() {
 		c.stream.Store(nil)
 		s.cancel()
+		switch {
+		case w != nil && s.hijacked:
+			c.disconnect() // it is the handler's: nothing more is written here
+		case w != nil:
+			w.aside, w.dry = nil, false
+		}
 		if !s.hijacked { // else it is the handler's to close
 			r.track(fd, false)
 			conn.Close()

@@ -88,6 +88,9 @@ func Append(req unsafe.Pointer, p []byte) bool {
 // Flush waits until the output buffer is sent; false: the client is gone.
 func Flush(req unsafe.Pointer) bool {
 	r := (*C.mw_req)(req)
+	if r.wire != 0 {
+		return C.mw_out_flush_wired(r, C.int(r.io_timeout_ms)) == 0
+	}
 	return C.mw_out_flush(r, C.int(r.io_timeout_ms)) == 0
 }
 

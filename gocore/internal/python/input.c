@@ -18,11 +18,10 @@
  */
 #include "internal.h"
 #include "_cgo_export.h"
+#include "wire.h"
 #include <errno.h>
 #include <limits.h>
-#include <poll.h>
 #include <string.h>
-#include <sys/socket.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -59,13 +58,12 @@ static int body_wait(mw_req *r) {
 /* One recv with the request's time-outs. >0 bytes, 0 end, -1 error. No GIL. */
 static ssize_t recv_wait(mw_req *r, char *p, size_t n) {
     for (;;) {
-        ssize_t m = recv(r->fd, p, n, MSG_DONTWAIT);
+        ssize_t m = mw_recv(r, p, n);
         if (m > 0) earn(r, m);
         if (m >= 0) return m;
         if (errno == EINTR) continue;
         if (errno != EAGAIN && errno != EWOULDBLOCK) return -1;
-        struct pollfd f = {r->fd, POLLIN, 0};
-        int k = poll(&f, 1, body_wait(r));
+        int k = mw_wait(r, 0, body_wait(r));
         if (k == 0) { errno = ETIMEDOUT; return -1; }
         if (k < 0 && errno != EINTR) return -1;
     }

@@ -88,7 +88,8 @@ typedef struct mw_req {
     uint64_t conn_logged;         /* conn_id for which ErrorLogFormat's connection lines were written */
     uint64_t hook;                /* 0, or the handle of the hooks that see the response (hooks.go) */
     int64_t first_us;             /* track_first: the first byte of the response was sent, microseconds since the epoch; 0 not yet */
-    uint32_t track_first, pad;    /* the access log wants first_us */
+    uint32_t track_first;         /* the access log wants first_us */
+    uint32_t wire;                /* not 0: Go reads and writes the connection (wire.h) */
     int64_t queue_us;             /* put into the queue for a thread, microseconds since the epoch; 0 never */
 } mw_req;
 
@@ -170,8 +171,10 @@ int64_t mw_body_read(mw_req *r, char *p, size_t n);
 int mw_route_add(const mw_route_conf *conf);
 void mw_run(mw_req *r);
 void mw_run_hooked(mw_req *r);
+void mw_run_wired(mw_req *r);
 int mw_out_append(mw_req *r, const char *p, size_t n);
 int mw_out_flush(mw_req *r, int timeout_ms);
+int mw_out_flush_wired(mw_req *r, int timeout_ms);
 int mw_stale(uint32_t route);
 enum { MW_NO_HOOK = -1, MW_SELDOM = 2 };
 int mw_reload_required(mw_req *r);

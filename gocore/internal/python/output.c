@@ -11,19 +11,14 @@
  */
 #include "internal.h"
 #include "output.h"
+#include "wire.h"
 #include <errno.h>
-#include <poll.h>
 #include <stdio.h>
 #include <string.h>
-#include <sys/socket.h>
-#include <sys/uio.h>
 #include <time.h>
 #include <unistd.h>
 #ifdef __linux__
 #include <sys/sendfile.h>
-#endif
-#ifndef MSG_NOSIGNAL
-#define MSG_NOSIGNAL 0 /* macOS: the socket has SO_NOSIGPIPE, see listen/sock_bsd.go */
 #endif
 
 /* Bytes of the response that the socket took. */
@@ -65,9 +60,8 @@ int mw_out_append(mw_req *r, const char *p, size_t n) {
 }
 
 static int wait_writable(mw_req *r, int timeout_ms) {
-    struct pollfd f = {r->fd, POLLOUT, 0};
     int k;
-    do k = poll(&f, 1, timeout_ms > 0 ? timeout_ms : -1); while (k < 0 && errno == EINTR);
+    do k = mw_wait(r, 1, timeout_ms > 0 ? timeout_ms : -1); while (k < 0 && errno == EINTR);
     return k > 0 ? 0 : -1;
 }
 
@@ -75,7 +69,7 @@ int mw_out_flush(mw_req *r, int timeout_ms) {
     for (;;) {
         mw_lock(r);
         size_t n = r->out_len - r->out_off;
-        ssize_t m = n && !r->aborted ? send(r->fd, r->out + r->out_off, n, MSG_DONTWAIT | MSG_NOSIGNAL) : 0;
+        ssize_t m = n && !r->aborted ? mw_send(r, r->out + r->out_off, n, 0) : 0;
         int e = errno;
         if (m > 0) {
             r->out_off += (uint64_t)m;
@@ -92,6 +86,9 @@ int mw_out_flush(mw_req *r, int timeout_ms) {
     }
 }
 
+/* The same where Go may be called back, as in mw_run_wired. */
+int mw_out_flush_wired(mw_req *r, int timeout_ms) { return mw_out_flush(r, timeout_ms); }
+
 /* The application is done: after this the monitor leaves the buffer alone. Waits for a flush
  * that is under way, else its bytes could be sent twice. */
 void mw_stream_end(mw_req *r) {
@@ -107,8 +104,7 @@ static int send_direct(mw_req *r, const char *p, size_t n, const char *after, si
     mw_lock(r);
     while (n || r->out_len > r->out_off) {
         struct iovec v[3] = {{r->out + r->out_off, r->out_len - r->out_off}, {(void *)p, n}, {(void *)after, na}};
-        struct msghdr mh = {.msg_iov = v, .msg_iovlen = 3};
-        ssize_t m = sendmsg(r->fd, &mh, MSG_DONTWAIT | MSG_NOSIGNAL);
+        ssize_t m = mw_sendv(r, v, 3);
         if (m < 0 && errno == EINTR) continue;
         if (m < 0 && (errno == EAGAIN || errno == EWOULDBLOCK)) {
             if (last) break;
@@ -208,8 +204,8 @@ int mw_send_file(mw_response *s, int fd, int64_t off, int64_t len) {
 #ifdef __linux__
     int64_t end = off + len;
     mw_lock(r);
-    while (r->out_len > r->out_off) { /* the head; MSG_MORE joins it with the first bytes of the file */
-        ssize_t m = send(r->fd, r->out + r->out_off, r->out_len - r->out_off, MSG_DONTWAIT | MSG_NOSIGNAL | MSG_MORE);
+    while (!r->wire && r->out_len > r->out_off) { /* the head; MSG_MORE joins it with the first bytes of the file */
+        ssize_t m = mw_send(r, r->out + r->out_off, r->out_len - r->out_off, MSG_MORE);
         if (m < 0 && errno == EINTR) continue;
         if (m < 0 && errno != EAGAIN && errno != EWOULDBLOCK) r->aborted = 1;
         if (m < 0) break;
@@ -217,7 +213,7 @@ int mw_send_file(mw_response *s, int fd, int64_t off, int64_t len) {
         count_sent(r, m);
     }
     if (r->out_off == r->out_len) r->out_off = r->out_len = 0;
-    while (!r->aborted && !r->out_len && off < end) {
+    while (!r->aborted && !r->out_len && !r->wire && off < end) {
         off_t o = (off_t)off;
         ssize_t m = sendfile(r->fd, fd, &o, (size_t)(end - off));
         if (m < 0 && errno == EINTR) continue;

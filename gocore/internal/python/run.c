@@ -457,5 +457,6 @@ void mw_run(mw_req *r) {
     leave(t);
 }
 
-/* The same for requests with r->hook: a symbol of its own, since mw_run is declared to Go as never calling back. */
+/* The same for requests with r->hook or r->wire: symbols of their own, since mw_run is declared to Go as never calling back. */
 void mw_run_hooked(mw_req *r) { mw_run(r); }
+void mw_run_wired(mw_req *r) { mw_run(r); }

@@ -182,7 +182,7 @@ static int answer_for(mw_req *r, int late) {
                        late ? "504 Gateway Timeout" : "502 Bad Gateway", mw_cfg.server_software);
     r->aborted = 1;
     r->status = late ? 504 : 502;
-    int sent = send(r->fd, text, (size_t)len, MSG_DONTWAIT | MSG_NOSIGNAL) == len;
+    int sent = !r->wire && send(r->fd, text, (size_t)len, MSG_DONTWAIT | MSG_NOSIGNAL) == len;
     shutdown(r->fd, SHUT_WR);
     return sent;
 }

@@ -113,7 +113,11 @@ func (d *dispatcher) Run(c *listen.Conn, q *listen.Req) bool {
 		d.runHop(c, q)
 		return true
 	case !t.hooked:
-		python.Run(unsafe.Pointer(q))
+		if q.Wire != 0 {
+			python.RunWired(unsafe.Pointer(q))
+		} else {
+			python.Run(unsafe.Pointer(q))
+		}
 	default:
 		t = d.runHooked(c, q, t)
 	}

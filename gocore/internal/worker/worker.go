@@ -158,6 +158,7 @@ func (w *worker) start() error {
 	if python.SizeofReq() != listen.SizeofReq {
 		return fmt.Errorf("the request structures of Go (%d bytes) and C (%d bytes) differ: a broken build", listen.SizeofReq, python.SizeofReq())
 	}
+	python.SetWires(listen.Wires{})
 	w.d = newDispatcher(w)
 	w.d.board = newStatusBoard(w, logs[process.ScoreboardName])
 	w.d.front = newFront(w.d, w.cfg, srv)
