@@ -58,7 +58,7 @@ func (s *NetSource) level() {
 		if left == 0 {
 			return
 		}
-		if n.busy || n.move.Load() != 0 || n.adopted != 0 && now-n.adopted < int64(settleTime) {
+		if n.busy || n.wireID != 0 || n.move.Load() != 0 || n.adopted != 0 && now-n.adopted < int64(settleTime) {
 			continue
 		}
 		to, ok := s.siblings.Least(len(s.conns))
@@ -82,7 +82,7 @@ func (n *netConn) moved() (ok bool) {
 // with an idle one. On the connection's goroutine, which holds the descriptor.
 func (n *netConn) relieved(fd int) bool {
 	s := n.s
-	if int(s.active.Load()) < len(s.threads) || s.draining.Load() {
+	if n.wire != nil || int(s.active.Load()) < len(s.threads) || s.draining.Load() {
 		return false
 	}
 	to, ok := s.siblings.Idle()

@@ -32,9 +32,6 @@ import (
 	"sync/atomic"
 	"syscall"
 	"time"
-	"unsafe"
-
-	"golang.org/x/sys/unix"
 
 	"modwsgi/gocore/internal/balance"
 )
@@ -100,7 +97,8 @@ type pyThread struct {
 type netConn struct {
 	*Conn
 	s       *NetSource
-	nc      socket
+	nc      duplex
+	tcp     socket // under nc
 	raw     syscall.RawConn
 	result  chan outcome
 	decide  bool         // the Python thread is to call Decide, not Run
@@ -122,11 +120,16 @@ const (
 	ranGone            // not at all: the connection is the successor's
 )
 
+// duplex is a connection one direction of which can be closed.
+type duplex interface {
+	net.Conn
+	CloseWrite() error
+}
+
 // socket is what the listeners accept: TCP or Unix stream sockets.
 type socket interface {
-	net.Conn
+	duplex
 	syscall.Conn
-	CloseWrite() error
 }
 
 // NewNet prepares the listeners. Nothing is accepted before Start.
@@ -295,8 +298,13 @@ func flushStream(q *Req) {
 		return
 	}
 	if atomic.LoadUint32(&q.Streaming) != 0 && q.OutLen > q.OutOff && q.Aborted == 0 {
-		p := unsafe.Slice((*byte)(q.Out), int(q.OutLen))[q.OutOff:]
-		if n, err := unix.SendmsgN(int(q.FD), p, nil, nil, sendFlags); err == nil {
+		n, err := 0, syscall.Errno(0)
+		if q.Wire != 0 {
+			n, err = Wires{}.Write(q.Wire, q.pendingOut())
+		} else {
+			n, err = sockSend(int(q.FD), q.pendingOut())
+		}
+		if err == 0 {
 			q.OutOff += uint64(n)
 			q.sent(uint64(n))
 			if q.OutOff == q.OutLen {
@@ -344,18 +352,27 @@ func (s *NetSource) Adopt(fd int, pending []byte) error {
 
 // take starts the goroutine of a connection.
 func (s *NetSource) take(nc socket, pending []byte) error {
+	came := pending != nil
+	pass, pending, err := unpack(pending)
+	if err != nil {
+		_ = nc.Close() // it is not the client's fault, but who it is is not known
+		return err
+	}
 	raw, err := nc.SyscallConn()
 	if err != nil {
 		_ = nc.Close() // already
 		return err
 	}
 	c := &Conn{Local: addrPort(nc.LocalAddr()), Remote: addrPort(nc.RemoteAddr())}
-	n := &netConn{Conn: c, s: s, nc: nc, raw: raw, result: make(chan outcome, 1)}
+	n := &netConn{Conn: c, s: s, nc: nc, tcp: nc, raw: raw, result: make(chan outcome, 1)}
 	_ = raw.Control(func(fd uintptr) { // it is open
 		c.FD = int(fd)
 		prepare(c.FD)
 	})
-	if !opened(s.h, s.onPanic, c) {
+	if pass != nil {
+		c.Remote, c.Local = pass.Remote, pass.Local
+	}
+	if !opened(s.h, s.onPanic, c) || pass != nil && !taken(s.h, s.onPanic, c, pass) {
 		_ = nc.Close() // nothing was sent
 		return errors.New("open connection: the handler panicked")
 	}
@@ -367,7 +384,7 @@ func (s *NetSource) take(nc socket, pending []byte) error {
 	s.siblings.Connections(len(s.conns))
 	s.mu.Unlock()
 	c.stage(s.now(), c.Settings.Header)
-	if pending != nil {
+	if came {
 		c.adopted = s.now()
 	}
 	if len(pending) > 0 {
@@ -461,6 +478,7 @@ func (n *netConn) close() {
 	}
 	s.mu.Lock()
 	n.lend()
+	n.disconnect()
 	delete(s.conns, n)
 	s.siblings.Connections(len(s.conns))
 	s.mu.Unlock()

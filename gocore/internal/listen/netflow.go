@@ -63,6 +63,14 @@ func (n *netConn) request() bool {
 			return n.ended()
 		}
 	}
+	if c.TLS != nil {
+		switch {
+		case c.speaksTLS():
+			return n.handshake()
+		case n.stays():
+			return !n.pass(q.Input())
+		}
+	}
 	for {
 		size, st := http1.Parse(q.Input(), &q.Head, &c.Settings.Limits)
 		if st == http1.Incomplete {
@@ -163,6 +171,10 @@ func (n *netConn) python() outcome {
 			default:
 			}
 		}
+		if w, ok := n.wire.(*secure); ok { // C reads and writes without waiting
+			w.aside, w.dry = nil, false
+			defer func() { w.aside = n.tcp }()
+		}
 		o = n.queue(int(fd))
 		s.running.Add(-1)
 	})
@@ -191,6 +203,9 @@ func (n *netConn) queue(fd int) outcome {
 		late = t.C
 	}
 	leave := s.leave
+	if n.wire != nil {
+		leave = nil // it is served here, see relay.go
+	}
 	var look <-chan time.Time
 	if s.siblings != nil && len(q.Input()) <= sharedMax {
 		t := time.NewTicker(lookGap)
@@ -282,6 +297,14 @@ func (n *netConn) setBusy(b bool) {
 
 // pass hands the connection to the successor.
 func (n *netConn) pass(pending []byte) (ok bool) {
+	if w, ok := n.wire.(*secure); ok {
+		inner, ok := offer(n.handover(pending), n.s.h.Handoff)
+		if ok {
+			n.setBusy(true)
+			w.splice(n.tcp, inner)
+		}
+		return ok
+	}
 	err := n.raw.Control(func(fd uintptr) { ok = n.s.h.Handoff(int(fd), n.handover(pending)) })
 	return err == nil && ok
 }
@@ -317,7 +340,7 @@ func (n *netConn) read() bool {
 	}
 	for {
 		n.readDeadline() // first: Drain and leveler announce themselves, then shorten it
-		if s.draining.Load() && c.phase == phIdle {
+		if s.draining.Load() && c.phase == phIdle && !n.stays() {
 			if s.handoff.Load() || c.Requests > 0 {
 				return false
 			}
@@ -349,7 +372,9 @@ func (n *netConn) read() bool {
 
 // receive reads once.
 func (n *netConn) receive() (int, error) {
-	if n.req == nil {
+	if n.wire != nil {
+		n.need() // it may have bytes that the socket has no longer
+	} else if n.req == nil {
 		var b [1]byte
 		err := n.raw.Read(func(fd uintptr) bool {
 			_, _, err := unix.Recvfrom(int(fd), b[:], unix.MSG_PEEK|unix.MSG_DONTWAIT)
@@ -392,6 +417,10 @@ func (n *netConn) respond() bool {
 	s, c, q := n.s, n.Conn, n.req
 	c.closing = q.KeepAlive == 0
 	for {
+		if n.wire != nil {
+			n.sendWire()
+			break
+		}
 		n.send()
 		q.OutOff, q.OutLen = 0, 0
 		if q.FileFD >= 0 {
@@ -421,7 +450,7 @@ func (n *netConn) respond() bool {
 		return false
 	}
 	c.next(&s.mem)
-	if s.draining.Load() {
+	if s.draining.Load() && !n.stays() {
 		if s.handoff.Load() {
 			n.pass(q.Input())
 		}

@@ -374,7 +374,7 @@ func (r *Reactor) newConn(fd int, pass *passport) *Conn {
 		syscall.Close(fd)
 		return nil
 	}
-	if pass != nil && !r.taken(c, pass) {
+	if pass != nil && !taken(r.h, r.onPanic, c, pass) {
 		syscall.Close(fd)
 		return nil
 	}

@@ -35,6 +35,24 @@ func opened(h Handler, f reporter, c *Conn) (ok bool) {
 	return true
 }
 
+// taken tells the handler of an encrypted connection whose keys another process
+// has; false: it panicked, or the passport is broken.
+func taken(h Handler, f reporter, c *Conn, p *passport) (ok bool) {
+	defer func() {
+		if v := recover(); v != nil {
+			f.report(c, v)
+			ok = false
+		}
+	}()
+	if err := p.stamp(c); err != nil {
+		return false
+	}
+	if h, is := h.(SecureHandler); is {
+		h.Secured(c, nil)
+	}
+	return true
+}
+
 // apologize puts the response to a request whose handler panicked into the
 // output buffer; false: a response has begun, only closing is left.
 func apologize(h Handler, mem *Memory, f reporter, c *Conn) bool {

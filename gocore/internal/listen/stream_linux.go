@@ -48,7 +48,7 @@ func (r *Reactor) writeStream(c *Conn) {
 	w, _ := c.wire.(*secure)
 	if w != nil {
 		w.aside = conn
-		client = w.tls
+		client = &tlsSocket{w.tls, conn}
 	}
 	s := newStream(r.ctx, c, client)
 	c.stream.Store(s)

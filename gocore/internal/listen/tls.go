@@ -144,6 +144,21 @@ func (s *secure) SetWriteDeadline(t time.Time) error {
 	return s.aside.SetWriteDeadline(t)
 }
 
+// settle sends what is encrypted and was not sent while the socket did not
+// wait. For a goroutine that has the connection aside.
+func (s *secure) settle() error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.out == nil || s.err != nil {
+		return s.err
+	}
+	if _, err := s.aside.Write((*s.out)[s.off:]); err != nil {
+		return err
+	}
+	s.sentAll()
+	return nil
+}
+
 // The methods of wire.
 
 func (s *secure) read(p []byte) (int, error) {

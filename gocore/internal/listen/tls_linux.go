@@ -1,15 +1,7 @@
 // Encrypted connections on the reactor.
 package listen
 
-import (
-	"io"
-	"net"
-	"os"
-	"syscall"
-	"time"
-
-	"golang.org/x/sys/unix"
-)
+import "net"
 
 // secured looks after connections whose clients speak TLS, before each
 // request. True: the connection is somebody else's now.
@@ -68,23 +60,6 @@ func (r *Reactor) shake(c *Conn, w *secure) error {
 	return w.begin(conn, r.h)
 }
 
-// taken tells the handler of an encrypted connection that another process keeps.
-func (r *Reactor) taken(c *Conn, p *passport) (ok bool) {
-	defer func() {
-		if v := recover(); v != nil {
-			reporter(r.onPanic).report(c, v)
-			ok = false
-		}
-	}()
-	if err := p.stamp(c); err != nil {
-		return false
-	}
-	if h, is := r.h.(SecureHandler); is {
-		h.Secured(c, nil)
-	}
-	return true
-}
-
 // readWire is read for connections with a wire.
 func (r *Reactor) readWire(c *Conn) bool {
 	q := c.req
@@ -132,24 +107,15 @@ func (r *Reactor) flushWire(c *Conn) step {
 	return r.complete(c)
 }
 
-// relay lets another process serve an encrypted connection from here on: it
-// gets one end of a pair of sockets, and this process stays between that and
-// the client until one of them closes, after one request as a rule. False: by
-// could not give it away.
+// relay lets another process serve an encrypted connection from here on; false:
+// by could not give it away.
 func (r *Reactor) relay(c *Conn, pending []byte, by func(fd int, pending []byte) bool) bool {
 	w, ok := c.wire.(*secure)
 	if !ok {
 		return false
 	}
-	fds, err := unix.Socketpair(unix.AF_UNIX, unix.SOCK_STREAM|unix.SOCK_CLOEXEC|unix.SOCK_NONBLOCK, 0)
-	if err != nil {
-		return false
-	}
-	inner := os.NewFile(uintptr(fds[1]), "relay")
-	given := by(fds[0], pending)
-	syscall.Close(fds[0])
-	if !given {
-		inner.Close()
+	inner, ok := offer(pending, by)
+	if !ok {
 		return false
 	}
 	c.deadline.Store(0)
@@ -158,19 +124,14 @@ func (r *Reactor) relay(c *Conn, pending []byte, by func(fd int, pending []byte)
 	return true
 }
 
-// between copies both ways on a goroutine of its own.
-func (r *Reactor) between(c *Conn, w *secure, f *os.File) {
+// between runs on a goroutine of its own.
+func (r *Reactor) between(c *Conn, w *secure, inner net.Conn) {
 	th := &thread{r: r, serving: c}
 	defer th.guard(nil)
 	defer r.close(c)
-	inner, err := net.FileConn(f)
-	f.Close()
-	if err != nil {
-		return
-	}
-	defer inner.Close()
 	outer, fd, err := goConn(c.FD)
 	if err != nil {
+		inner.Close()
 		return
 	}
 	r.track(fd, true)
@@ -178,33 +139,5 @@ func (r *Reactor) between(c *Conn, w *secure, f *os.File) {
 		r.track(fd, false)
 		outer.Close()
 	}()
-	w.aside = outer
-	up := make(chan struct{})
-	go func() {
-		defer close(up)
-		_, _ = io.Copy(inner, w.tls)
-		if half, ok := inner.(*net.UnixConn); ok {
-			_ = half.CloseWrite()
-		}
-	}()
-	_, _ = io.Copy(&patient{w.tls, c.Settings.IO}, inner)
-	_ = outer.SetDeadline(time.Now().Add(lingerTime))
-	_ = w.tls.CloseWrite()
-	if half, ok := outer.(*net.TCPConn); ok {
-		_ = half.CloseWrite()
-	}
-	<-up // the client has closed, or lingerTime is over
-}
-
-// patient gives each write its time.
-type patient struct {
-	net.Conn
-	limit time.Duration
-}
-
-func (p *patient) Write(b []byte) (int, error) {
-	if p.limit > 0 {
-		_ = p.SetWriteDeadline(time.Now().Add(p.limit))
-	}
-	return p.Conn.Write(b)
+	w.splice(outer, inner)
 }

@@ -54,16 +54,6 @@ func tlsClient() *http.Client {
 	return &http.Client{Transport: &http.Transport{TLSClientConfig: trusting, MaxIdleConnsPerHost: 32}, Timeout: 20 * time.Second}
 }
 
-// eachTLS runs a test with the sources that know TLS.
-func eachTLS(t *testing.T, test func(t *testing.T, open opener)) {
-	each(t, func(t *testing.T, open opener) {
-		if strings.HasSuffix(t.Name(), "netconn") {
-			t.Skip("clear text only so far")
-		}
-		test(t, open)
-	})
-}
-
 func dialTLS(t *testing.T, addr string) *tls.Conn {
 	c, err := tls.Dial("tcp", addr, trusting)
 	require.NoError(t, err)
@@ -72,7 +62,7 @@ func dialTLS(t *testing.T, addr string) *tls.Conn {
 	return c
 }
 
-func TestTLSRequests(t *testing.T) { eachTLS(t, testTLSRequests) }
+func TestTLSRequests(t *testing.T) { each(t, testTLSRequests) }
 
 func testTLSRequests(t *testing.T, open opener) {
 	path := filepath.Join(t.TempDir(), "file")
@@ -110,7 +100,7 @@ func testTLSRequests(t *testing.T, open opener) {
 	require.Eventually(t, func() bool { return s.Connections() == 0 }, 5*time.Second, time.Millisecond)
 }
 
-func TestTLSPipelined(t *testing.T) { eachTLS(t, testTLSPipelined) }
+func TestTLSPipelined(t *testing.T) { each(t, testTLSPipelined) }
 
 func testTLSPipelined(t *testing.T, open opener) {
 	_, _, addr := startTLS(t, open, 1, nil)
@@ -137,7 +127,7 @@ func testTLSPipelined(t *testing.T, open opener) {
 
 // TestTLSSlowReader: a large response to a client that takes its time is
 // complete, and occupies nobody meanwhile.
-func TestTLSSlowReader(t *testing.T) { eachTLS(t, testTLSSlowReader) }
+func TestTLSSlowReader(t *testing.T) { each(t, testTLSSlowReader) }
 
 func testTLSSlowReader(t *testing.T, open opener) {
 	_, _, addr := startTLS(t, open, 1, nil)
@@ -155,7 +145,7 @@ func testTLSSlowReader(t *testing.T, open opener) {
 	assert.Greater(t, len(b), bigSize)
 }
 
-func TestTLSStream(t *testing.T) { eachTLS(t, testTLSStream) }
+func TestTLSStream(t *testing.T) { each(t, testTLSStream) }
 
 func testTLSStream(t *testing.T, open opener) {
 	_, _, addr := startTLS(t, open, 1, nil)
@@ -165,7 +155,7 @@ func testTLSStream(t *testing.T, open opener) {
 	assert.True(t, strings.HasSuffix(string(b), "hal"), "%q", b)
 }
 
-func TestClearTextOnTLSPort(t *testing.T) { eachTLS(t, testClearTextOnTLSPort) }
+func TestClearTextOnTLSPort(t *testing.T) { each(t, testClearTextOnTLSPort) }
 
 func testClearTextOnTLSPort(t *testing.T, open opener) {
 	_, _, addr := startTLS(t, open, 1, nil)
@@ -173,7 +163,7 @@ func testClearTextOnTLSPort(t *testing.T, open opener) {
 	assert.Contains(t, exchange(t, addr, "\x00\x01\x02\r\n\r\n"), "400")
 }
 
-func TestTLSHandshakeErrors(t *testing.T) { eachTLS(t, testTLSHandshakeErrors) }
+func TestTLSHandshakeErrors(t *testing.T) { each(t, testTLSHandshakeErrors) }
 
 func testTLSHandshakeErrors(t *testing.T, open opener) {
 	s, f, addr := startTLS(t, open, 1, func(f *fakeApp) {
@@ -194,7 +184,7 @@ func testTLSHandshakeErrors(t *testing.T, open opener) {
 
 // TestTLSHandedOver: a request that a process gives up is answered by another
 // one, on the same connection, although that has no keys.
-func TestTLSHandedOver(t *testing.T) { eachTLS(t, testTLSHandedOver) }
+func TestTLSHandedOver(t *testing.T) { each(t, testTLSHandedOver) }
 
 func testTLSHandedOver(t *testing.T, open opener) {
 	old, f, addr := startTLS(t, open, 1, func(f *fakeApp) {
