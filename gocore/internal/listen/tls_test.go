@@ -168,7 +168,7 @@ func TestTLSHandshakeErrors(t *testing.T) { each(t, testTLSHandshakeErrors) }
 func testTLSHandshakeErrors(t *testing.T, open opener) {
 	s, f, addr := startTLS(t, open, 1, func(f *fakeApp) {
 		f.secured = make(chan error, 3)
-		f.settings.Handshake = 100 * time.Millisecond
+		f.settings.Handshake = time.Second
 	})
 	_, err := tls.Dial("tcp", addr, &tls.Config{ServerName: "www.example.com"}) // does not trust us
 	assert.Error(t, err)
