@@ -28,6 +28,7 @@ const (
 	FlagUpgrade                           // Connection: upgrade
 	FlagPlainPath                         // Path needs no decoding or normalising: no '%', no "//", no "/.", starts with '/'
 	FlagHasHost                           // a Host field or an absolute-form authority is present
+	FlagHTTP2                             // written by package http2; FlagHTTP11 is set too
 )
 
 // Head is a parsed request head. All spans refer to the buffer given to

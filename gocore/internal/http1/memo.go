@@ -98,7 +98,7 @@ func (t *Memos) remember(block []byte, at uint32, h *Head, lim *Limits, v11 uint
 		return m
 	}
 	m := &Memo{block: bytes.Clone(block), fields: make([]Field, h.NFields), length: h.ContentLength,
-		flags: h.Flags &^ (FlagHTTP11 | FlagPlainPath), v11: v11, lim: *lim}
+		flags: h.Flags &^ (FlagHTTP11 | FlagHTTP2 | FlagPlainPath), v11: v11, lim: *lim}
 	for k := range m.fields {
 		f := h.Fields[k]
 		m.fields[k] = Field{Span{f.Name.Off - at, f.Name.Len}, Span{f.Value.Off - at, f.Value.Len}}

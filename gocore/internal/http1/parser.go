@@ -33,7 +33,13 @@ const (
 // LimitRequestFields and LimitRequestFieldSize. Lengths are without CRLF and
 // inclusive. Fields 0 means no limit but MaxFields. A length of 0 or less
 // means the default, since a limit of nothing could serve no request.
-type Limits struct{ Line, Fields, FieldSize int }
+//
+// HTTP2 says that the head was written by package http2: its version is 2.0 and
+// nothing else, and it means what one of HTTP/1.1 would.
+type Limits struct {
+	Line, Fields, FieldSize int
+	HTTP2                   bool
+}
 
 // DefaultLimits are Apache's defaults.
 var DefaultLimits = Limits{Line: 8190, Fields: 100, FieldSize: 8190}
@@ -296,11 +302,11 @@ path:
 	if i+8-start > limit {
 		return 0, URITooLong
 	}
-	if len(buf)-i >= 10 && binary.LittleEndian.Uint64(buf[i:]) == http11 && buf[i+8] == '\r' && buf[i+9] == '\n' {
+	if !lim.HTTP2 && len(buf)-i >= 10 && binary.LittleEndian.Uint64(buf[i:]) == http11 && buf[i+8] == '\r' && buf[i+9] == '\n' {
 		h.Flags |= FlagHTTP11
 		return i + 10, OK
 	}
-	return version(buf, i, h)
+	return version(buf, i, h, lim.HTTP2)
 }
 
 // http11 is "HTTP/1.1" as one little-endian word.
@@ -308,7 +314,7 @@ const http11 = 'H' | 'T'<<8 | 'T'<<16 | 'P'<<24 | '/'<<32 | '1'<<40 | '.'<<48 | 
 
 // version parses the HTTP-version at i and the line end after it. A higher
 // minor version of major version 1 is treated as 1.1 (RFC 9110 section 2.5).
-func version(buf []byte, i int, h *Head) (int, Status) {
+func version(buf []byte, i int, h *Head, http2 bool) (int, Status) {
 	const pattern = "HTTP/0.0\r\n"
 	for k := 0; k < len(pattern); k++ {
 		if i+k >= len(buf) {
@@ -320,6 +326,10 @@ func version(buf []byte, i int, h *Head) (int, Status) {
 		}
 	}
 	switch major, minor := buf[i+5], buf[i+7]; {
+	case http2 && major == '2' && minor == '0':
+		h.Flags |= FlagHTTP11 | FlagHTTP2
+	case http2:
+		return 0, BadRequest
 	case major > '1':
 		return 0, VersionNotSupported
 	case major < '1':
@@ -334,7 +344,7 @@ func version(buf []byte, i int, h *Head) (int, Status) {
 // a client sends who assumes HTTP/2 (RFC 9113 section 3.4). "PRI" is reserved
 // for it, so with a version of HTTP/1 it is no request either.
 func preface(buf []byte, i int, h *Head) Status {
-	_, st := version(buf, i, h)
+	_, st := version(buf, i, h, false)
 	if st == OK {
 		return BadRequest
 	}

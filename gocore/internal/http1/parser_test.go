@@ -258,3 +258,31 @@ func BenchmarkParse(b *testing.B) {
 		})
 	}
 }
+
+// TestHTTP2: heads that package http2 writes, and nobody else.
+func TestHTTP2(t *testing.T) {
+	const fields = "host: x\r\ntransfer-encoding: chunked\r\n\r\n"
+	http2 := &Limits{HTTP2: true}
+	var h Head
+	n, st := Parse([]byte("GET /a HTTP/2.0\r\n"+fields), &h, http2)
+	assert.Equal(t, OK, st)
+	assert.EqualValues(t, n, h.HeadLen)
+	assert.Equal(t, FlagHTTP2|FlagHTTP11|FlagKeepAlive|FlagChunked|FlagHasHost|FlagPlainPath, h.Flags)
+	for _, line := range []string{"GET /a HTTP/1.1", "GET /a HTTP/2.1", "GET /a HTTP/3.0"} {
+		_, st = Parse([]byte(line+"\r\n"+fields), &h, http2)
+		assert.Equal(t, BadRequest, st, line)
+	}
+	_, st = Parse([]byte("GET /a HTTP/2.0\r\n"+fields), &h, nil)
+	assert.Equal(t, VersionNotSupported, st)
+
+	var memos Memos
+	var last *Memo
+	for range 4 {
+		n, st = memos.Parse([]byte("GET /a HTTP/2.0\r\n"+fields), &h, http2, &last)
+		assert.Equal(t, OK, st)
+		assert.NotZero(t, h.Flags&FlagHTTP2)
+	}
+	_, st = memos.Parse([]byte("GET /a HTTP/1.1\r\n"+fields), &h, nil, &last)
+	assert.Equal(t, OK, st)
+	assert.Zero(t, h.Flags&FlagHTTP2)
+}

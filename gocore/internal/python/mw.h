@@ -26,7 +26,7 @@ typedef struct {
 
 /* mw_head.flags, equal to http1.Flag* */
 enum { MW_HTTP11 = 1, MW_KEEPALIVE = 2, MW_CHUNKED = 4, MW_HAS_LENGTH = 8,
-       MW_EXPECT = 16, MW_UPGRADE = 32, MW_PLAIN = 64, MW_HAS_HOST = 128 };
+       MW_EXPECT = 16, MW_UPGRADE = 32, MW_PLAIN = 64, MW_HAS_HOST = 128, MW_HTTP2 = 256 };
 
 /* mw_req.phase: where the request is, read by the monitor */
 enum { MW_WAIT_GIL = 0, MW_IN_APP = 1 };
