@@ -81,12 +81,20 @@ type PythonConfig struct {
 	RestrictStdout, RestrictSignal        bool
 	CaseSensitivity                       bool
 	ServerMetrics                         bool
-	SlowRequests                          float64
+	SlowRequests                          float64 // seconds, 0 off
+	Telemetry                             Telemetry
 	EmbeddedImports                       []ImportScript // WSGIImportScript process-group=%{GLOBAL}
 	Embedded                              []EmbeddedUse
 	SocketPrefix                          string
 	SocketRotation                        bool
 	Interpreters                          []InterpreterOptions
+}
+
+// Telemetry is where measurements are sent (WSGITelemetryService).
+type Telemetry struct {
+	Path      string // of a Unix datagram socket; "" none
+	Interval  time.Duration
+	UserAgent bool // of slow requests
 }
 
 // EmbeddedUse is a place where an application may run in the server's own

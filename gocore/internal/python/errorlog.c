@@ -122,7 +122,7 @@ static void add_id(line *l, const mw_req *r, int request) {
 }
 
 /* A variable of the request: its own additions, then those of its target. */
-static const char *variable(const mw_req *r, const char *name, size_t n) {
+const char *mw_variable(const mw_req *r, const char *name, size_t n) {
     const mw_route *rt = mw_route_get(r->route);
     const char *parts[2] = {r->extra, rt ? rt->environ : NULL}, *found = NULL;
     size_t lens[2] = {r->extra ? r->extra_len : 0, rt ? rt->environ_len : 0};
@@ -227,9 +227,9 @@ static void add_item(line *l, const record *x, char op, const char *arg, size_t 
     }
     switch (op) {
     case 'a': /* mod_remoteip changes the variables of the request */
-        if ((v = variable(r, "REMOTE_ADDR", 11))) {
+        if ((v = mw_variable(r, "REMOTE_ADDR", 11))) {
             add_escaped(l, v, strlen(v));
-            v = variable(r, "REMOTE_PORT", 11);
+            v = mw_variable(r, "REMOTE_PORT", 11);
             add(l, ":", 1);
             add_text(l, "%lld", v ? atoll(v) : (long long)r->remote_port);
             return;
@@ -249,7 +249,7 @@ static void add_item(line *l, const record *x, char op, const char *arg, size_t 
     case 'L': add_id(l, r, 1); return;
     case 'C': add_id(l, r, 0); return;
     case 'i': add_header(l, r, arg, n); return;
-    case 'e': if ((v = variable(r, arg, n))) add_escaped(l, v, strlen(v)); return;
+    case 'e': if ((v = mw_variable(r, arg, n))) add_escaped(l, v, strlen(v)); return;
     case 'V': {
         const char *h = r->in + r->head.host.off, *end = memchr(h, ':', r->head.host.len);
         if (h[0] == '[' || !end) end = h + r->head.host.len;

@@ -137,6 +137,7 @@ void mw_live_begin(mw_state *st, mw_thread *t, mw_req *r) {
     l->on = 1;
     if (st->active_kept) active_add(st, t, r);
     mw_metrics_begin(t, r);
+    if (mw_slow_on) mw_slow_begin(t, r);
 }
 
 static int put(PyObject *d, const char *k, PyObject *v) { /* steals v */
@@ -243,6 +244,7 @@ void mw_live_end(mw_state *st, mw_thread *t, mw_req *r, int called) {
     }
     int status = r->status ? r->status : 500;
     mw_metrics_end(t, r, now, user + sys, status);
+    if (mw_slow_on) mw_slow_end(t, r, now, user, sys, status);
     if (called && PyList_GET_SIZE(st->event_callbacks)) {
         PyObject *p = payload(t, r);
         int rc = p ? put_times(p, t, r) : -1;

@@ -65,6 +65,7 @@ typedef struct mw_state {
     PyObject *request_timeout; /* mod_wsgi.RequestTimeout */
     PyObject *event_callbacks, *shutdown_callbacks, *signal_callbacks;
     PyObject *active_requests;
+    struct mw_gc *gc;          /* collector.c, NULL while nobody wants to know */
     int active_kept;           /* active_requests was looked at: keep it up to date */
     PyObject *str_close, *str_fileno, *str_tell;
 } mw_state;
@@ -236,6 +237,7 @@ void mw_say(int level, const mw_req *r, const char *id, const char *fmt, ...);
 /* Consumes the current exception. The message may begin with a code of its own, "WSGI0112: ...", and
  * then with "while ..." after the name of the exception. */
 void mw_log_exception(const mw_req *r, const char *fmt, ...);
+const char *mw_variable(const mw_req *r, const char *name, size_t n); /* of the request or its target; NULL none. No GIL */
 const char *mw_where(void); /* "main interpreter of daemon process 'G'" */
 int mw_log_init(PyObject *module, mw_state *st);
 PyObject *mw_log_stream(mw_state *st, const char *name);
@@ -283,6 +285,13 @@ static inline void mw_restore(PyThreadState *ts) {
 void mw_metrics_init(void);
 void mw_metrics_begin(mw_thread *t, mw_req *r);
 void mw_metrics_end(mw_thread *t, mw_req *r, double now, double cpu, int status);
+/* slow.c: nothing of it runs while mw_slow_on is 0. No GIL */
+extern int mw_slow_on;
+void mw_slow_begin(mw_thread *t, mw_req *r);
+void mw_slow_end(mw_thread *t, mw_req *r, double now, double user, double sys, int status);
+int mw_busy_threads(void);
+/* collector.c: of an interpreter that is being made. 0, or -1 with an exception */
+int mw_collector_watch(mw_state *st);
 PyObject *mw_start_recording(PyObject *m, PyObject *unused);
 PyObject *mw_request_metrics(PyObject *m, PyObject *unused);
 PyObject *mw_process_metrics(PyObject *m, PyObject *unused);

@@ -81,6 +81,7 @@ int mw_interps_init(void) {
 
 /* x of Python 3.x; whether this build can run without a GIL; whether it does (the GIL is needed to
  * ask, after mw_init it is known). */
+const char *mw_python_version(void) { return Py_GetVersion(); }
 int mw_python_minor(void) { return (PY_VERSION_HEX >> 16) & 0xff; }
 #ifdef Py_GIL_DISABLED
 static int gil_off;
@@ -198,6 +199,7 @@ int mw_interp_prepare(mw_state *st) {
     if (c->restrict_stdin && restrict_stream("stdin") < 0) return -1;
     if (c->restrict_stdout && restrict_stream("stdout") < 0) return -1;
     if (c->restrict_signal && mw_restrict_signals() < 0) return -1;
+    if (mw_collector_watch(st) < 0) return -1;
     if (st->index == 0) return 0; /* the rest is there, or done by mw_add_path */
     if (restore_environ() < 0 || mw_fork_refuse() < 0) return -1;
     const char *p = c->paths;

@@ -18,12 +18,12 @@
 #include <unistd.h>
 
 /* Phases of a request, mean times of which are reported. */
-enum { P_SERVER, P_QUEUE, P_DAEMON, P_APPLICATION, P_REQUEST, P_GIL, P_INPUT, P_OUTPUT, P_COUNT };
+enum { P_SERVER, P_QUEUE, P_DAEMON, P_APPLICATION, P_REQUEST, P_GIL, P_INPUT, P_OUTPUT, P_COUNT = MW_PHASES };
 static const char *const phase_names[P_COUNT] = {"server_time", "queue_time", "daemon_time", "application_time",
                                                  "request_time", "gil_wait_time", "input_read_time", "output_write_time"};
-#define BUCKETS 65 /* four for each octave of milliseconds, under 1 ms and from 65536 ms on apart */
+#define BUCKETS MW_BUCKETS /* four for each octave of milliseconds, under 1 ms and from 65536 ms on apart */
 
-typedef struct { double sum; int64_t n, min_us, max_us; uint32_t buckets[BUCKETS]; } phase;
+typedef mw_phase phase;
 
 /* One thread; index thread_id - 1. */
 typedef struct {
@@ -33,6 +33,7 @@ typedef struct {
 } slot;
 
 static int recording;
+static int for_telemetry; /* the figures go to WSGITelemetryService: the module's functions have none */
 static slot *slots;
 static double busy_total;
 static double process_start;
@@ -152,6 +153,30 @@ void mw_metrics_end(mw_thread *t, mw_req *r, double now, double cpu, int status)
     pthread_mutex_unlock(&lock);
 }
 
+/* From now on requests are counted; 0, or -1 without memory. */
+static int record(void) {
+    pthread_mutex_lock(&lock);
+    if (!slots && (slots = calloc((size_t)mw_threads_max, sizeof *slots))) {
+        reset(mw_now());
+        recording = mw_live_any = 1;
+    }
+    pthread_mutex_unlock(&lock);
+    return slots ? 0 : -1;
+}
+
+/* Take the interval: its figures, its threads (room for mw_threads_max). The next one begins; the resources at its
+ * start are in *usage. Returns the time. No GIL. */
+static double take(figures *f, slot *all, struct rusage *usage) {
+    pthread_mutex_lock(&lock);
+    double now = mw_now();
+    *f = now_counted;
+    memcpy(all, slots, (size_t)mw_threads_max * sizeof *all);
+    reset(now);
+    *usage = now_counted.usage;
+    pthread_mutex_unlock(&lock);
+    return now;
+}
+
 /* ---- the module's functions ---- */
 
 static int put(PyObject *d, const char *k, PyObject *v) { /* steals v */
@@ -163,13 +188,7 @@ static int put_float(PyObject *d, const char *k, double v) { return put(d, k, Py
 static int put_int(PyObject *d, const char *k, int64_t v) { return put(d, k, PyLong_FromLongLong(v)); }
 
 PyObject *mw_start_recording(PyObject *m, PyObject *unused) {
-    pthread_mutex_lock(&lock);
-    if (!slots && (slots = calloc((size_t)mw_threads_max, sizeof *slots))) {
-        reset(mw_now());
-        recording = mw_live_any = 1;
-    }
-    pthread_mutex_unlock(&lock);
-    if (!slots) return PyErr_NoMemory();
+    if (record() < 0) return PyErr_NoMemory();
     Py_RETURN_NONE;
 }
 
@@ -231,19 +250,13 @@ static PyObject *completed(const slot *all) {
 }
 
 PyObject *mw_request_metrics(PyObject *m, PyObject *unused) {
-    if (!recording) Py_RETURN_NONE;
+    if (!recording || for_telemetry) Py_RETURN_NONE;
     PyObject *d = PyDict_New();
     slot *all = PyMem_Malloc((size_t)mw_threads_max * sizeof *all);
     figures *f = PyMem_Malloc(sizeof *f);
     if (!d || !all || !f) { Py_CLEAR(d); PyErr_NoMemory(); goto out; }
-    pthread_mutex_lock(&lock); /* take the interval; the next one begins */
-    double now = mw_now();
-    *f = now_counted;
-    memcpy(all, slots, (size_t)mw_threads_max * sizeof *all);
-    reset(now);
-    struct rusage u = now_counted.usage; /* of this moment */
-    pthread_mutex_unlock(&lock);
-    double period = now - f->start;
+    struct rusage u;
+    double now = take(f, all, &u), period = now - f->start;
     if (period <= 0) period = 1e-6;
     int started, active = active_threads(&started), rc = 0;
     double busy = 0;
@@ -281,7 +294,7 @@ out:
 }
 
 PyObject *mw_process_metrics(PyObject *m, PyObject *unused) {
-    if (!recording) Py_RETURN_NONE;
+    if (!recording || for_telemetry) Py_RETURN_NONE;
     PyObject *d = PyDict_New(), *threads = PyList_New(0);
     int started, active = active_threads(&started), rc = d && threads ? 0 : -1;
     double now = mw_now();
@@ -313,4 +326,47 @@ PyObject *mw_process_metrics(PyObject *m, PyObject *unused) {
     Py_XDECREF(threads);
     if (rc) Py_CLEAR(d);
     return d;
+}
+
+/* ---- for the telemetry service (package worker, telemetry.go); no GIL ---- */
+
+/* Record from now on, for the service: 0, or -1 without memory. */
+int mw_telemetry_start(void) {
+    for_telemetry = 1;
+    return record();
+}
+
+/* What the interval since the last call has counted: 0, or -1 without memory. */
+int mw_telemetry_sample(mw_sample *out) {
+    slot *all = malloc((size_t)mw_threads_max * sizeof *all);
+    figures *f = malloc(sizeof *f);
+    struct rusage u;
+    memset(out, 0, sizeof *out);
+    if (all && f) {
+        out->stop = take(f, all, &u);
+        out->start = f->start;
+        out->user = tv(u.ru_utime) - tv(f->usage.ru_utime);
+        out->system = tv(u.ru_stime) - tv(f->usage.ru_stime);
+        out->count = (int64_t)f->count;
+        out->gil_count = (int64_t)f->gil_count;
+        out->in_bytes = (int64_t)f->in_bytes;
+        out->in_reads = (int64_t)f->in_reads;
+        out->out_bytes = (int64_t)f->out_bytes;
+        out->out_writes = (int64_t)f->out_writes;
+        for (int i = 0; i < 5; i++) out->statuses[i] = (int64_t)f->statuses[i + 1];
+        memcpy(out->phases, f->phases, sizeof out->phases);
+        memory(&out->rss, &out->max_rss);
+        out->threads_max = mw_threads_max;
+        out->threads_active = active_threads(&out->threads_started);
+        for (int i = 0; i < mw_threads_max; i++) {
+            double busy = busy_of(&all[i], f->start, out->stop);
+            out->busy += busy;
+            if (i >= MW_SAMPLE_SLOTS) continue;
+            out->slots[out->nslots++] = (mw_slot){(int64_t)all[i].completed, busy, all[i].cpu, elapsed_of(&all[i], f->start, out->stop), all[i].longest};
+        }
+    }
+    int rc = all && f ? 0 : -1;
+    free(all);
+    free(f);
+    return rc;
 }

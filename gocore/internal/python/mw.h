@@ -204,6 +204,46 @@ void mw_board_quiesce(void);
 int mw_set_title(const char *title);
 int mw_set_locale(const char *name);
 int mw_abandon(const unsigned char *overdue, int n, int gil);
+
+/* Telemetry: what an interval has counted (metrics.c). Times in seconds; times of day since the epoch. */
+#define MW_BUCKETS 65
+#define MW_PHASES 8        /* server, queue, daemon, application, request, gil wait, input read, output write */
+#define MW_SAMPLE_SLOTS 128
+typedef struct { double sum; int64_t n, min_us, max_us; int32_t buckets[MW_BUCKETS]; } mw_phase;
+typedef struct { int64_t completed; double busy, cpu, current, longest; } mw_slot;
+typedef struct {
+    double start, stop, user, system, busy;
+    int64_t count, gil_count, in_bytes, in_reads, out_bytes, out_writes, rss, max_rss;
+    int64_t statuses[5];   /* 1xx ... 5xx */
+    int threads_max, threads_started, threads_active, nslots;
+    mw_phase phases[MW_PHASES];
+    mw_slot slots[MW_SAMPLE_SLOTS];
+} mw_sample;
+int mw_telemetry_start(void);
+int mw_telemetry_sample(mw_sample *out);
+
+/* A request that takes long (slow.c). Strings end with NUL and are cut. */
+typedef struct {
+    double start, duration, server, queue, daemon, application, gil_time, cpu_user, cpu_system;
+    int64_t gil_count, in_bytes, in_reads, out_bytes, out_writes;
+    int done, fresh, thread, status, active_start, active_end; /* fresh: not reported before; status 0 unknown */
+    char id[40], method[17], scheme[17], protocol[17], peer[65], host[257], script[257], path[513], agent[513];
+} mw_slow;
+int mw_slow_start(double threshold, int agent);
+int mw_slow_take(mw_slow *out, int n);
+
+/* The garbage collector of an interpreter (collector.c). */
+typedef struct { double start, duration; int64_t generation, collected, uncollectable; } mw_collection;
+typedef struct {
+    int64_t counts[3], thresholds[3], collections[3], collected[3], uncollectable[3], enabled, frozen, dropped;
+    char name[257];        /* of the interpreter */
+    int nevents;
+    mw_collection events[64];
+} mw_collector;
+void mw_collector_start(void);
+int mw_collector_take(int interp, mw_collector *out);
+
+const char *mw_python_version(void);
 size_t mw_sizeof_req(void);
 void *mw_alloc(size_t n);
 void *mw_realloc(void *p, size_t n);

@@ -235,6 +235,7 @@ func (w *worker) finish(reason string, handoff bool) int {
 		limit += process.StopDelay + time.Second
 	}
 	w.logf(levelInfo, "wsgi", "stopping: %s (%s)", reason, w.state())
+	w.telemeter.stopping(reason)
 	if limit > 0 {
 		time.AfterFunc(limit, func() { w.giveUp(limit) })
 	}
@@ -248,15 +249,17 @@ func (w *worker) finish(reason string, handoff bool) int {
 	}()
 	told := make(chan struct{})
 	go func() {
+		why := reason
 		if w.group == nil {
-			reason = "" // as mod_wsgi in embedded mode
+			why = "" // as mod_wsgi in embedded mode
 		}
-		python.Stopping(reason)
+		python.Stopping(why)
 		close(told)
 	}()
 	<-told
 	<-drained // with handoff shutdown-timeout may have to end this
 	w.rest()
+	w.telemeter.stopped(reason)
 	w.srv.FlushLogs()
 	if w.srv.Python.DestroyInterpreter {
 		python.Shutdown()
@@ -306,6 +309,7 @@ func (w *worker) giveUp(limit time.Duration) {
 		w.logf(levelWarn, "wsgi", "WSGI0067: the GIL cannot be taken: no stacks")
 		python.Abandon(overdue, false)
 	}
+	w.telemeter.stopped(w.reason())
 	w.srv.FlushLogs()
 	w.exit(255)
 }

@@ -72,6 +72,7 @@ type worker struct {
 	sinkMu    sync.Mutex
 	sinks     map[sinkKey]int // the same for the Python side, see sink
 
+	telemeter    *telemeter // nil: nobody wants to know
 	scriptMu     sync.Mutex
 	scriptRoutes map[scriptKey]uint32 // see logRoute
 	lifecycle
@@ -177,6 +178,9 @@ func (w *worker) start() error {
 		w.logf(levelInfo, "core", "scripts are checked with every request: %v", err)
 	}
 	w.timers = newTimers(w)
+	if err := w.startTelemetry(); err != nil {
+		return err
+	}
 	go w.clock()
 	if err := w.source.Start(); err != nil {
 		return err

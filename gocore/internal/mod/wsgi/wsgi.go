@@ -180,9 +180,9 @@ var pythonRows = []httpd.Directive[config]{
 	{Name: "WSGISocketRotation", Args: "On|Off", Min: 1, Max: 1, In: s, Default: "On", Set: python(pyFlag(func(p *httpd.PythonConfig) *bool { return &p.SocketRotation })), Doc: "Whether each start has sockets of its own."},
 	{Name: "WSGIAcceptMutex", Args: "default|method", Min: 1, Max: 1, In: s, NoEffect: true, Set: setAcceptMutex, Doc: "Accepted without effect: there is no accept lock."},
 	{Name: "WSGIVerboseDebugging", Args: "On|Off", Min: 1, Max: 1, In: s, Default: "Off", NoEffect: true, Set: ignoredFlag, Doc: "Accepted without effect, as in mod_wsgi itself."},
-	{Name: "WSGISlowRequests", Args: "seconds", Min: 1, Max: 1, In: s, Default: "0", NoEffect: true, Set: setSlowRequests, Doc: "Reports requests that take longer to the telemetry service; there is none yet."},
-	{Name: "WSGITelemetryService", Args: "unix:path [interval=seconds]", Min: 1, Max: 2, In: s, NoEffect: true, Set: setTelemetryService, Doc: "Where measurements are sent; not available yet."},
-	{Name: "WSGITelemetryOptions", Args: "[+|-]flag ...", Min: 1, Max: -1, In: s, NoEffect: true, Set: setTelemetryOptions, Doc: "What measurements contain; not available yet."},
+	{Name: "WSGISlowRequests", Args: "seconds", Min: 1, Max: 1, In: s, Default: "0", Set: setSlowRequests, Doc: "Reports requests that take longer to the telemetry service, or in the error log if there is none; 0 reports none."},
+	{Name: "WSGITelemetryService", Args: "unix:path [interval=seconds]", Min: 1, Max: 2, In: s, Set: setTelemetryService, Doc: "Sends what each process measures to a Unix datagram socket, every second if not said otherwise."},
+	{Name: "WSGITelemetryOptions", Args: "[+|-]flag ...", Min: 1, Max: -1, In: s, Set: setTelemetryOptions, Doc: "What measurements contain: None, All, CaptureUserAgent (the User-Agent of slow requests)."},
 }
 
 // authRows are the scripts of access control (authscripts.go).
