@@ -55,7 +55,7 @@ DIFFERENT = {
     "--chunked-request": "always on.",
     "--service-script": "names consist of letters, digits, `.`, `_` and `-`.",
     "--debug-mode": "a supervisor and one worker; the application's standard input and output are the command's.",
-    "--connect-timeout": "counts with several process groups; one alone accepts connections itself.",
+    "--connect-timeout": "counts with several process groups, also while a process starts; one group alone accepts connections itself.",
     "--embedded-mode": "there is no process in front, so it differs from daemon mode only in its settings.",
     "--enable-sendfile": "files are sent by the kernel in any case.",
     "--header-buffer-size": "32768 there unless given.",
@@ -69,6 +69,7 @@ DIFFERENT = {
     "--log-to-terminal": "writes to the inherited descriptors; a redirected file is not truncated.",
     "--maximum-requests": "counts in embedded mode, too; the successor starts first.",
     "--daemon-backlog": "of the listener: the larger of it and --server-backlog.",
+    "--response-buffer-size": "with several process groups; 256 KiB unless given: what a client may be behind before the application waits.",
     "--send-buffer-size": "of the connection to the client.",
     "--receive-buffer-size": "of the connection to the client.",
 }

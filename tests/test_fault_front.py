@@ -63,6 +63,23 @@ def test_stopped_process_runs_into_socket_timeout(timed):
     wait_for(lambda: running.get("/").status_code == 200, 10, "an answer of the process that goes on")
 
 
+def test_stopped_process_and_a_new_front(timed):
+    """The front cannot tell it from one that starts; the supervisor can: socket-timeout counts, not connect-timeout."""
+    running = timed("threads=2 connect-timeout=1 socket-timeout=3", FRONT)
+    first = pid(running)
+    front = int(running.wait_log(r"server process \(pid (\d+)\) is ready")[1])
+    running.client.close()
+    os.kill(first, signal.SIGSTOP)
+    try:
+        wait_for(lambda: halted(first), 10, "all threads to stop")
+        os.kill(front, signal.SIGKILL)
+        wait_for(lambda: running.log().count("server process") >= 4, 15, "the next front")
+        assert Background(running, "/").status() == 504
+    finally:
+        os.kill(first, signal.SIGCONT)
+    assert "WSGI0145" in running.log() and "WSGI0116" not in running.log()
+
+
 def test_process_without_descriptors_is_reached_later(timed):
     """A new front cannot connect to a process that has no descriptor left; its requests wait until there is one."""
     running = timed("threads=2", FRONT)

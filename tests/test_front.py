@@ -9,6 +9,7 @@ import signal
 import socket
 import time
 
+import httpx
 import pytest
 
 from harness import SECOND_GROUP, descendants, wait_for
@@ -49,6 +50,11 @@ def application(environ, start_response):
     if path == "/short":
         start_response("200 OK", [("Content-Type", "text/plain"), ("Content-Length", "10")])
         return []
+    if path == "/note":
+        environ["wsgi.errors"].write("noted\\n")
+    if path == "/generated":
+        start_response("200 OK", [("Content-Type", "text/plain")])
+        return (b"x" * 100_000 for _ in range(120))
     if path == "/big":
         start_response("200 OK", [("Content-Type", "text/plain")])
         return [b"x" * 5_000_000]
@@ -229,14 +235,56 @@ def test_readers_that_leave_keep_no_place(site):
 
 
 def test_group_whose_processes_do_not_start(site, script):
-    """They may still come, as after any restart: the request waits for socket-timeout."""
+    """They may still come, as after any restart: the request waits for connect-timeout."""
     bad = script("import os\nos._exit(3)\n", "bad.wsgi")
-    running = site(config=f"WSGIDaemonProcess bad socket-timeout=1\nWSGIScriptAlias /bad {bad} process-group=bad\n"
+    running = site(config=f"WSGIDaemonProcess bad connect-timeout=1\nWSGIScriptAlias /bad {bad} process-group=bad\n"
                           f"<Location /bad>\nRequire all granted\n</Location>\n"
                           f"WSGIImportScript {bad} process-group=bad application-group=%{{GLOBAL}}\n")
     answer = running.get("/bad")
-    assert answer.status_code == 504
-    running.wait_log("WSGI0145: .*process group 'bad'")
+    assert answer.status_code == 503
+    running.wait_log("WSGI0116: .*process group 'bad'.*connect-timeout")
+
+
+def test_group_that_takes_its_time_to_start(site, script, tmp_path):
+    """connect-timeout counts from the request on; who asks when the process is ready is served."""
+    slow = script(f"import os, time\nwhile not os.path.exists('{tmp_path}/go'): time.sleep(0.01)\n" + APP, "slow.wsgi")
+    running = site(config=f"WSGIDaemonProcess slow connect-timeout=1 socket-timeout=30\nWSGIScriptAlias /slow {slow} process-group=slow\n"
+                          f"<Location /slow>\nRequire all granted\n</Location>\n"
+                          f"WSGIImportScript {slow} process-group=slow application-group=%{{GLOBAL}}\n")
+    assert running.get("/slow/").status_code == 503
+    running.wait_log("WSGI0116: .*connect-timeout.*its process is starting")
+    (tmp_path / "go").touch()
+    wait_for(lambda: running.get("/slow/").status_code == 200, what="the process")
+
+
+@pytest.mark.parametrize("way", ["", "Header set X-Hook yes\n", "AddOutputFilterByType DEFLATE application/json\n"])
+def test_log_id_of_records_of_the_application(site, way):
+    """%L of the access log names the records that the application's process has written."""
+    running = site(config=f'{way}ErrorLogFormat "id=%L %M"\nLogFormat "%U %L" ids\nCustomLog @ROOT@/ids.log ids\n')
+    for _ in range(2):
+        running.get("/note")
+        running.get("/quiet")
+    lines = wait_for(lambda: len(text := (running.root / "ids.log").read_text().splitlines()) == 4 and text, what="the access log")
+    ids = dict(line.split() for line in lines)
+    assert ids["/quiet"] == "-" and f"id={ids['/note']} " in running.log()
+
+
+@pytest.mark.parametrize("way", ["", "Header set X-Hook yes\n"])
+def test_response_buffer_size(site, way):
+    """What an application may write although its client does not read."""
+    large, small = (site("--threads=1", f"--response-buffer-size={size}", config=way) for size in (16 << 20, 64 << 10))
+
+    def unread(running):
+        conn = running.conn()
+        conn.sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 65536)
+        conn.send(b"GET /generated HTTP/1.1\r\nHost: x\r\n\r\n")
+        assert conn.sock.recv(100).startswith(b"HTTP/1.1 200")
+        return conn
+
+    with unread(large):
+        assert large.get("/").status_code == 200, "its thread is free"
+    with unread(small), pytest.raises(httpx.ReadTimeout):
+        small.get("/", timeout=1)
 
 
 def test_queue_timeout(site, tmp_path):

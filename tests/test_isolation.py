@@ -226,6 +226,33 @@ def test_one_dies_and_the_other_goes_on(place):
     assert place.pid("two") == before
 
 
+@pytest.mark.parametrize("how", ["shutdown", "listen"])
+def test_request_socket_that_a_tenant_spoils(place, how):
+    """The listener is the supervisor's, and its tenants have it: what they do to it does not last."""
+    pid = place.run(
+        "two",
+        f"""\
+import socket
+for fd in map(int, os.listdir("/proc/self/fd")):
+    try:
+        found = socket.socket(fileno=os.dup(fd))
+        if found.getsockopt(socket.SOL_SOCKET, socket.SO_ACCEPTCONN):
+            found.shutdown(socket.SHUT_RD) if "{how}" == "shutdown" else found.listen(1)
+    except OSError:
+        pass
+result = os.getpid()
+""",
+    )
+    if how == "shutdown":
+        wait_for(lambda: "WSGI0364: the request socket" in place.log("two"), 10, "the supervisor to notice")
+    else:
+        os.kill(pid, signal.SIGKILL)
+    wait_for(lambda: place.ask("two").status_code == 200 and place.pid("two") != pid, 15, "a successor")
+    wait_for(lambda: not alive(pid), 15, "the end of the process")
+    assert place.ask("two").status_code == 200 and place.ask("one").status_code == 200
+    assert "was not made by the server" not in place.log("two")
+
+
 def test_control_channel_is_of_no_use(place):
     """A tenant that speaks to the supervisor gets nothing: connections that it offers are closed, nonsense kills it."""
     before = place.pid("two")

@@ -62,7 +62,7 @@ func instant(b testing.TB, l net.Listener) {
 				out = AppendCredit(out, f.Stream, 1<<20)
 				continue
 			}
-			if r.Plan == 2 { // a mebibyte, within the credit
+			if r.Flags == 2 { // a mebibyte, within the credit
 				out = AppendHead(out, f.Stream, &Head{Status: 200, Length: 1 << 20, Text: head.Text}, false)
 				out = AppendData(out, f.Stream, long, false)
 				stream, left, credit = f.Stream, 1<<20-ResponseWindow, 0
@@ -120,8 +120,9 @@ func BenchmarkPool(b *testing.B) {
 			wg.Add(1)
 			go func() { defer wg.Done(); instant(b, l) }()
 			p := NewPool(Config{Sockets: []string{l.Addr().String()}, PeerUID: -1, PeerPID: -1})
+			key := make([]byte, 600) // of a usual plan
 			c := &counter{done: make(chan struct{}, 1), upload: v.body < 0}
-			r := &Request{Plan: uint32(v.plan), Head: head, StartUs: 1, Body: make([]byte, max(v.body, 0)), BodyLen: int64(v.body)}
+			r := &Request{Plan: p.Plan(key), Flags: uint32(v.plan), Head: head, StartUs: 1, Body: make([]byte, max(v.body, 0)), BodyLen: int64(v.body)}
 			upload := make([]byte, max(-v.body, 0))
 			if len(upload) > 0 {
 				r.BodyLen = -1

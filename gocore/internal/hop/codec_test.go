@@ -18,7 +18,7 @@ import (
 
 func sampleRequest() *Request {
 	return &Request{Plan: 7, ScriptLen: 3, Local: netip.MustParseAddrPort("192.0.2.1:443"), Remote: netip.MustParseAddrPort("[2001:db8::1]:5000"),
-		ConnID: 1 << 40, RequestNo: 9, StartUs: 1_700_000_000_000_000, QueueUs: -5, Flags: 0x80000001, StatusOverride: 404, BodyLimit: 1 << 33,
+		ConnID: 1 << 40, RequestNo: 9, StartUs: 1_700_000_000_000_000, QueueUs: -5, Flags: 0x80000001, Window: 1 << 20, BodyLimit: 1 << 33,
 		BodyLen: 10, Chunked: true, Head: []byte("POST /app/x HTTP/1.1\r\nHost: a\r\n\r\n"), Extra: []byte("extra"), Body: []byte("half!")}
 }
 
@@ -51,8 +51,8 @@ func TestRequestRoundTrip(t *testing.T) {
 	for name, edit := range map[string]func(*Request){
 		"plan":         func(*Request) {},
 		"zero":         func(r *Request) { *r = Request{} },
-		"key":          func(r *Request) { r.Plan, r.Key = NoPlan, []byte("a key") },
-		"no plan":      func(r *Request) { r.Plan = NoPlan },
+		"key":          func(r *Request) { r.Plan, r.Key = 0, []byte("a key") },
+		"no plan":      func(r *Request) { r.Plan = 0 },
 		"unknown body": func(r *Request) { r.BodyLen = -1 },
 		"whole body":   func(r *Request) { r.BodyLen = 5 },
 		"no body":      func(r *Request) { r.BodyLen, r.Body = 0, nil },
@@ -96,6 +96,7 @@ func TestRequestRefused(t *testing.T) {
 		"unknown bit":       func(p []byte) []byte { p[offBits] |= 0x40; return p },
 		"reserved":          func(p []byte) []byte { p[offBits+1] = 1; return p },
 		"body beyond":       func(p []byte) []byte { return append(p, "more than ten bytes"...) },
+		"window":            func(p []byte) []byte { binary.BigEndian.PutUint32(p[offWindow:], MaxWindow+1); return p },
 		"body length":       func(p []byte) []byte { binary.BigEndian.PutUint64(p[offBodyLen:], 1<<63); return p },
 		"body limit":        func(p []byte) []byte { binary.BigEndian.PutUint64(p[offLimit:], 1<<63); return p },
 		"zone of mapped": func([]byte) []byte {
@@ -166,6 +167,13 @@ func TestFrames(t *testing.T) {
 	assert.Equal(t, Frame{Type: TypeReset, Stream: 5, Payload: []byte{}}, one(t, AppendReset(nil, 5), FromDaemon))
 	assert.Equal(t, Frame{Type: TypeGoaway, Payload: []byte{}}, one(t, AppendGoaway(nil), FromDaemon))
 	assert.Equal(t, Frame{Type: TypeData, End: true, Stream: 5, Payload: []byte("x")}, one(t, AppendData(nil, 5, []byte("x"), true), FromDaemon))
+	assert.Equal(t, Frame{Type: TypePlan, Stream: 5, Payload: []byte("key")}, one(t, AppendPlan(nil, 5, []byte("key")), FromFront))
+	for name, b := range map[string][]byte{
+		"Head": AppendHead(nil, 5, &head, true), "Data": AppendData(nil, 5, nil, true), "End": AppendEnd(nil, 5), "Error": AppendError(nil, 5, 500), "Reset": AppendReset(nil, 5),
+	} {
+		SetLogged(b)
+		assert.True(t, one(t, b, FromDaemon).Logged, name)
+	}
 	assert.Equal(t, Frame{Type: TypeBody, End: true, Stream: 5, Payload: []byte{}}, one(t, AppendBody(nil, 5, nil, true), FromFront))
 }
 
@@ -218,6 +226,16 @@ func TestHostileHeaders(t *testing.T) {
 		"Goaway of a stream":  {FromDaemon, frame(0, 1, byte(TypeGoaway))},
 		"Data of stream 0":    {FromDaemon, frame(1, 0, byte(TypeData))},
 		"End with end flag":   {FromDaemon, frame(0, 1, byte(TypeEnd)|FlagEnd)},
+		"Data of no bytes":    {FromDaemon, frame(0, 1, byte(TypeData))},
+		"End from the front":  {FromFront, frame(0, 1, byte(TypeEnd)|FlagLogged)},
+		"Body logged":         {FromFront, frame(0, 1, byte(TypeBody)|FlagEnd|FlagLogged)},
+		"Data logged, no end": {FromDaemon, frame(1, 1, byte(TypeData)|FlagLogged)},
+		"Refused, logged":     {FromDaemon, frame(1, 1, byte(TypeRefused)|FlagLogged)},
+		"Credit, logged":      {FromDaemon, frame(4, 1, byte(TypeCredit)|FlagLogged)},
+		"daemon: Plan":        {FromDaemon, frame(1, 1, byte(TypePlan))},
+		"Plan 0":              {FromFront, frame(1, 0, byte(TypePlan))},
+		"Plan beyond":         {FromFront, frame(1, MaxPlans+1, byte(TypePlan))},
+		"Plan without key":    {FromFront, frame(0, 1, byte(TypePlan))},
 		"Hello with end flag": {FromDaemon, frame(helloSize, 0, byte(TypeHello)|FlagEnd)},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -414,7 +432,7 @@ func TestCodecAllocations(t *testing.T) {
 
 func FuzzRequestDecode(f *testing.F) {
 	f.Add(AppendRequest(nil, 1, sampleRequest())[HeaderSize:])
-	f.Add(AppendRequest(nil, 1, &Request{Plan: NoPlan, Key: []byte("k"), Remote: netip.MustParseAddrPort("[fe80::1%eth0]:1"), BodyLen: -1})[HeaderSize:])
+	f.Add(AppendRequest(nil, 1, &Request{Key: []byte("k"), Remote: netip.MustParseAddrPort("[fe80::1%eth0]:1"), BodyLen: -1})[HeaderSize:])
 	f.Add(make([]byte, requestFixed))
 	f.Fuzz(func(t *testing.T, p []byte) {
 		var r Request

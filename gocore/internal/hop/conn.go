@@ -27,6 +27,9 @@ type stream struct {
 	head     bool // Head has come
 	taken    bool // Refused is not possible any more
 	waits    bool // Queued said so
+	told     int  // Queued frames: at most two
+	grants   int  // Credit frames that may still come
+	kept     int  // bytes of its Request that are kept
 	window   int64
 	sized    bool   // the length of the body is known:
 	left     int64  // bytes of it to come
@@ -44,13 +47,17 @@ type conn struct {
 	rd   *Reader     // the reader's alone
 
 	// guarded by pool.mu
-	threads, busy int // busy: open streams
-	waiting       int // of them: its own queue has them
+	threads, busy int    // busy: open streams
+	waiting       int    // of them: its own queue has them
+	kept          int    // bytes of requests that it has not begun, as far as one knows
+	known         []bool // by number of a plan, from 1: it was described
+	closed        int    // streams that ended, for pace
 	pid           uint32
 	streams       []stream // by number, from 1
 	free          []uint32 // numbers
 	ended         int64    // pool clock when a stream ended last
 	draining      bool
+	away          bool   // Goaway has come
 	why           string // the reason to give it up, if that is not what the socket says
 	stuck         bool   // the reason is that it does not read
 
@@ -91,10 +98,22 @@ func (p *Pool) send(x *Exchange, c *conn, now int64) {
 	if c.busy == 1 {
 		c.ended = now // its time begins with its first request
 	}
+	if x.plan != 0 {
+		c.describe(x.plan)
+	}
 	c.appendRequest(id, x.buf, x.whole)
-	c.streams[id-1] = stream{x: x, open: true, window: ResponseWindow, sent: now, progress: now, end: c.queued}
+	kept := x.buf.size()
+	c.kept += kept
+	c.streams[id-1] = stream{x: x, open: true, grants: 1, kept: kept, window: int64(p.cfg.Window), sent: now, progress: now, end: c.queued}
 	x.state, x.conn, x.id = exSent, c, id
 	p.slots[c.slot].total++
+}
+
+// abandon leaves a stream without its exchange: nobody wants the response. Holds the lock.
+func (c *conn) abandon(s *stream) {
+	s.x = nil
+	c.kept -= s.kept
+	s.kept = 0
 }
 
 // closeStream frees a stream that the daemon has ended. Holds the lock.
@@ -107,6 +126,8 @@ func (c *conn) closeStream(id uint32, now int64) {
 		p := c.pool
 		p.typical += (now - s.sent - p.typical) / 8
 	}
+	c.kept -= s.kept
+	c.closed++
 	*s = stream{}
 	c.free = append(c.free, id)
 	c.busy--
@@ -116,8 +137,10 @@ func (c *conn) closeStream(id uint32, now int64) {
 // serve reads until the connection ends. err is nil when a drained connection is done.
 func (c *conn) serve() error {
 	p := c.pool
+	var pace pacer
 	for {
 		now := p.now()
+		frames := 0
 		for {
 			f, ok, err := c.rd.Next()
 			if err != nil {
@@ -126,6 +149,7 @@ func (c *conn) serve() error {
 			if !ok {
 				break
 			}
+			frames++
 			if err := c.frame(f, now); err != nil {
 				return err
 			}
@@ -135,10 +159,15 @@ func (c *conn) serve() error {
 			p.place(now)
 		}
 		done := c.draining && c.busy == 0
+		frames -= framesPerRequest * c.closed
+		c.closed = 0
 		p.mu.Unlock()
 		p.batch()
 		if done {
 			return nil
+		}
+		if d := pace.took(frames, now); d > 0 {
+			p.sleep(d)
 		}
 		for {
 			err := c.rd.Fill()
@@ -170,7 +199,6 @@ func (p *Pool) unslot(c *conn, now int64) {
 	if s := &p.slots[c.slot]; s.conn == c {
 		s.conn = nil
 		p.lost = now
-		p.reachable--
 		p.redial(s)
 	}
 }
@@ -253,7 +281,7 @@ func (c *conn) expire() error {
 			continue
 		}
 		x := s.x
-		s.x = nil
+		c.abandon(s)
 		p.finish(x)
 		c.appendCancel(uint32(i + 1))
 		f := c.failure(Timeout, 504, s.head, fmt.Sprintf("made no progress with the request for %v (socket-timeout)", p.cfg.SocketTimeout))
@@ -276,3 +304,30 @@ func (c *conn) overdue(s *stream, now, timeout int64) bool {
 }
 
 func isTimeout(err error) bool { return errors.Is(err, os.ErrDeadlineExceeded) }
+
+// How much work a process may make for us: so many frames per second, beyond
+// those that every request needs. It would take a hostile one, or an application that sends
+// its response byte by byte; such a one is read more slowly, and its own
+// responses wait. A frame costs about 0.1 us here.
+const (
+	framesPerSecond  = 250_000
+	framesAtOnce     = framesPerSecond / 4
+	framesPerRequest = 4 // Queued twice, Head, the end
+)
+
+// pacer counts frames against the clock. The zero value is ready.
+type pacer struct {
+	left int64 // in ns; negative: owed
+	at   int64 // pool clock
+}
+
+// took says for how long to wait after n frames; n may be negative.
+func (p *pacer) took(n int, now int64) time.Duration {
+	const each = int64(time.Second) / framesPerSecond
+	if p.at == 0 {
+		p.left, p.at = framesAtOnce*each, now
+	}
+	p.left = min(p.left+now-p.at, framesAtOnce*each) - int64(n)*each
+	p.at = now
+	return time.Duration(max(0, -p.left))
+}

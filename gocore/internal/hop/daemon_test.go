@@ -50,6 +50,7 @@ type dconn struct {
 	wmu   sync.Mutex
 	mu    sync.Mutex
 	calls map[uint32]*call
+	plans map[uint32]string // the reader's
 }
 
 // call is one request.
@@ -58,6 +59,7 @@ type call struct {
 	stream uint32
 	r      Request
 	more   bool // Body frames follow
+	plan   string
 
 	mu       sync.Mutex
 	cond     *sync.Cond
@@ -109,7 +111,7 @@ func (d *daemon) accept() {
 		if err != nil {
 			return
 		}
-		c := &dconn{d: d, nc: nc, calls: map[uint32]*call{}}
+		c := &dconn{d: d, nc: nc, calls: map[uint32]*call{}, plans: map[uint32]string{}}
 		d.mu.Lock()
 		d.conns = append(d.conns, c)
 		dead := d.dead
@@ -183,11 +185,22 @@ func (c *dconn) read() {
 		if err != nil {
 			return
 		}
+		if f.Type == TypePlan {
+			if c.plans[f.Stream] != "" {
+				panic("plan described twice")
+			}
+			c.plans[f.Stream] = string(f.Payload)
+			continue
+		}
 		if f.Type == TypeRequest {
-			q := &call{c: c, stream: f.Stream, more: !f.End, window: ResponseWindow}
+			q := &call{c: c, stream: f.Stream, more: !f.End}
 			q.cond = sync.NewCond(&q.mu)
 			if err := q.r.Decode(bytes.Clone(f.Payload)); err != nil {
 				panic(err)
+			}
+			q.window = int64(q.r.Window)
+			if q.plan = string(q.r.Key); q.r.Plan != 0 {
+				q.plan = c.plans[q.r.Plan]
 			}
 			c.mu.Lock()
 			if c.calls[f.Stream] != nil {
@@ -421,7 +434,7 @@ func group(t testing.TB, edit func(*Config), sockets ...string) *Pool {
 		assert.Zero(t, p.queue.bytes)
 		assert.Zero(t, p.running)
 		assert.Empty(t, p.conns)
-		assert.Zero(t, p.reachable)
+		assert.False(t, p.serves())
 	})
 	return p
 }

@@ -1,8 +1,7 @@
 // Connecting. The supervisor keeps a slot's listening socket open while one
 // process ends and the next begins: a connection made meanwhile waits in its
 // backlog, and its Hello is the successor's. A request that waits for that waits
-// as in mod_wsgi's backlog: socket-timeout and queue-timeout count, while
-// connect-timeout is for sockets that cannot be connected to.
+// for connect-timeout, unless the supervisor says (SetState) that the process is there: one that hangs has socket-timeout.
 package hop
 
 import (
@@ -87,8 +86,7 @@ func (p *Pool) dial(s *slot) (c *conn, err error) {
 	p.track(nc, true)
 	stop := context.AfterFunc(p.ctx, func() { nc.SetDeadline(time.Unix(1, 0)) })
 	p.mu.Lock()
-	p.reachable++
-	s.hopeless = false
+	s.hopeless, s.half = false, true
 	p.mu.Unlock()
 	defer func() {
 		if err != nil {
@@ -96,7 +94,7 @@ func (p *Pool) dial(s *slot) (c *conn, err error) {
 			p.track(nc, false)
 			nc.Close()
 			p.mu.Lock()
-			p.reachable--
+			s.half = false
 			p.mu.Unlock()
 		}
 	}()
@@ -132,13 +130,49 @@ func (p *Pool) dial(s *slot) (c *conn, err error) {
 		return nil, fmt.Errorf("%s: the process is of configuration %d, not %d", s.path, h.Generation, p.cfg.Generation)
 	}
 	c.pid, c.threads = h.PID, int(max(1, min(h.Threads, maxThreads)))
+	if n := p.cfg.Threads; n > 0 {
+		c.threads = min(c.threads, n)
+	}
 	now := p.now()
 	p.mu.Lock()
-	s.conn, s.dialing, s.err, s.slept, s.pid = c, false, nil, 0, h.PID
+	s.conn, s.dialing, s.half, s.err, s.slept, s.pid = c, false, false, nil, 0, h.PID
 	p.conns = append(p.conns, c)
 	p.place(now)
 	p.mu.Unlock()
 	return c, nil
+}
+
+// State is what the supervisor says of a process.
+type State uint8
+
+// States. A process whose state nobody has said, Unknown, serves once it has said Hello.
+const (
+	Unknown  State = iota
+	Absent         // there is none: it does not start, and is tried again now and then
+	Starting       // it is there, and not ready
+	Serving        // it takes requests, or should
+)
+
+// SetState says what the process behind a socket does. A request waits for a
+// process that serves, even if it hangs, and for others no longer than ConnectTimeout.
+func (p *Pool) SetState(socket string, state State) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	for i := range p.slots {
+		if s := &p.slots[i]; s.path == socket {
+			s.state = state
+		}
+	}
+}
+
+// serves: there is a process to wait for. Holds the lock.
+func (p *Pool) serves() bool {
+	for i := range p.slots {
+		if s := &p.slots[i]; s.conn != nil || s.half && s.state == Serving {
+			return true
+		}
+	}
+	return false
 }
 
 var (

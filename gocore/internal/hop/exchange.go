@@ -86,6 +86,8 @@ type Exchange struct {
 	late       int64   // pool clock, when it is too old to wait; 0: never
 	credit     int64   // bytes of its body that may be sent
 	taken      bool    // the process keeps it: gave credit or began the response
+	logged     bool    // its error log has a record of the request
+	plan       uint32  // Request.Plan
 	whole      bool    // the Request has the whole body
 	complete   bool    // nothing more of its body follows
 	give       int64   // bytes of the response's body received and not yet credited
@@ -112,6 +114,10 @@ func (x *Exchange) Release() {
 	*x = Exchange{wake: wake}
 	exchanges.Put(x)
 }
+
+// Logged reports whether the process has written a record of the request to its
+// error log. For handlers, from the terminal callback on.
+func (x *Exchange) Logged() bool { return x.logged }
 
 // Body sends more of the request's body; end: it is the last. It blocks until the process
 // has taken the request and allows as many bytes. ErrEnded: the
@@ -144,7 +150,9 @@ func (x *Exchange) Body(b []byte, end bool) error {
 		n := int(min(int64(len(b)), x.credit, bodyFrame))
 		x.credit -= int64(n)
 		x.complete = end && n == len(b)
-		c.streams[x.id-1].progress = p.now()
+		s := &c.streams[x.id-1]
+		s.progress = p.now()
+		s.grants++
 		c.appendBody(x.id, b[:n], x.complete)
 		p.write(c) // unlocks meanwhile; the exchange may have ended
 		if b = b[n:]; len(b) == 0 {
@@ -165,10 +173,11 @@ func (x *Exchange) Credit(n int) {
 	x.give += int64(n)
 	s := &x.conn.streams[x.id-1]
 	// Not for a few bytes: what is not given yet is less than a quarter of the window.
-	if x.give < ResponseWindow/4 || s.window >= ResponseWindow {
+	window := int64(p.cfg.Window)
+	if x.give < window/4 || s.window >= window {
 		return
 	}
-	give := uint32(min(x.give, ResponseWindow-s.window))
+	give := uint32(min(x.give, window-s.window))
 	x.give -= int64(give)
 	s.window += int64(give)
 	s.progress = p.now()
@@ -189,7 +198,7 @@ func (x *Exchange) Cancel() bool {
 		p.queue.remove(x)
 	case exSent: // the stream goes on without it until the process ends it
 		c, id := x.conn, x.id
-		c.streams[id-1].x = nil
+		c.abandon(&c.streams[id-1])
 		c.appendCancel(id)
 		p.finish(x)
 		p.write(c)

@@ -381,7 +381,7 @@ func TestDaemonDoesNotRead(t *testing.T) {
 			q.Body, q.BodyLen = make([]byte, 4<<20), 4<<20
 		}
 		x := &Exchange{pool: p, h: r, whole: true, complete: true, arrival: p.now(), buf: newBuffer(q.size())}
-		x.buf.b = q.appendPayload(x.buf.b)
+		x.buf.b = q.appendPayload(x.buf.b, ResponseWindow)
 		p.open++
 		p.send(x, p.slots[0].conn, p.now())
 	}

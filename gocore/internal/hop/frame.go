@@ -6,24 +6,26 @@
 //
 // This file has frames.
 //
-//	u32 length of the payload | u32 stream | u8 type, 0x80: end | payload           (big endian)
+//	u32 length of the payload | u32 stream | u8 type, 0x80: end, 0x40: logged | payload           (big endian)
 //
 //	type     | from   | payload                          | meaning
 //	Hello    | daemon | version, generation, slot, ...   | first frame of a connection
+//	Plan     | front  | bytes; the stream is a number    | what requests with this number are for, see Request.Plan
 //	Request  | front  | see Request; end: no Body frames | opens a stream
 //	Body     | front  | bytes; end                       | more of the request's body, within the daemon's credit
 //	Cancel   | front  | -                                | the response is not wanted any more
 //	Credit   | both   | u32 n                            | n more bytes of body may be sent on the stream
 //	Queued   | daemon | u8: 1 waits, 0 runs now          | optional: see below
 //	Head     | daemon | see Head; end: no body           | status and header fields
-//	Data     | daemon | bytes; end                       | the response's body, within the front's credit
+//	Data     | daemon | bytes, or end; or both           | the response's body, within the front's credit
 //	End      | daemon | -                                | the response is complete
 //	Refused  | daemon | u8 reason                        | the application has not seen the request
 //	Error    | daemon | u16 status                       | the application failed before a head
 //	Reset    | daemon | -                                | the response broke after its head, or the answer to Cancel
 //	Goaway   | daemon | -                                | no new streams; those that are open go on
 //
-// Hello and Goaway have stream 0, every other frame has the stream of its request.
+// Hello and Goaway have stream 0, every other frame but Plan has the stream of its request.
+// The logged flag, on the last frame of a stream, says that the daemon's error log has a record of the request.
 //
 //	          Request              Credit, Head                 end, End
 //	(free) -----------> open ----------------------> taken ------------------> (free)
@@ -41,11 +43,15 @@
 //
 // Bodies have credit per stream. For a request's body it begins at 0: the first
 // Credit says "continue", and that the daemon keeps the request; Refused is not
-// possible any more. For a response's body it begins at ResponseWindow.
+// possible any more. For a response's body it begins at Request.Window.
 //
-// A daemon that lets requests wait may say so with Queued(1), and Queued(0)
-// before the application begins: the requests that wait when the process dies
-// are then given to another one and not lost.
+// A daemon that lets requests wait may say so with Queued(1), once, and then
+// says Queued(0), once, before the application begins: the requests that wait when the process dies
+// are then given to another one and not lost. Queued(0) has to be in the socket before the application
+// begins, or a request could run twice.
+//
+// What a daemon may send is bounded by what the front has sent it: Credit once, and once more for each
+// Body frame; Data of no bytes only with the end; Goaway once.
 //
 // After Goaway the front opens a new connection to the same socket, where the
 // successor answers. Requests that crossed with Goaway are answered with
@@ -64,14 +70,15 @@ import (
 
 // Version of the wire format, in Hello. Both sides come from the same build: it
 // guards against a server that was upgraded under a running one.
-const Version = 1
+const Version = 2
 
 // Limits, in bytes.
 const (
 	HeaderSize     = 9         // in front of each payload
 	MaxPayload     = 256 << 10 // of every frame but Request
 	MaxRequest     = 16 << 20  // of a Request, as in mod_wsgi
-	ResponseWindow = 256 << 10 // credit of a new stream for the response's body
+	MaxPlans       = 4096      // numbers of plans of a connection are not greater
+	ResponseWindow = 256 << 10 // credit of a new stream for the response's body, unless Config says more
 	MaxWindow      = 1 << 30   // more outstanding credit than this is an error
 )
 
@@ -93,14 +100,18 @@ const (
 	TypeError
 	TypeReset
 	TypeGoaway
+	TypePlan
 	typeCount
 )
 
-// FlagEnd in the byte of the type: nothing follows in this direction of the stream.
-const FlagEnd = 0x80
+// Flags in the byte of the type.
+const (
+	FlagEnd    = 0x80 // nothing follows in this direction of the stream
+	FlagLogged = 0x40 // with the last frame of a stream: the daemon's error log has a record of the request
+)
 
 var typeNames = [typeCount]string{"frame of type 0", "Hello", "Request", "Body", "Cancel", "Credit", "Queued", "Head", "Data", "End", "Refused",
-	"Error", "Reset", "Goaway"}
+	"Error", "Reset", "Goaway", "Plan"}
 
 // String is the name for messages.
 func (t Type) String() string {
@@ -114,6 +125,7 @@ func (t Type) String() string {
 type rule struct {
 	front, daemon bool // who sends it
 	end           bool // may have FlagEnd
+	last          bool // may have FlagLogged: ends its stream, or does so with FlagEnd
 	stream        bool // belongs to a stream
 	min, max      uint32
 }
@@ -125,13 +137,14 @@ var rules = [typeCount]rule{
 	TypeCancel:  {front: true, stream: true},
 	TypeCredit:  {front: true, daemon: true, stream: true, min: 4, max: 4},
 	TypeQueued:  {daemon: true, stream: true, min: 1, max: 1},
-	TypeHead:    {daemon: true, end: true, stream: true, min: headFixed, max: MaxPayload},
-	TypeData:    {daemon: true, end: true, stream: true, max: MaxPayload},
-	TypeEnd:     {daemon: true, stream: true},
+	TypeHead:    {daemon: true, end: true, last: true, stream: true, min: headFixed, max: MaxPayload},
+	TypeData:    {daemon: true, end: true, last: true, stream: true, max: MaxPayload},
+	TypeEnd:     {daemon: true, last: true, stream: true},
 	TypeRefused: {daemon: true, stream: true, min: 1, max: 1},
-	TypeError:   {daemon: true, stream: true, min: 2, max: 2},
-	TypeReset:   {daemon: true, stream: true},
+	TypeError:   {daemon: true, last: true, stream: true, min: 2, max: 2},
+	TypeReset:   {daemon: true, last: true, stream: true},
 	TypeGoaway:  {daemon: true},
+	TypePlan:    {front: true, stream: true, min: 1, max: MaxPayload},
 }
 
 // ErrProtocol is wrapped by every error about what the other side sent.
@@ -145,6 +158,7 @@ func protocolError(format string, args ...any) error {
 type Frame struct {
 	Type    Type
 	End     bool
+	Logged  bool
 	Stream  uint32
 	Payload []byte
 }
@@ -171,8 +185,8 @@ func appendHeader(dst []byte, stream uint32, t Type, end bool, payload int) []by
 func parseHeader(b []byte, from Side) (f Frame, payload int, err error) {
 	n := binary.BigEndian.Uint32(b)
 	f.Stream = binary.BigEndian.Uint32(b[4:])
-	f.End = b[8]&FlagEnd != 0
-	f.Type = Type(b[8] &^ FlagEnd)
+	f.End, f.Logged = b[8]&FlagEnd != 0, b[8]&FlagLogged != 0
+	f.Type = Type(b[8] &^ (FlagEnd | FlagLogged))
 	if f.Type == 0 || f.Type >= typeCount {
 		return f, 0, protocolError("unknown %v", f.Type)
 	}
@@ -186,6 +200,12 @@ func parseHeader(b []byte, from Side) (f Frame, payload int, err error) {
 		return f, 0, protocolError("%v with stream %d", f.Type, f.Stream)
 	case f.End && !r.end:
 		return f, 0, protocolError("%v with the end flag", f.Type)
+	case f.Logged && (!r.last || r.end && !f.End):
+		return f, 0, protocolError("%v with the logged flag", f.Type)
+	case f.Type == TypeData && n == 0 && !f.End:
+		return f, 0, protocolError("Data without any")
+	case f.Type == TypePlan && f.Stream > MaxPlans:
+		return f, 0, protocolError("Plan with number %d", f.Stream)
 	}
 	return f, int(n), nil
 }
@@ -245,6 +265,14 @@ func AppendBody(dst []byte, stream uint32, p []byte, end bool) []byte {
 func AppendData(dst []byte, stream uint32, p []byte, end bool) []byte {
 	return appendBytes(dst, stream, TypeData, p, end)
 }
+
+// AppendPlan describes what requests with this number are for: once, before the first.
+func AppendPlan(dst []byte, number uint32, key []byte) []byte {
+	return append(appendHeader(dst, number, TypePlan, false, len(key)), key...)
+}
+
+// SetLogged sets FlagLogged of a frame that begins at b[0].
+func SetLogged(b []byte) { b[HeaderSize-1] |= FlagLogged }
 
 // AppendCancel says that the response is not wanted any more.
 func AppendCancel(dst []byte, stream uint32) []byte {

@@ -32,7 +32,13 @@ func TestHostileDaemon(t *testing.T) {
 		"beyond the credit": func(s uint32) []byte {
 			return AppendData(headFrame(s, -1, false), s, make([]byte, ResponseWindow+1), false)
 		},
-		"credit overflow":       func(s uint32) []byte { return AppendCredit(AppendCredit(nil, s, MaxWindow), s, MaxWindow) },
+		"credit overflow":    func(s uint32) []byte { return AppendCredit(AppendCredit(nil, s, MaxWindow), s, MaxWindow) },
+		"Credit for nothing": func(s uint32) []byte { return AppendCredit(AppendCredit(nil, s, 1), s, 1) },
+		"Queued again": func(s uint32) []byte {
+			return AppendQueued(AppendQueued(AppendQueued(nil, s, true), s, false), s, true)
+		},
+		"second Goaway":         func(uint32) []byte { return AppendGoaway(AppendGoaway(nil)) },
+		"no Data":               func(s uint32) []byte { return append(headFrame(s, -1, false), AppendData(nil, s, nil, false)...) },
 		"no credit":             func(s uint32) []byte { return AppendCredit(nil, s, 0) },
 		"Refused after Head":    func(s uint32) []byte { return AppendRefused(headFrame(s, -1, false), s, Restarting) },
 		"Refused after Credit":  func(s uint32) []byte { return AppendRefused(AppendCredit(nil, s, 1), s, Restarting) },
@@ -131,7 +137,7 @@ func FuzzPool(f *testing.F) {
 		require.NoError(t, err)
 		c := &conn{pool: p, nc: nc, raw: raw, rd: NewReader(nc, FromDaemon), stop: func() bool { return true }, threads: 2}
 		p.mu.Lock()
-		p.slots[0].conn, p.conns, p.reachable = c, []*conn{c}, 1
+		p.slots[0].conn, p.conns = c, []*conn{c}
 		p.slots[0].dialing = true // by the test: there is nobody to connect to
 		p.mu.Unlock()
 		var rs []*recorder
@@ -174,7 +180,7 @@ func TestDisorderlyDaemon(t *testing.T) {
 			case 0, 1, 2:
 				b = headFrame(id, rnd.IntN(5)-1, rnd.IntN(2) == 0)
 			case 3, 4:
-				b = AppendData(nil, id, []byte("xyz")[:rnd.IntN(4)], rnd.IntN(2) == 0)
+				b = AppendData(nil, id, []byte("xyz")[:rnd.IntN(4)], rnd.IntN(2) == 0) // now and then nothing without the end
 			case 5:
 				b = AppendEnd(nil, id)
 			case 6:

@@ -49,7 +49,7 @@ func (l *xlist) put(x *Exchange) {
 		l.last = x
 	}
 	l.n++
-	l.bytes += len(x.buf.b)
+	l.bytes += x.buf.size()
 }
 
 func (l *xlist) remove(x *Exchange) {
@@ -65,14 +65,14 @@ func (l *xlist) remove(x *Exchange) {
 	}
 	x.prev, x.next = nil, nil
 	l.n--
-	l.bytes -= len(x.buf.b)
+	l.bytes -= x.buf.size()
 }
 
 // pick chooses a connection for one more request; nil: it has to wait. Holds the lock.
 func (p *Pool) pick(now int64) *conn {
 	if len(p.slots) == 1 {
 		c := p.slots[0].conn
-		if c == nil || c.busy >= c.threads+p.cfg.QueueLimit || c.pendBytes > pendFull {
+		if c == nil || c.busy >= c.threads+p.cfg.QueueLimit || c.full() {
 			return nil
 		}
 		return c
@@ -87,7 +87,7 @@ func (p *Pool) pick(now int64) *conn {
 			i -= len(p.slots)
 		}
 		c := p.slots[i].conn
-		if c == nil || c.pendBytes > pendFull {
+		if c == nil || c.full() {
 			continue
 		}
 		if free := c.busy < c.threads; !free && (c.busy >= c.threads+ahead || now-c.ended > aheadIdle) {
@@ -98,6 +98,11 @@ func (p *Pool) pick(now int64) *conn {
 		}
 	}
 	return best
+}
+
+// full: it has not read what it was sent, or keeps so much waiting that more is to wait here.
+func (c *conn) full() bool {
+	return c.pendBytes > pendFull || c.busy >= c.threads && c.kept > pendFull
 }
 
 // before orders connections that could take a request.
@@ -169,7 +174,8 @@ func (p *Pool) unreachable(why string) Failure {
 
 func (p *Pool) queueFull() Failure {
 	return Failure{Kind: Unreachable, Status: 503, Slot: -1,
-		Message: fmt.Sprintf("the queue of process group '%s' is full (listen-backlog=%d)", p.cfg.Group, p.cfg.QueueLimit)}
+		Message: fmt.Sprintf("the queue of process group '%s' is full (listen-backlog=%d): %d requests wait here, %d KiB", p.cfg.Group, p.cfg.QueueLimit,
+			p.queue.n, p.queue.bytes>>10)}
 }
 
 func (p *Pool) tooLate() Failure {

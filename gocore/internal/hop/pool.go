@@ -9,6 +9,7 @@
 package hop
 
 import (
+	"bytes"
 	"context"
 	"fmt"
 	"net"
@@ -31,7 +32,8 @@ const (
 	defaultConnectTimeout = 15 * time.Second // mod_wsgi's connect-timeout
 	defaultQueueLimit     = 100              // mod_wsgi's listen-backlog
 	maxQueue              = 1 << 16          // requests in the queue of a pool
-	maxQueueBytes         = 256 << 20        // of requests in it
+	queueBytesMin         = 16 << 20         // memory of requests in it, whatever QueueLimit is;
+	queueBytesEach        = 256 << 10        // as many bytes for each of QueueLimit
 	maxThreads            = 1 << 16          // of a process, whatever its Hello says
 )
 
@@ -39,16 +41,21 @@ const (
 type Config struct {
 	Group      string   // name, for messages
 	Sockets    []string // path of each process's socket; the index is the slot
+	Threads    int      // of each process: more in its Hello are not believed. 0: whatever it says
 	Generation uint32   // a process of another one is not talked to
-	// AnyGeneration allows processes of other generations. Requests must not have a Plan then.
+	// AnyGeneration allows processes of other generations.
 	AnyGeneration bool
 
-	ConnectTimeout time.Duration // how long a request waits while no process can be reached; 0: 15 s
+	ConnectTimeout time.Duration // how long a request waits while no process serves; 0: 15 s
 	SocketTimeout  time.Duration // no progress while the process owes some; 0: none
 	QueueTimeout   time.Duration // how old a request may be when a process takes it; 0: any age
 	// QueueLimit is listen-backlog: requests beyond so many waiting ones fail
-	// when they have waited for ConnectTimeout. 0: 100.
+	// when they have waited for ConnectTimeout, and those for which there is no
+	// memory (queueBytes) at once. 0: 100.
 	QueueLimit int
+	// Window is response-buffer-size: how many bytes of a response may be on the
+	// way to a client that does not read them, before its application waits. 0: ResponseWindow.
+	Window int
 
 	// PeerUID and PeerPID say who must have made the listening sockets: the
 	// supervisor. -1: anybody. The process is only checked on Linux.
@@ -70,25 +77,26 @@ type Pool struct {
 	cancel context.CancelFunc
 	ndirty atomic.Int32 // len(dirty), to be seen without the lock
 
-	mu        sync.Mutex
-	ended     *sync.Cond // running became 0
-	running   int        // goroutines of the pool
-	slots     []slot
-	first     int     // where placement begins among equals: another one in each front process
-	queue     xlist   // requests that wait for a process
-	conns     []*conn // all, also those that are draining
-	dirty     []*conn // of them, those with something to be written
-	reachable int     // connections, those included whose Hello is still to come
-	lost      int64   // pool clock when a process that took requests was lost
-	open      int     // exchanges that have not ended
-	typical   int64   // moving average of the time of a request, ns
-	sweeping  bool
-	sweeper   *time.Timer
-	failed    []failedExchange // to be told to their handlers
-	telling   bool
-	closing   bool
-	quiet     bool          // idle is closed
-	idle      chan struct{} // closed when closing and nothing is open
+	mu       sync.Mutex
+	ended    *sync.Cond // running became 0
+	running  int        // goroutines of the pool
+	slots    []slot
+	first    int      // where placement begins among equals: another one in each front process
+	queue    xlist    // requests that wait for a process
+	conns    []*conn  // all, also those that are draining
+	dirty    []*conn  // of them, those with something to be written
+	plans    [][]byte // keys by number, from 1
+	planOf   map[string]uint32
+	lost     int64 // pool clock when a process that took requests was lost
+	open     int   // exchanges that have not ended
+	typical  int64 // moving average of the time of a request, ns
+	sweeping bool
+	sweeper  *time.Timer
+	failed   []failedExchange // to be told to their handlers
+	telling  bool
+	closing  bool
+	quiet    bool          // idle is closed
+	idle     chan struct{} // closed when closing and nothing is open
 }
 
 // slot is one process of the group, whichever process that is at the time.
@@ -97,6 +105,8 @@ type slot struct {
 	path     string
 	conn     *conn // takes requests
 	dialing  bool  // a goroutine tries, or waits for Hello
+	half     bool  // connected, and waits for Hello
+	state    State // as the supervisor says
 	next     int64 // pool clock before which it is not dialled again
 	slept    int64 // by the back-off since the last success, ns
 	hopeless bool  // the last attempt failed in a way that waiting does not mend
@@ -114,6 +124,10 @@ func NewPool(cfg Config) *Pool {
 	if cfg.QueueLimit <= 0 {
 		cfg.QueueLimit = defaultQueueLimit
 	}
+	if cfg.Window <= 0 {
+		cfg.Window = ResponseWindow
+	}
+	cfg.Window = min(cfg.Window, MaxWindow)
 	if cfg.Log == nil {
 		cfg.Log = func(int, string) {}
 	}
@@ -136,6 +150,26 @@ func (p *Pool) logf(level int, format string, args ...any) {
 	p.cfg.Log(level, fmt.Sprintf("process group '%s': ", p.cfg.Group)+fmt.Sprintf(format, args...))
 }
 
+// Plan gives the number for requests whose Key this is: it is sent once to each
+// process instead of with each request. Plans are never forgotten; 0: there are too many, or the key is too long.
+func (p *Pool) Plan(key []byte) uint32 {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if n := p.planOf[string(key)]; n != 0 {
+		return n
+	}
+	if len(p.plans) == MaxPlans || len(key) == 0 || len(key) > MaxPayload {
+		return 0
+	}
+	if p.planOf == nil {
+		p.planOf = map[string]uint32{}
+	}
+	p.plans = append(p.plans, bytes.Clone(key))
+	n := uint32(len(p.plans))
+	p.planOf[string(key)] = n
+	return n
+}
+
 // Do sends a request, or queues it. It never blocks, copies what it needs of r
 // before it returns, and calls nothing of h itself; callbacks may come before it
 // returns. With a nil handler the caller waits in Exchange.Response. With more the caller promises Flush, and nothing is written before it
@@ -147,9 +181,10 @@ func (p *Pool) Do(r *Request, h Handler, more bool) *Exchange {
 		x.h = x.response
 	}
 	size := r.size()
+	x.plan = r.Plan
 	if size <= MaxRequest {
 		x.buf = newBuffer(size)
-		x.buf.b = r.appendPayload(x.buf.b)
+		x.buf.b = r.appendPayload(x.buf.b, uint32(p.cfg.Window))
 	}
 	x.whole = r.Complete()
 	x.complete = x.whole
@@ -185,7 +220,7 @@ func (p *Pool) Do(r *Request, h Handler, more bool) *Exchange {
 
 // enqueue appends to the queue a request that no process can take now.
 func (p *Pool) enqueue(x *Exchange, now int64) {
-	if p.queue.n >= maxQueue || p.queue.bytes+len(x.buf.b) > maxQueueBytes {
+	if p.queue.n >= maxQueue || p.queue.n > 0 && p.queue.bytes+x.buf.size() > p.queueBytes() {
 		p.fail(x, p.queueFull())
 		return
 	}
@@ -193,6 +228,10 @@ func (p *Pool) enqueue(x *Exchange, now int64) {
 	p.place(now)
 	p.dialMissing()
 }
+
+// queueBytes is how much memory the queue may take. A group that hangs must not
+// take all of it from the others.
+func (p *Pool) queueBytes() int { return max(queueBytesMin, p.cfg.QueueLimit*queueBytesEach) }
 
 // Flush writes what Do(..., true) left. It never blocks: what a socket does not
 // take at once is written by a goroutine.

@@ -364,23 +364,48 @@ func TestUnreachable(t *testing.T) {
 		}
 	})
 	t.Run("the process is not ready yet", func(t *testing.T) {
-		// It is connected to, so connect-timeout does not count: as in mod_wsgi's backlog.
 		s := socketPath(t, "s")
 		l := listen(t, s)
-		p := group(t, short, s)
+		p := group(t, nil, s)
 		r := record(t)
 		p.Do(get("/x"), r, false)
-		time.Sleep(500 * time.Millisecond)
+		eventually(t, func() bool { p.mu.Lock(); defer p.mu.Unlock(); return p.slots[0].half })
 		start(t, l, Hello{}, echo)
 		r.want("/x")
 	})
-	t.Run("it is never ready", func(t *testing.T) {
+	for state, why := range map[State]string{Unknown: "is not ready", Starting: "is starting", Absent: "does not start"} {
+		t.Run("it is never ready: "+why, func(t *testing.T) {
+			s := socketPath(t, "s")
+			listen(t, s)
+			p := group(t, func(c *Config) { c.ConnectTimeout = 200 * time.Millisecond; c.SocketTimeout = time.Minute }, s)
+			p.SetState(s, state)
+			r := record(t)
+			p.Do(get("/x"), r, false)
+			r.wantFailure(Unreachable, 503, why)
+		})
+	}
+	t.Run("it serves, and hangs", func(t *testing.T) {
 		s := socketPath(t, "s")
 		listen(t, s)
-		p := group(t, func(c *Config) { c.SocketTimeout = 200 * time.Millisecond }, s)
+		p := group(t, func(c *Config) { c.ConnectTimeout = 100 * time.Millisecond; c.SocketTimeout = 400 * time.Millisecond }, s)
+		p.SetState(s, Serving)
 		r := record(t)
 		p.Do(get("/x"), r, false)
 		r.wantFailure(Timeout, 504, "socket-timeout")
+	})
+	t.Run("it was replaced by one that is never ready", func(t *testing.T) {
+		s := socketPath(t, "s")
+		d := start(t, listen(t, s), Hello{}, echo)
+		p := group(t, func(c *Config) { c.ConnectTimeout = 200 * time.Millisecond }, s)
+		p.SetState(s, Serving)
+		r := record(t)
+		p.Do(get("/x"), r, false)
+		r.want("/x")
+		d.kill()
+		p.SetState(s, Starting)
+		r = record(t)
+		p.Do(get("/x"), r, false)
+		r.wantFailure(Unreachable, 503, "connect-timeout")
 	})
 	t.Run("no processes", func(t *testing.T) {
 		p := group(t, nil)

@@ -22,6 +22,10 @@ func (c *conn) frame(f Frame, now int64) error {
 	case TypeError, TypeReset:
 		return c.onFailure(f, now)
 	case TypeGoaway:
+		if c.away {
+			return protocolError("a second Goaway")
+		}
+		c.away = true
 		c.pool.mu.Lock()
 		c.pool.drain(c, now)
 		c.pool.mu.Unlock()
@@ -36,6 +40,9 @@ func (c *conn) lock(f Frame, now int64) (*stream, error) {
 	if i := uint64(f.Stream) - 1; i < uint64(len(c.streams)) {
 		if s := &c.streams[i]; s.open {
 			s.progress = now
+			if f.Logged && s.x != nil {
+				s.x.logged = true
+			}
 			return s, nil
 		}
 	}
@@ -55,6 +62,8 @@ func (c *conn) keeps(s *stream) {
 		return
 	}
 	s.taken = true
+	c.kept -= s.kept
+	s.kept = 0
 	if s.waits {
 		s.waits = false
 		c.waiting--
@@ -186,6 +195,9 @@ func (c *conn) onCredit(f Frame, now int64) error {
 	if err != nil {
 		return err
 	}
+	if s.grants--; s.grants < 0 {
+		return c.wrong("Credit for nothing")
+	}
 	c.keeps(s)
 	if x := s.x; x != nil {
 		if x.credit+int64(n) > MaxWindow {
@@ -209,6 +221,9 @@ func (c *conn) onQueued(f Frame, now int64) error {
 	}
 	if waits && s.taken {
 		return c.wrong("Queued after Credit or Head")
+	}
+	if s.told++; s.told > 2 {
+		return c.wrong("Queued a third time")
 	}
 	if waits != s.waits {
 		s.waits = waits

@@ -7,29 +7,26 @@ import (
 	"net/netip"
 )
 
-// NoPlan in Request.Plan: the request has no precomputed plan, Key has what it is.
-const NoPlan = 0xffffffff
-
 // Request is a request on its way to the application. What is opaque here is
 // agreed on by those who make and take it. After Decode the slices point into
 // the payload.
 type Request struct {
-	Plan           uint32 // number of the plan in the configuration of Hello's generation
-	Key            []byte // with NoPlan; opaque
-	ScriptLen      uint32 // bytes of the path that are SCRIPT_NAME
-	Local, Remote  netip.AddrPort
-	ConnID         uint64
-	RequestNo      uint64
-	StartUs        int64 // when it arrived at the front; microseconds of Unix time
-	QueueUs        int64 // when it began to wait there; 0: it did not
-	Flags          uint32
-	StatusOverride uint16
-	BodyLimit      int64  // LimitRequestBody, 0 none
-	BodyLen        int64  // of the whole body; -1 unknown, 0 none
-	Chunked        bool   // the client sent it so
-	Head           []byte // request line and fields as HTTP/1.1 text, with the empty line
-	Extra          []byte // additions to the environ; opaque
-	Body           []byte // the part of the body that is here; all of it if it fits
+	Plan          uint32 // number of what it is for: of a Plan frame before it. 0: Key says it
+	Key           []byte // with 0 in Plan; opaque
+	ScriptLen     uint32 // bytes of the path that are SCRIPT_NAME
+	Local, Remote netip.AddrPort
+	ConnID        uint64
+	RequestNo     uint64
+	StartUs       int64 // when it arrived at the front; microseconds of Unix time
+	QueueUs       int64 // when it began to wait there; 0: it did not
+	Flags         uint32
+	Window        uint32 // credit that the response's body begins with; Pool sends its own
+	BodyLimit     int64  // LimitRequestBody, 0 none
+	BodyLen       int64  // of the whole body; -1 unknown, 0 none
+	Chunked       bool   // the client sent it so
+	Head          []byte // request line and fields as HTTP/1.1 text, with the empty line
+	Extra         []byte // additions to the environ; opaque
+	Body          []byte // the part of the body that is here; all of it if it fits
 }
 
 // The layout of the fixed part, offsets in bytes.
@@ -37,11 +34,11 @@ const (
 	offPlan      = 0
 	offScript    = 4
 	offFlags     = 8
-	offOverride  = 12
-	offBits      = 14
-	offLocal     = 16 // 16 bytes of address, 2 of port
-	offRemote    = 34
-	offZones     = 52 // a byte of length each
+	offWindow    = 12
+	offBits      = 16 // and a byte that is 0
+	offLocal     = 18 // 16 bytes of address, 2 of port
+	offRemote    = 36
+	offZones     = 54 // a byte of length each
 	offConnID    = 56
 	offRequestNo = 64
 	offStart     = 72
@@ -75,16 +72,16 @@ func (r *Request) Complete() bool { return r.BodyLen >= 0 && int64(len(r.Body)) 
 // AppendRequest appends the frame, with the end flag if the body is complete.
 // The payload must not be longer than MaxRequest; Pool checks that.
 func AppendRequest(dst []byte, stream uint32, r *Request) []byte {
-	return r.appendPayload(appendHeader(dst, stream, TypeRequest, r.Complete(), r.size()))
+	return r.appendPayload(appendHeader(dst, stream, TypeRequest, r.Complete(), r.size()), r.Window)
 }
 
-func (r *Request) appendPayload(dst []byte) []byte {
+func (r *Request) appendPayload(dst []byte, window uint32) []byte {
 	var f [requestFixed]byte
 	be := binary.BigEndian
 	be.PutUint32(f[offPlan:], r.Plan)
 	be.PutUint32(f[offScript:], r.ScriptLen)
 	be.PutUint32(f[offFlags:], r.Flags)
-	be.PutUint16(f[offOverride:], r.StatusOverride)
+	be.PutUint32(f[offWindow:], window)
 	bits := byte(0)
 	if r.Chunked {
 		bits = bitChunked
@@ -176,7 +173,7 @@ func (r *Request) Decode(p []byte) error {
 	r.Plan = be.Uint32(p[offPlan:])
 	r.ScriptLen = be.Uint32(p[offScript:])
 	r.Flags = be.Uint32(p[offFlags:])
-	r.StatusOverride = be.Uint16(p[offOverride:])
+	r.Window = be.Uint32(p[offWindow:])
 	r.Chunked = bits&bitChunked != 0
 	r.ConnID = be.Uint64(p[offConnID:])
 	r.RequestNo = be.Uint64(p[offRequestNo:])
@@ -191,8 +188,11 @@ func (r *Request) Decode(p []byte) error {
 	if r.BodyLen < -1 || r.BodyLen >= 0 && int64(len(r.Body)) > r.BodyLen || r.BodyLimit < 0 {
 		return protocolError("Request with %d bytes of a body of %d", len(r.Body), r.BodyLen)
 	}
-	if r.Plan != NoPlan && len(r.Key) > 0 {
+	if r.Plan != 0 && len(r.Key) > 0 {
 		return protocolError("Request with both a plan and a key")
+	}
+	if r.Window > MaxWindow {
+		return protocolError("Request with a window of %d bytes", r.Window)
 	}
 	return nil
 }

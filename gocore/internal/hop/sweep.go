@@ -72,14 +72,15 @@ func (p *Pool) expireQueue(now int64) {
 			room -= max(0, c.busy-c.threads)
 		}
 	}
+	serves := p.serves()
 	for x := p.queue.first; x != nil; {
 		next := x.next
 		var f Failure
 		switch {
 		case x.late != 0 && now > x.late:
 			f = p.tooLate()
-		case p.reachable == 0 && now-max(x.arrival, p.lost) > connect:
-			f = p.unreachable(fmt.Sprintf("no connection within %v (connect-timeout)%s", p.cfg.ConnectTimeout, p.lastError()))
+		case !serves && now-max(x.arrival, p.lost) > connect:
+			f = p.unreachable(fmt.Sprintf("no process served it within %v (connect-timeout)%s", p.cfg.ConnectTimeout, p.lastError()))
 		case room <= 0 && now-x.queued > connect:
 			f = p.queueFull()
 		case socket > 0 && now-x.queued > socket:
@@ -98,10 +99,19 @@ func (p *Pool) expireQueue(now int64) {
 
 // lastError is why a process cannot be reached, for a message. Holds the lock.
 func (p *Pool) lastError() string {
+	why := ""
 	for i := range p.slots {
-		if err := p.slots[i].err; err != nil {
-			return ": " + err.Error()
+		s := &p.slots[i]
+		switch {
+		case s.err != nil && !s.half:
+			return ": " + s.err.Error()
+		case s.state == Starting:
+			why = ": its process is starting"
+		case s.state == Absent:
+			why = ": its process does not start"
+		case s.half:
+			why = ": its process is not ready"
 		}
 	}
-	return ""
+	return why
 }

@@ -54,6 +54,9 @@ func getBuffer(from *sync.Pool, n int) *buffer {
 	return u
 }
 
+// size is the memory that it takes.
+func (u *buffer) size() int { return cap(u.b) }
+
 // release gives up one reference; with the pool's lock if there may be others.
 func (u *buffer) release() {
 	if u.refs--; u.refs > 0 {
@@ -97,6 +100,21 @@ func (c *conn) appendRequest(stream uint32, u *buffer, whole bool) {
 		c.pend = append(c.pend, u)
 	}
 	c.pended(HeaderSize + len(u.b))
+}
+
+// describe sends the description of a plan before the first request for it. Holds the lock.
+func (c *conn) describe(number uint32) {
+	if int(number) > len(c.known) {
+		c.known = append(c.known, make([]bool, len(c.pool.plans)-len(c.known))...)
+	}
+	if c.known[number-1] {
+		return
+	}
+	c.known[number-1] = true
+	key := c.pool.plans[number-1]
+	f := c.room(HeaderSize + len(key))
+	f.b = AppendPlan(f.b, number, key)
+	c.pended(HeaderSize + len(key))
 }
 
 // appendBody adds a Body frame.

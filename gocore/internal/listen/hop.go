@@ -8,7 +8,8 @@
 //
 //	stream state | event                           | next
 //	waiting      | no thread is free               | waiting, and the front knows (Queued)
-//	waiting      | a Python thread takes it        | running
+//	waiting      | a Python thread takes it        | running, or, if the socket is full, parked
+//	parked       | the front can know (Queued)     | running, when a thread takes it again
 //	waiting      | Cancel, late, restart, front gone | ended (Reset, Refused)
 //	running      | the application's head          | answering
 //	running      | the application fails           | ended (Error)
@@ -64,10 +65,12 @@ func SetBuffers(fd, send, receive int) {
 
 // HopHandler is a Handler for requests that come over the hop.
 type HopHandler interface {
+	// HopPlan makes of a front's description of an application what RouteHop
+	// gets; nil: this process does not serve it.
+	HopPlan(key []byte) any
 	// RouteHop sets c.Settings and q.Route, and whatever else Route sets for
-	// Run, from what the front says of the request; false: it names nothing
-	// that this process serves. It runs where Route runs; m is valid during the call.
-	RouteHop(c *Conn, q *Req, m *hop.Request) bool
+	// Run. It runs where Route runs.
+	RouteHop(c *Conn, q *Req, plan any)
 }
 
 // hopSource is what both sources do for such connections.
@@ -78,6 +81,7 @@ type hopSource interface {
 	hopDirty(h *hopConn)          // by the reader: frames wait for the end of its batch
 	hopOpened()                   // a stream, counted like a connection
 	hopEnded()                    // the opposite
+	hopAgain(c *Conn)             // a parked stream can run; from any goroutine
 	hopReq() *Req                 // from the pool
 	hopLend(q *Req)               // back to it
 	hopTrack(fd int, open bool)   // see Config.Track
@@ -93,6 +97,7 @@ type hopConn struct {
 	dec   hop.Decoder  // the reader's
 	slots []*Conn      // by stream number; changed by the reader, under mu
 	parse *http1.Memos // the reader's
+	plans []any        // the reader's: of HopPlan, by number from 1
 	mu    sync.Mutex   // guards what follows, and the streams
 	turn  *sync.Cond   // of mu: credit came, or the end
 	out   []byte       // frames that are not sent yet
@@ -101,6 +106,7 @@ type hopConn struct {
 	wait  func()       // called when full is set: calls writable when the socket takes more; nil: an event does
 	dead  bool         // the descriptor is closed, or about to be
 	away  bool         // Goaway was said: no new streams
+	park  []*Conn      // whose Queued(0) is still in out
 }
 
 func newHopConn(s hopSource, fd int, hello *hop.Hello) *hopConn {
@@ -136,6 +142,12 @@ func (h *hopConn) frames(run func(c *Conn)) error {
 			}
 			continue
 		}
+		if f.Type == hop.TypePlan {
+			if err := h.describe(f.Stream, f.Payload); err != nil {
+				return err
+			}
+			continue
+		}
 		h.mu.Lock()
 		if f.Stream >= uint32(len(h.slots)) || h.slots[f.Stream] == nil {
 			away := h.away
@@ -166,6 +178,52 @@ func (h *hopConn) frames(run func(c *Conn)) error {
 	}
 }
 
+// describe notes what a number stands for.
+func (h *hopConn) describe(number uint32, key []byte) error {
+	if int(number) <= len(h.plans) && h.plans[number-1] != nil {
+		return errors.New("a plan was described twice")
+	}
+	for int(number) > len(h.plans) {
+		h.plans = append(h.plans, nil)
+	}
+	plan := h.plan(key)
+	if plan == nil {
+		plan = unknownPlan(key)
+	}
+	h.plans[number-1] = plan
+	return nil
+}
+
+// unknownPlan is the description of a plan that this process does not serve: each request says so again.
+type unknownPlan string
+
+// plan asks the handler; nil also when it panics.
+func (h *hopConn) plan(key []byte) (plan any) {
+	defer func() {
+		if v := recover(); v != nil {
+			h.s.hopPanicked(nil, v)
+			plan = nil
+		}
+	}()
+	_, router := h.s.hopHandlers()
+	return router.HopPlan(key)
+}
+
+// planned is what a request is for: nil: nothing that this process serves.
+func (h *hopConn) planned(m *hop.Request) (any, error) {
+	if m.Plan == 0 {
+		return h.plan(m.Key), nil
+	}
+	if m.Plan > uint32(len(h.plans)) || h.plans[m.Plan-1] == nil {
+		return nil, errors.New("a plan that was not described")
+	}
+	plan := h.plans[m.Plan-1]
+	if key, unknown := plan.(unknownPlan); unknown {
+		return h.plan([]byte(key)), nil
+	}
+	return plan, nil
+}
+
 // begin opens a stream; nil: it was answered at once.
 func (h *hopConn) begin(f *hop.Frame) (*Conn, error) {
 	if f.Stream >= hopStreams {
@@ -173,6 +231,10 @@ func (h *hopConn) begin(f *hop.Frame) (*Conn, error) {
 	}
 	var m hop.Request
 	if err := m.Decode(f.Payload); err != nil {
+		return nil, err
+	}
+	plan, err := h.planned(&m)
+	if err != nil {
 		return nil, err
 	}
 	h.mu.Lock()
@@ -198,7 +260,7 @@ func (h *hopConn) begin(f *hop.Frame) (*Conn, error) {
 		h.slots[f.Stream] = c
 	}
 	p := c.hop
-	*p = Hop{h: h, c: c, id: f.Stream, Flags: m.Flags, credit: hop.ResponseWindow, length: -1, open: true, timer: p.timer, turn: p.turn + 1}
+	*p = Hop{h: h, c: c, id: f.Stream, Flags: m.Flags, credit: int64(m.Window), length: -1, open: true, timer: p.timer, turn: p.turn + 1}
 	h.mu.Unlock()
 	if c.req == nil {
 		c.req = h.s.hopReq()
@@ -226,10 +288,9 @@ func (h *hopConn) begin(f *hop.Frame) (*Conn, error) {
 	if q.Head.Flags &^= http1.FlagChunked; m.Chunked || m.BodyLen < 0 { // filters may have changed what the head says
 		q.Head.Flags |= http1.FlagChunked
 	}
-	q.StatusOverride = uint32(m.StatusOverride)
 	q.ScriptLen, q.BodyLimit = m.ScriptLen, m.BodyLimit
 	mem.SetExtra(q, m.Extra)
-	if !h.route(router, c, &m) {
+	if plan == nil || !h.route(router, c, plan) {
 		p.Fail(500)
 		return nil, h.drop(c, handler)
 	}
@@ -261,14 +322,15 @@ func (h *hopConn) begin(f *hop.Frame) (*Conn, error) {
 }
 
 // route asks the handler; false also when it panics.
-func (h *hopConn) route(router HopHandler, c *Conn, m *hop.Request) (ok bool) {
+func (h *hopConn) route(router HopHandler, c *Conn, plan any) (ok bool) {
 	defer func() {
 		if v := recover(); v != nil {
 			h.s.hopPanicked(c, v)
 			ok = false
 		}
 	}()
-	return router.RouteHop(c, c.req, m)
+	router.RouteHop(c, c.req, plan)
+	return true
 }
 
 // done tells the handler; what it keeps of the request is its own loss when it panics.
@@ -344,16 +406,22 @@ func (h *hopConn) finished(c *Conn, handler Handler) {
 }
 
 // data appends a block to what is sent, or sends it from where it is. mu held.
-func (h *hopConn) data(id uint32, b []byte, end bool) {
+func (h *hopConn) data(p *Hop, b []byte, end bool) {
+	logged := end && p.logged
 	if len(b) < hopDirect || h.full || h.dead {
-		h.out = hop.AppendData(h.out, id, b, end)
+		start := len(h.out)
+		if h.out = hop.AppendData(h.out, p.id, b, end); logged {
+			hop.SetLogged(h.out[start:])
+		}
 		if len(h.out)-h.off >= hopFlushAt {
 			h.send()
 		}
 		return
 	}
 	var header [hop.HeaderSize]byte
-	hop.PutHeader(header[:], id, hop.TypeData, end, len(b))
+	if hop.PutHeader(header[:], p.id, hop.TypeData, end, len(b)); logged {
+		hop.SetLogged(header[:])
+	}
 	h.out = append(h.out, header[:]...)
 	for {
 		n, err := unix.SendmsgBuffers(h.fd, [][]byte{h.out[h.off:], b}, nil, nil, sendFlags)
@@ -398,6 +466,19 @@ func (h *hopConn) send() {
 			h.out = nil
 		}
 		h.out = h.out[:0]
+		h.unpark()
+	}
+}
+
+// unpark lets requests go on whose Queued(0) has left. mu held.
+func (h *hopConn) unpark() {
+	if list := h.park; len(list) > 0 {
+		h.park = nil
+		go func() { // it needs the lock
+			for _, c := range list {
+				h.s.hopAgain(c)
+			}
+		}()
 	}
 }
 
@@ -434,6 +515,7 @@ func (h *hopConn) lost() {
 	defer h.mu.Unlock()
 	h.dead = true
 	h.out, h.off = nil, 0
+	h.unpark()
 	for _, c := range h.slots {
 		if c != nil && c.hop.open {
 			c.hop.cancelled()

@@ -46,7 +46,7 @@ func testHopBodyAfterTheApplication(t *testing.T, open opener) {
 	_, a, path := open.startHop(t, 1, nil)
 	f := dialHop(t, path)
 	f.next++
-	m := hop.Request{Plan: hop.NoPlan, Key: []byte("key"), BodyLen: 1 << 20,
+	m := hop.Request{Window: hop.ResponseWindow, Key: []byte("key"), BodyLen: 1 << 20,
 		Head: fmt.Appendf(nil, "POST /unread HTTP/1.1\r\nHost: x\r\nContent-Length: %d\r\n\r\n", 1<<20)}
 	f.write(hop.AppendRequest(nil, 1, &m))
 	f.frame(hop.TypeCredit)
@@ -126,7 +126,7 @@ func testHopChaos(t *testing.T, open opener) {
 				for range 200 {
 					paths := []string{"/small", "/some", "/unread", "/blocks", "/cut", "/error", "/wait"}
 					name := paths[random.IntN(len(paths))]
-					m := hop.Request{Plan: hop.NoPlan, Key: []byte("key"), StartUs: time.Now().UnixMicro()}
+					m := hop.Request{Window: hop.ResponseWindow, Key: []byte("key"), StartUs: time.Now().UnixMicro()}
 					if upload := name == "/unread" || random.IntN(4) == 0; upload {
 						m.BodyLen = 100_000
 					}

@@ -129,7 +129,10 @@ func (r *Reactor) runHop(th *thread, c *Conn) {
 	}
 	p, q := c.hop, c.req
 	th.serving = c
-	p.waits(false)
+	if !p.begins() {
+		th.serving = nil
+		return
+	}
 	switch {
 	case !p.wanted():
 		p.refuse(hop.Restarting)
@@ -222,7 +225,12 @@ func (r *Reactor) hopDirty(h *hopConn) { r.hop.dirty = append(r.hop.dirty, h) }
 func (r *Reactor) hopMemory() *Memory           { return &r.mem }
 func (r *Reactor) hopFlushDelay() time.Duration { return r.flushDelay }
 func (r *Reactor) hopNow() int64                { return r.wall + r.now()/1000 }
-func (r *Reactor) hopReq() *Req                 { return r.mem.take(&r.mu, &r.pool) }
+func (r *Reactor) hopAgain(c *Conn) {
+	th := r.sides.Get().(*thread)
+	defer r.sides.Put(th)
+	r.lead.submit(th, c)
+}
+func (r *Reactor) hopReq() *Req { return r.mem.take(&r.mu, &r.pool) }
 func (r *Reactor) hopLend(q *Req) {
 	r.mu.Lock()
 	r.recycle(q)

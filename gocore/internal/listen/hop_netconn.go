@@ -183,13 +183,18 @@ func (s *NetSource) closeFront(h *hopConn, nc net.Conn) {
 // submitHop gives a request to a thread that waits for one, or queues it.
 func (s *NetSource) submitHop(c *Conn) {
 	s.aside.Add(1)
+	s.hopAgain(c)
+}
+
+// hopAgain is a part of submitHop, and what a request that was parked needs.
+func (s *NetSource) hopAgain(c *Conn) {
 	if s.handHop(c) {
 		return
 	}
 	if c.req.QueueUs == 0 { // else it has waited in the front process already
 		c.req.QueueUs = s.hopNow()
 	}
-	c.hop.waits(true) // before a thread can take it and say the opposite
+	c.hop.waits() // before a thread can take it and say the opposite
 	s.hop.mu.Lock()
 	s.hop.queue = append(s.hop.queue, c)
 	s.hop.mu.Unlock()
@@ -265,6 +270,9 @@ func (s *NetSource) lateness(q *Req) (late <-chan time.Time, done func()) {
 // runHop runs a request on a Python thread.
 func (s *NetSource) runHop(c *Conn) {
 	p, q := c.hop, c.req
+	if !p.begins() {
+		return
+	}
 	defer s.endHop(c)
 	defer func() {
 		if v := recover(); v != nil {
@@ -272,7 +280,6 @@ func (s *NetSource) runHop(c *Conn) {
 			p.settle(&Req{Status: 500, Result: ResultError}, true)
 		}
 	}()
-	p.waits(false)
 	switch {
 	case !p.wanted():
 		p.refuse(hop.Restarting)

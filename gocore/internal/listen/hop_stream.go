@@ -36,10 +36,17 @@ type Hop struct {
 	late   bool // the timer runs
 	body   *hopBody
 	unread bool // the application is done, and the rest of its body may still come
-	queued bool // Queued was said
+	queued int8 // Queued was said: queuedWaits, queuedRuns
+	logged bool // the error log has a record of the request
 	turn   int  // counts the requests of this number: a goroutine of an earlier one knows that it is late
 	file   bool // a goroutine sends a file
 }
+
+// What the front has been told of a request that waited.
+const (
+	queuedWaits = iota + 1
+	queuedRuns
+)
 
 // Hop is the stream that a connection stands for; nil: it is one of a client.
 func (c *Conn) Hop() *Hop { return c.hop }
@@ -50,11 +57,13 @@ func (p *Hop) settle(q *Req, ran bool) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	p.stopTimer()
+	p.note()
 	if !p.open || p.rest != nil || p.file {
 		return
 	}
 	switch {
 	case !ran && !p.headed && p.body.untouched():
+		p.logged = false
 		p.last(hop.AppendRefused(h.out, p.id, hop.Restarting))
 	case p.headed || p.gone:
 		p.last(hop.AppendReset(h.out, p.id))
@@ -69,9 +78,15 @@ func (p *Hop) settle(q *Req, ran bool) {
 
 // last ends the stream with the frame that was appended to out. mu held.
 func (p *Hop) last(out []byte) {
+	if p.logged {
+		hop.SetLogged(out[len(p.h.out):])
+	}
 	p.h.out = out
 	p.open = false
 }
+
+// note remembers, on the request's thread, whether the error log knows it. mu held.
+func (p *Hop) note() { p.logged = p.c.req.Logged != 0 }
 
 // wanted: nobody has given the request up while it waited.
 func (p *Hop) wanted() bool {
@@ -81,16 +96,35 @@ func (p *Hop) wanted() bool {
 }
 
 // waits tells the front that the request waits for a thread, so that it is not
-// lost with this process; or that its time has come.
-func (p *Hop) waits(yes bool) {
+// lost with this process.
+func (p *Hop) waits() {
 	p.h.mu.Lock()
 	defer p.h.mu.Unlock()
-	if p.queued == yes || !p.open {
-		return
+	if p.queued == 0 && p.open {
+		p.queued = queuedWaits
+		p.h.out = hop.AppendQueued(p.h.out, p.id, true)
+		p.h.send()
 	}
-	p.queued = yes
-	p.h.out = hop.AppendQueued(p.h.out, p.id, yes)
-	p.h.send()
+}
+
+// begins tells the front that a request which waited runs now. That has to be in
+// the socket before it does: a front that thinks it waits gives it to another
+// process when this one dies. False: the socket is full; the request is parked
+// and will come again.
+func (p *Hop) begins() bool {
+	h := p.h
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	if p.queued != queuedWaits || !p.open || p.gone {
+		return true
+	}
+	p.queued = queuedRuns
+	h.out = hop.AppendQueued(h.out, p.id, false)
+	if h.send(); h.off == len(h.out) {
+		return true
+	}
+	h.park = append(h.park, p.c)
+	return false
 }
 
 // refuse gives a request back that the application has not seen.
@@ -104,6 +138,7 @@ func (p *Hop) refuse(why hop.Reason) {
 		p.last(hop.AppendReset(p.h.out, p.id))
 		return
 	}
+	p.logged = false
 	p.last(hop.AppendRefused(p.h.out, p.id, why))
 }
 
@@ -127,8 +162,13 @@ func (p *Hop) Head(status int, length int64, text []byte) bool {
 		return false
 	}
 	p.headed, p.length = true, length
-	h.out = hop.AppendHead(h.out, p.id, &hop.Head{Status: status, Length: length, Text: text}, length == 0)
-	p.open = length != 0
+	out := hop.AppendHead(h.out, p.id, &hop.Head{Status: status, Length: length, Text: text}, length == 0)
+	if length != 0 {
+		h.out = out
+		return true
+	}
+	p.note()
+	p.last(out)
 	return true
 }
 
@@ -161,7 +201,10 @@ func (p *Hop) Body(b []byte) bool {
 		p.credit -= n
 		p.sent += n
 		end := p.length >= 0 && p.sent == p.length
-		h.data(p.id, b[:n], end)
+		if end {
+			p.note()
+		}
+		h.data(p, b[:n], end)
 		p.open = !end
 		b = b[n:]
 	}
@@ -224,7 +267,7 @@ func (p *Hop) sendFile(fd int, off int64, turn int) {
 			p.credit -= int64(n)
 			p.sent += int64(n)
 			p.open = p.sent < p.length
-			h.data(p.id, buf[:n], !p.open)
+			h.data(p, buf[:n], !p.open)
 		}
 		if !p.open {
 			h.send()
@@ -242,6 +285,7 @@ func (p *Hop) End() bool {
 		if p.length >= 0 && p.sent < p.length {
 			return true // settle breaks it: the client must see that something is missing
 		}
+		p.note()
 		p.last(hop.AppendEnd(h.out, p.id))
 	}
 	return !p.gone
@@ -325,7 +369,7 @@ func (p *Hop) credited(n int64) {
 		b := p.rest[:n]
 		p.rest = p.rest[n:]
 		p.open = len(p.rest) > 0
-		p.h.data(p.id, b, !p.open)
+		p.h.data(p, b, !p.open)
 	}
 	p.h.send()
 }

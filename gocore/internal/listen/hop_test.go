@@ -32,13 +32,22 @@ type hopApp struct {
 	routes atomic.Int32
 }
 
-func (a *hopApp) RouteHop(c *Conn, q *Req, m *hop.Request) bool {
+func (a *hopApp) HopPlan(key []byte) any {
+	switch string(key) {
+	case "unknown":
+		return nil
+	case "panic plan":
+		panic("plan")
+	}
+	return string(key)
+}
+
+func (a *hopApp) RouteHop(c *Conn, q *Req, plan any) {
 	a.routes.Add(1)
-	if string(m.Key) == "panic" {
+	if plan == "panic" {
 		panic("route")
 	}
 	c.Settings, c.Tag = &a.settings, a
-	return string(m.Key) != "unknown"
 }
 
 // Run answers with the path and body; paths that begin with /wait wait for release.
@@ -165,7 +174,7 @@ func dialHop(t *testing.T, path string) *testFront {
 
 func (f *testFront) request(path string, body []byte) []byte {
 	f.next++
-	m := hop.Request{Plan: hop.NoPlan, Key: []byte("key"), ConnID: 5, RequestNo: 6, StartUs: time.Now().UnixMicro(),
+	m := hop.Request{Window: hop.ResponseWindow, Key: []byte("key"), ConnID: 5, RequestNo: 6, StartUs: time.Now().UnixMicro(),
 		Remote: netip.MustParseAddrPort("192.0.2.1:4"), Body: body, BodyLen: int64(len(body)),
 		Head: fmt.Appendf(nil, "POST %s HTTP/1.1\r\nHost: x\r\nContent-Length: %d\r\n\r\n", path, len(body))}
 	return hop.AppendRequest(nil, f.next, &m)
@@ -291,7 +300,7 @@ func testHopFailures(t *testing.T, open opener) {
 	f.frame(hop.TypeHead)
 	f.frame(hop.TypeData)
 	f.frame(hop.TypeReset)
-	m := hop.Request{Plan: hop.NoPlan, Key: []byte("unknown"), Head: []byte("GET / HTTP/1.1\r\nHost: x\r\n\r\n")}
+	m := hop.Request{Window: hop.ResponseWindow, Key: []byte("unknown"), Head: []byte("GET / HTTP/1.1\r\nHost: x\r\n\r\n")}
 	f.write(hop.AppendRequest(nil, 9, &m))
 	f.frame(hop.TypeError)
 	m.Head = []byte("GET nonsense\r\n\r\n")
@@ -364,7 +373,7 @@ func testHopBody(t *testing.T, open opener) {
 			_, _, path := open.startHop(t, 1, nil)
 			f := dialHop(t, path)
 			const size = 3 << 20
-			m := hop.Request{Plan: hop.NoPlan, Key: []byte("key"), Body: []byte("begin"), BodyLen: size + 5,
+			m := hop.Request{Window: hop.ResponseWindow, Key: []byte("key"), Body: []byte("begin"), BodyLen: size + 5,
 				Head: fmt.Appendf(nil, "POST /body HTTP/1.1\r\nHost: x\r\nContent-Length: %d\r\n\r\n", size+5)}
 			if chunked {
 				m.Body, m.BodyLen, m.Chunked = nil, -1, true

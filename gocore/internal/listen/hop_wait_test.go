@@ -70,8 +70,8 @@ func TestHopFullSocket(t *testing.T) { each(t, testHopFullSocket) }
 
 // A front that does not read for a while keeps no thread, and loses nothing.
 func testHopFullSocket(t *testing.T, open opener) {
-	const n, size = 24, 200_000 // less than the window of each, more than the socket takes
-	_, a, path := open.startHop(t, 1, func(_ *hopApp, c *Config) { c.Hop.SendBuffer = 64 << 10 })
+	const n, size = 24, 200_000                                                                   // less than the window of each, more than the socket takes
+	_, a, path := open.startHop(t, n, func(_ *hopApp, c *Config) { c.Hop.SendBuffer = 64 << 10 }) // none of them waits
 	f := dialHop(t, path)
 	body := bytes.Repeat([]byte("0123456789"), size/10)
 	for range n {
@@ -85,6 +85,70 @@ func testHopFullSocket(t *testing.T, open opener) {
 	for _, got := range f.responses(n) {
 		assert.Equal(t, "/echo:"+string(body), got)
 	}
+}
+
+func TestHopParked(t *testing.T) { each(t, testHopParked) }
+
+// A request that waited does not run before the front can know: else it would
+// run again if this process died. It keeps no thread meanwhile.
+func testHopParked(t *testing.T, open opener) {
+	for _, gone := range []bool{false, true} {
+		r, a, path := open.startHop(t, 1, func(_ *hopApp, c *Config) { c.Hop.SendBuffer = 64 << 10 })
+		f := dialHop(t, path)
+		f.write(f.request("/wait", nil))
+		require.Eventually(t, func() bool { return a.running.Load() == 1 }, 5*time.Second, time.Millisecond)
+		body := bytes.Repeat([]byte("0123456789"), 20_000) // less than the window, more than the socket takes
+		for range 3 {
+			f.write(f.request("/echo", body))
+		}
+		require.Eventually(t, func() bool { return r.Running() == 4 }, 5*time.Second, time.Millisecond)
+		close(a.release)
+		g := dialHop(t, path)
+		for i := range 3 {
+			g.write(g.request("/other", nil))
+			_, other := g.response()
+			require.Equal(t, "/other:", other, i)
+		}
+		require.EqualValues(t, 2+3, a.done.Load(), "of the first front two: the response of the second fills the socket")
+		if gone {
+			f.c.Close()
+		} else {
+			f.response()
+			for _, got := range f.responses(3) {
+				assert.Equal(t, "/echo:"+string(body), got)
+			}
+		}
+		require.Eventually(t, func() bool { return r.Running() == 0 && a.done.Load() == 7 }, 5*time.Second, time.Millisecond)
+	}
+}
+
+func TestHopPlans(t *testing.T) { each(t, testHopPlans) }
+
+// What requests are for is said once; a number that means nothing ends the connection.
+func testHopPlans(t *testing.T, open opener) {
+	_, a, path := open.startHop(t, 1, nil)
+	f := dialHop(t, path)
+	ask := func(plan uint32) []byte {
+		f.next++
+		return hop.AppendRequest(nil, f.next, &hop.Request{Plan: plan, Window: 1 << 20, Head: []byte("GET /x HTTP/1.1\r\nHost: x\r\n\r\n")})
+	}
+	f.write(append(hop.AppendPlan(nil, 3, []byte("key")), ask(3)...))
+	_, body := f.response()
+	assert.Equal(t, "/x:", body)
+	for i, key := range []string{"unknown", "panic plan"} {
+		f.write(append(hop.AppendPlan(nil, uint32(i+1), []byte(key)), ask(uint32(i+1))...))
+		f.frame(hop.TypeError)
+	}
+	f.write(ask(3))
+	f.response()
+	assert.EqualValues(t, 2, a.routes.Load())
+	f.write(ask(4))
+	_, err := f.r.Frame()
+	assert.ErrorIs(t, err, io.EOF, "not described")
+	f = dialHop(t, path)
+	f.write(append(hop.AppendPlan(nil, 1, []byte("key")), hop.AppendPlan(nil, 1, []byte("key"))...))
+	_, err = f.r.Frame()
+	assert.ErrorIs(t, err, io.EOF, "described twice")
 }
 
 func TestHopCancelAndDrain(t *testing.T) { each(t, testHopCancelAndDrain) }

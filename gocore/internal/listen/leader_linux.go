@@ -241,7 +241,7 @@ func (l *leadership) submit(th *thread, c *Conn) {
 			c.req.QueueUs = l.r.wall + l.r.now()/1000
 		}
 		if c.hop != nil {
-			c.hop.waits(true) // before a thread can take it and say the opposite
+			c.hop.waits() // before a thread can take it and say the opposite
 		}
 		l.queue = append(l.queue, c)
 		l.mu.Unlock()

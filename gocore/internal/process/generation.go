@@ -152,7 +152,7 @@ func (s *supervisor) open(g, old *generation) error {
 			o.sndbuf, o.rcvbuf = max(o.sndbuf, direct.SendBufferSize), max(o.rcvbuf, direct.ReceiveBufferSize)
 		}
 		if pg := groupOf[listenKey(spec)]; pg != nil {
-			o = listenOptions{backlog: pg.daemon().ListenBacklog, mode: hopSocketMode, uid: pg.socketUID, gid: -1}
+			o = pg.socketOptions()
 		}
 		return o
 	}
@@ -209,6 +209,9 @@ func (s *supervisor) socketPlace(g *generation) error {
 	}
 	if !needed {
 		return nil
+	}
+	if s.health == nil {
+		s.health = time.Tick(healthEvery)
 	}
 	for _, pg := range g.groups { // root may do everything anyway, and the front's user all that the front may
 		if uid := pg.id.number(); uid != 0 && uid != front.number() {

@@ -228,6 +228,18 @@ func fakeWorker() {
 			out, err := exec.Command("/bin/sh", "-c", "sleep 0.05 & echo $!").Output()
 			check(err)
 			fmt.Fprintf(c, "%s", out)
+		case "shutdown": // whoever has the listener can: it is the socket itself that changes
+			check(unix.Shutdown(FDFirstListener, unix.SHUT_RD))
+			fmt.Fprintln(c, who())
+		case "listen": // the same
+			check(unix.Listen(FDFirstListener, 1))
+			fmt.Fprintln(c, who())
+		case "flood":
+			go func() {
+				for conn.Send(&Frame{Type: FramePing}) == nil {
+				}
+			}()
+			fmt.Fprintln(c, who())
 		case "env":
 			fmt.Fprintln(c, os.Getenv(arg))
 		default:
@@ -255,6 +267,11 @@ func fakeWorker() {
 	for {
 		f, err := conn.Receive()
 		check(err)
+		if f.Type == FrameStanding {
+			socket, state := f.Standing()
+			fmt.Fprintf(os.Stderr, "fake worker: of %s told of %s: %d\n", version, filepath.Base(socket), state)
+			continue
+		}
 		if f.Type != FrameHandoff {
 			fmt.Fprintf(os.Stderr, "fake worker: %s/%d of %s gets %c\n", cfg.Group, cfg.ProcessNum, version, f.Type)
 		}

@@ -16,6 +16,7 @@ package process
 
 import (
 	"errors"
+	"fmt"
 	"io"
 	"os"
 	"sync"
@@ -175,6 +176,7 @@ func (s *supervisor) after(c *child, d time.Duration, f func()) {
 
 // launch starts a process for the slot. It does not enter it into the slot.
 func (s *supervisor) launch(sl *slot) (*child, error) {
+	s.mendSlot(sl)
 	cfg := sl.config(s.opt.Foreground)
 	place := -1
 	if sl.group.onBoard() {
@@ -189,6 +191,8 @@ func (s *supervisor) launch(sl *slot) (*child, error) {
 	sl.pending = nil
 	s.children[c] = true
 	c.gen().alive++
+	s.moved = true
+	s.tellAll(c)
 	sl.group.given.log.printf("wsgi", levelInfo, "%s (pid %d) started", sl.group.title(), proc.Pid)
 	writer, reader := make(chan struct{}), make(chan struct{})
 	go func() {
@@ -216,8 +220,13 @@ func (s *supervisor) launch(sl *slot) (*child, error) {
 
 // receive carries frames to the loop.
 func (s *supervisor) receive(c *child) {
+	var rate frameRate
 	for {
 		f, err := c.conn.Receive()
+		if err == nil && c.slot.group.behind() && rate.exceeded(time.Now()) {
+			err = fmt.Errorf("%w: more than %d within %s", ErrFrame, frameBurst, frameSpan)
+			f.CloseFDs()
+		}
 		if errors.Is(err, ErrFrame) {
 			s.post(func() {
 				c.log().printf("mpm", levelError, "%s (pid %d): %s; killing it", c.slot.group.title(), c.proc.Pid, err)
@@ -253,6 +262,7 @@ func (s *supervisor) stop(c *child) {
 	}
 	starting := c.state == childStarting
 	c.state = childStopping
+	s.moved = true
 	if s.phase == phaseRestarting {
 		c.out.push(Frame{Type: FrameLeave})
 	} else {
@@ -283,6 +293,7 @@ func (s *supervisor) drain(c *child, frame FrameType, limit time.Duration) {
 		return
 	}
 	c.state = childDraining
+	s.moved = true
 	c.out.push(Frame{Type: frame})
 	if limit > 0 {
 		s.after(c, limit, func() {
@@ -402,6 +413,7 @@ func (s *supervisor) frame(c *child, f Frame) {
 			return
 		}
 		c.state = childReady
+		s.moved = true
 		c.log().printf("wsgi", levelInfo, "%s (pid %d) is ready after %s", sl.group.title(), c.proc.Pid, time.Since(c.started).Round(time.Millisecond))
 		for _, h := range c.pending {
 			c.out.push(h)
@@ -519,6 +531,7 @@ func (s *supervisor) share(c *child, f Frame) {
 func (s *supervisor) exited(c *child, state *os.ProcessState, err error) {
 	was := c.state
 	c.state = childDead
+	s.moved = true
 	delete(s.children, c)
 	c.gen().alive--
 	c.gen().board.free(c.place)

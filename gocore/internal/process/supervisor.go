@@ -34,6 +34,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"modwsgi/gocore/internal/conf"
+	"modwsgi/gocore/internal/hop"
 )
 
 type phase int
@@ -70,6 +71,9 @@ type supervisor struct {
 	numbers  int           // generations so far
 	children map[*child]bool
 	finished bool
+	moved    bool                 // processes behind the front may have begun, got ready or ended
+	told     map[string]hop.State // what fronts know, see standing.go
+	health   <-chan time.Time     // when to look after request sockets; nil: there are none
 
 	events chan func()
 	done   chan struct{}
@@ -107,6 +111,7 @@ func Supervise(opt SuperviseOptions) int {
 	}
 	for !s.finished {
 		s.tell()
+		s.tellFronts()
 		select {
 		case sig := <-signals:
 			if sig != syscall.SIGWINCH || !onTerminal {
@@ -114,6 +119,8 @@ func Supervise(opt SuperviseOptions) int {
 			}
 		case f := <-s.events:
 			f()
+		case <-s.health:
+			s.checkup()
 		case now := <-s.manager.tick:
 			s.watchdog(now)
 		}

@@ -40,6 +40,7 @@ const (
 	FrameDrain    FrameType = 'D' // S->W: as 'G', but nobody follows: close what is idle. No payload
 	FrameStop     FrameType = 'T' // S->W: stop now. No payload
 	FrameLeave    FrameType = 'U' // S->W: as 'T', but others follow: hand over what is idle. No payload
+	FrameStanding FrameType = 'B' // S->W: what the process behind a request socket does, see standing.go; payload: the state in 1 byte, the socket's path
 	FramePing     FrameType = 'P' // S->W: are you there; W->S: yes. No payload
 )
 
@@ -50,6 +51,7 @@ const (
 	// connection, at most a request head and a little body.
 	MaxFramePayload = 4 << 20
 	maxFrameFDs     = 8
+	maxStanding     = 1 + 4096 // a state and a path
 )
 
 // ErrFrame is wrapped by every error about a malformed frame.
@@ -97,6 +99,10 @@ func checkFrame(t FrameType, length uint32, fds int) error {
 	case FrameShare:
 		if length < shareNumLen || length > MaxFramePayload {
 			return fmt.Errorf("%w: %d bytes in a frame %q, not between %d and %d", ErrFrame, length, byte(t), shareNumLen, MaxFramePayload)
+		}
+	case FrameStanding:
+		if length < 2 || length > maxStanding {
+			return fmt.Errorf("%w: %d bytes in a frame %q, not between 2 and %d", ErrFrame, length, byte(t), maxStanding)
 		}
 	case FrameReplace, FrameHandoff, FrameNotice:
 		if length > MaxFramePayload {
@@ -277,6 +283,27 @@ func parseRights(oob []byte) ([]int, error) {
 		unix.CloseOnExec(fd) // the runtime asks for it already where the system can
 	}
 	return fds, nil
+}
+
+// A process behind the front is not trusted, and each of its frames costs the
+// loop: an ordinary one sends a dozen in its life, and answers the watchdog.
+const (
+	frameBurst = 500
+	frameSpan  = 10 * time.Second
+)
+
+// frameRate counts frames in spans of time.
+type frameRate struct {
+	since time.Time
+	n     int
+}
+
+func (r *frameRate) exceeded(now time.Time) bool {
+	if now.Sub(r.since) > frameSpan {
+		r.since, r.n = now, 0
+	}
+	r.n++
+	return r.n > frameBurst
 }
 
 // SetWriteDeadline bounds the next Sends.

@@ -88,7 +88,8 @@ func (d *dispatcher) prepare(c *listen.Conn, q *listen.Req, host *httpd.VirtualH
 	t := &target{host: host, route: rt, plan: p, req: r, out: out,
 		hooked: p.Hooked() || p.ErrorOverride || out.StatusOverride != 0 || out.Request != nil && out.Request.InputFilter() != nil || len(out.Header)+len(out.ErrHeader) > 0}
 	if pool != nil {
-		t.pool, t.key = pool, d.slowKey(p)
+		t.pool = pool
+		d.slowPlan(t)
 	}
 	c.Tag = t
 	return true

@@ -36,16 +36,20 @@ func (w *worker) hopConfig(listeners []*os.File) *listen.HopConfig {
 	}
 }
 
-// RouteHop implements listen.HopHandler.
-func (d *dispatcher) RouteHop(c *listen.Conn, q *listen.Req, m *hop.Request) bool {
-	t := d.hopTarget(m.Key)
-	if t == nil {
-		return false
+// HopPlan implements listen.HopHandler.
+func (d *dispatcher) HopPlan(key []byte) any {
+	if t := d.hopTarget(key); t != nil {
+		return t
 	}
+	return nil
+}
+
+// RouteHop implements listen.HopHandler.
+func (d *dispatcher) RouteHop(c *listen.Conn, q *listen.Req, plan any) {
+	t := plan.(*target)
 	c.Settings = d.settings[t.host]
 	c.Tag = t
 	q.Route = t.route.id
-	return true
 }
 
 // hopTarget is the target that a front describes; nil: it is none of ours.

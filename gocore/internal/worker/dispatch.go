@@ -35,7 +35,8 @@ type route struct {
 type target struct {
 	host     *httpd.VirtualHost
 	pool     *hop.Pool      // not nil: the plan's process group is elsewhere
-	key      []byte         // with pool: the plan, for the processes there
+	planNo   uint32         // with pool: number of the plan there
+	key      []byte         // with pool and no number: the plan itself
 	route    *route         // nil with pool
 	plan     *httpd.Plan    // with route
 	req      *httpd.Request // off the fast route
@@ -61,7 +62,7 @@ type dispatcher struct {
 	byKey    map[string]*route      // plans made for one request
 	byPlan   map[string]*target     // what front processes ask for, see daemon.go
 	front    *front                 // nil: no process group is elsewhere
-	planKeys map[*httpd.Plan][]byte // see slowKey
+	numbered map[*httpd.Plan]uint32 // see slowPlan
 	changes  atomic.Int64           // grows when a directory of a script changed, and once a second
 	watching bool                   // inotify works; else every request looks at its script
 	inotify  int                    // its descriptor
@@ -183,7 +184,7 @@ func (d *dispatcher) fastTarget(p *httpd.Plan) *target {
 	}
 	t := &target{host: p.Host, plan: p, fixed: true, hooked: p.Hooked() || p.ErrorOverride}
 	if t.pool = d.pool(p); t.pool != nil {
-		t.key = planKey(p, true)
+		t.describe(planKey(p, true))
 	} else if t.route = d.register(p, p.ScriptName, p.Environ); t.route == nil {
 		return nil
 	}

@@ -197,6 +197,9 @@ func (f *forward) end(failure *hop.Failure) {
 		return
 	}
 	f.ended, f.failure = true, failure
+	if f.x != nil && f.x.Logged() {
+		f.q.Logged = 1
+	}
 	if f.chunked && failure == nil {
 		f.out = append(f.out, "0\r\n\r\n"...)
 	}

@@ -11,6 +11,7 @@ package worker
 
 import (
 	"sync"
+	"time"
 
 	"modwsgi/gocore/internal/hop"
 	"modwsgi/gocore/internal/httpd"
@@ -18,6 +19,9 @@ import (
 	"modwsgi/gocore/internal/process"
 	"modwsgi/gocore/internal/python"
 )
+
+// leastConnect is what connect-timeout=0 gives a process that serves to answer a new connection.
+const leastConnect = 100 * time.Millisecond
 
 // front is what a process knows of the groups behind it.
 type front struct {
@@ -48,7 +52,8 @@ func newFront(d *dispatcher, cfg *process.WorkerConfig, srv *httpd.Server) *fron
 		}
 		f.pools[g.Name] = hop.NewPool(hop.Config{
 			Group: g.Name, Sockets: sockets, Generation: uint32(cfg.Generation), AnyGeneration: !srv.Python.SocketRotation,
-			ConnectTimeout: g.ConnectTimeout, SocketTimeout: socketTimeout, QueueTimeout: g.QueueTimeout, QueueLimit: g.ListenBacklog,
+			Threads: g.Threads, Window: g.ResponseBufferSize,
+			ConnectTimeout: max(g.ConnectTimeout, leastConnect), SocketTimeout: socketTimeout, QueueTimeout: g.QueueTimeout, QueueLimit: g.ListenBacklog,
 			PeerUID: cfg.SupervisorUID, PeerPID: cfg.SupervisorPID,
 			Log: func(level int, msg string) { d.w.logf(level, "wsgi", "%s", msg) },
 			Track: func(fd int, open bool) {
@@ -61,6 +66,13 @@ func newFront(d *dispatcher, cfg *process.WorkerConfig, srv *httpd.Server) *fron
 		})
 	}
 	return f
+}
+
+// standing notes what the supervisor says of a process behind this one.
+func (f *front) standing(socket string, state hop.State) {
+	for _, p := range f.pools {
+		p.SetState(socket, state)
+	}
 }
 
 // pool is where requests of a plan go; nil: they run in this process.
@@ -83,27 +95,36 @@ func (d *dispatcher) away(c *listen.Conn, q *listen.Req, t *target) listen.Actio
 	return listen.Streamed
 }
 
-// slowKey is the description of a plan that the phases gave, made once.
-func (d *dispatcher) slowKey(p *httpd.Plan) []byte {
-	if p.ID < 0 {
-		return planKey(p, false)
+// describe says what the target's requests are for: by a number, or at length where there are too many.
+func (t *target) describe(key []byte) {
+	if t.planNo = t.pool.Plan(key); t.planNo == 0 {
+		t.key = key
+	}
+}
+
+// slowPlan describes a plan that the phases gave. Those that the configuration
+// names have a number; what the phases made for this request goes with it.
+func (d *dispatcher) slowPlan(t *target) {
+	if t.plan.ID < 0 {
+		t.key = planKey(t.plan, false)
+		return
 	}
 	d.mu.Lock()
 	defer d.mu.Unlock()
-	key := d.planKeys[p]
-	if key == nil {
-		if d.planKeys == nil {
-			d.planKeys = map[*httpd.Plan][]byte{}
-		}
-		key = planKey(p, false)
-		d.planKeys[p] = key
+	if t.planNo = d.numbered[t.plan]; t.planNo != 0 {
+		return
 	}
-	return key
+	if t.describe(planKey(t.plan, false)); t.planNo != 0 {
+		if d.numbered == nil {
+			d.numbered = map[*httpd.Plan]uint32{}
+		}
+		d.numbered[t.plan] = t.planNo
+	}
 }
 
 // hopRequest describes the request of a connection without its body.
 func hopRequest(c *listen.Conn, q *listen.Req, t *target) hop.Request {
-	m := hop.Request{Plan: hop.NoPlan, Key: t.key, ScriptLen: q.ScriptLen, Local: c.Local, Remote: c.Remote,
+	m := hop.Request{Plan: t.planNo, Key: t.key, ScriptLen: q.ScriptLen, Local: c.Local, Remote: c.Remote,
 		ConnID: q.ConnID, RequestNo: q.RequestNo, StartUs: q.StartUs, BodyLimit: q.BodyLimit, Extra: q.ExtraBytes()}
 	if t.out != nil && t.out.NoBody {
 		m.Flags |= hopNoBody

@@ -1,7 +1,7 @@
 // Plans on the hop: what a front process says of the application that a request
 // is for. The two sides have different configurations (package process,
-// given.go), so the plan itself travels, as an opaque key in front of the
-// request; the daemon remembers what it has made of it.
+// given.go), so the plan itself travels, as an opaque key: once, and requests then
+// name its number (hop.Pool.Plan); the daemon remembers what it has made of it.
 package worker
 
 import (

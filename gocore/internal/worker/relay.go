@@ -145,6 +145,9 @@ func (d *dispatcher) relayOnce(c *listen.Conn, q *listen.Req, s *listen.Stream, 
 			x.Credit(len(data))
 		}
 		if ended {
+			if x.Logged() {
+				q.Logged = 1
+			}
 			switch {
 			case o == nil && failure.Kind == hop.App && failure.Status == 504: // as forward.failed
 				d.respond(c, q, t.host, d.finalRequest(c, q, t), &httpd.Outcome{Status: 504, Request: d.finalRequest(c, q, t)}, atOnce)

@@ -266,6 +266,10 @@ func (w *worker) receive() {
 			w.stop <- "stop"
 		case process.FrameLeave:
 			w.stop <- stopRestart
+		case process.FrameStanding:
+			if w.d.front != nil {
+				w.d.front.standing(f.Standing())
+			}
 		case process.FramePing:
 			w.control.Send(&process.Frame{Type: process.FramePing})
 		case process.FrameHandoff:
