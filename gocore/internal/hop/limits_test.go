@@ -36,6 +36,7 @@ func TestPlans(t *testing.T) {
 	ask(b, "", "plan b") // the daemon of the tests panics when it hears of one twice
 	ask(0, "its own", "its own")
 	d.kill()
+	eventually(t, func() bool { return !p.Stats().Slots[0].Connected })
 	start(t, l, Hello{Threads: 3, PID: 5}, app)
 	ask(c, "", "plan c")
 	assert.Zero(t, p.Plan(nil))

@@ -402,6 +402,7 @@ func TestUnreachable(t *testing.T) {
 		p.Do(get("/x"), r, false)
 		r.want("/x")
 		d.kill()
+		eventually(t, func() bool { return !p.Stats().Slots[0].Connected })
 		p.SetState(s, Starting)
 		r = record(t)
 		p.Do(get("/x"), r, false)
