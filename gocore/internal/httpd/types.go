@@ -137,6 +137,7 @@ type VirtualHost struct {
 	KeepAliveTimeout, Timeout              time.Duration
 	HeaderTimeout, BodyTimeout             time.Duration // first allowance; 0 = off
 	HeaderTimeoutMax, BodyTimeoutMax       time.Duration // with MinRate; 0 = no limit
+	HandshakeTimeout                       time.Duration // 0 = Timeout
 	HeaderMinRate, BodyMinRate             int           // bytes per second that earn one more second; 0 = off
 	MaxKeepAliveRequests                   int           // 0 = no limit
 	LimitLine, LimitFields, LimitFieldSize int

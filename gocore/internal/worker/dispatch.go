@@ -83,7 +83,7 @@ func newDispatcher(w *worker) *dispatcher {
 		d.settings[v] = &listen.Settings{
 			Limits: http1.Limits{Line: v.LimitLine, Fields: v.LimitFields, FieldSize: v.LimitFieldSize},
 			Header: v.HeaderTimeout, Body: v.BodyTimeout, KeepAlive: v.KeepAliveTimeout, IO: v.Timeout,
-			HeaderRate: v.HeaderMinRate, BodyRate: v.BodyMinRate, HeaderMax: v.HeaderTimeoutMax, BodyMax: v.BodyTimeoutMax,
+			Handshake: v.HandshakeTimeout, HeaderRate: v.HeaderMinRate, BodyRate: v.BodyMinRate, HeaderMax: v.HeaderTimeoutMax, BodyMax: v.BodyTimeoutMax,
 			Persistent: v.KeepAlive, MaxRequests: v.MaxKeepAliveRequests,
 		}
 	}

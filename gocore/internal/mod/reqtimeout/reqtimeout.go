@@ -29,6 +29,8 @@ var Module = &httpd.Module[config]{
 		b := c.body.Or(httpd.ReadTimeout{Time: 20 * time.Second, MinRate: 500})
 		v.HeaderTimeout, v.HeaderTimeoutMax, v.HeaderMinRate = h.Time, h.Max, h.MinRate
 		v.BodyTimeout, v.BodyTimeoutMax, v.BodyMinRate = b.Time, b.Max, b.MinRate
+		s := c.handshake.Or(httpd.ReadTimeout{}) // a handshake is a few kilobytes: they earn what can be earned
+		v.HandshakeTimeout = max(s.Time, s.Max)
 	},
 }
 
