@@ -88,7 +88,7 @@ func usage(tree *conf.Tree, diags []conf.Diagnostic) []usageJSON {
 	for _, d := range diags {
 		at := place{d.Pos, strings.ToLower(d.Directive)}
 		switch {
-		case d.Severity == conf.Error && d.Code == httpd.CodeUnavailable:
+		case d.Severity == conf.Error && (d.Code == httpd.CodeUnavailable || d.Code == conf.CodeModule):
 			said[at] = effectRefused
 		case d.Severity == conf.Error && said[at] == "":
 			said[at] = effectWrong
@@ -103,9 +103,12 @@ func usage(tree *conf.Tree, diags []conf.Diagnostic) []usageJSON {
 			info, known := effects[strings.ToLower(d.Name)]
 			u := usageJSON{Name: info.Name, Effect: said[place{d.Pos, strings.ToLower(d.Name)}]}
 			switch {
-			case !known:
-				u.Name, u.Effect = d.Name, effectWrong
 			case u.Effect != "":
+				if !known {
+					u.Name = d.Name
+				}
+			case !known:
+				u.Name, u.Effect = d.Name, effectIgnored // of a module that only tunes; reported once
 			case info.Effect == "yes":
 				u.Effect = effectFull
 			case info.Effect == "mapped":

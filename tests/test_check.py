@@ -158,6 +158,58 @@ def test_configurations(folder, name):
     assert not [problem for problem in report["diagnostics"] if problem["severity"] == "error"], report["diagnostics"]
 
 
+FOUND = sorted((CONFIGS / "found").glob("*.conf"))
+
+
+@pytest.fixture(scope="module")
+def found_reports(tmp_path_factory):
+    """The reports about all configurations of the kind that tutorials and packages have, from one run."""
+    folder = tmp_path_factory.mktemp("found")
+    for file in FOUND:
+        head = 'Listen 127.0.0.1:8080\nServerName host.example\nLogFormat "%h" combined\n'
+        (folder / file.name).write_text(f'{head}Include "{file}"\n')
+    files = [folder / file.name for file in FOUND]
+    answer = run("check", "--json", *files, env={"APACHE_LOG_DIR": "/tmp"})
+    return {Path(name).name: report for name, report in json.loads(answer.stdout).items()}
+
+
+@pytest.mark.parametrize("file", FOUND, ids=lambda file: file.stem)
+def test_configurations_of_others(found_reports, file):
+    """Lines #! say which problem the next line has; there are no others but notices, and files that this machine lacks."""
+    expected, pending = set(), []
+    for number, line in enumerate(file.read_text().splitlines(), 1):
+        if line.strip().startswith("#! "):
+            pending.append(line.strip()[3:])
+            continue
+        expected |= {(number, problem) for problem in pending}
+        pending.clear()
+    report = found_reports[file.name]
+    problems = {(problem["line"], f"{problem['severity']} {problem['code']}") for problem in report["diagnostics"]
+                if problem["severity"] != "notice" and problem["code"] != "CORE-DOCUMENT-ROOT"}
+    assert problems == expected, report["diagnostics"]
+    assert report["usable"] == (not any(problem.startswith("error") for _, problem in expected))
+    for problem in report["diagnostics"]:
+        if problem["code"] in ("HTTPD-NOT-AVAILABLE", "CONF-UNKNOWN-DIRECTIVE"):
+            assert problem["suggestion"] or "mod_" in problem["message"], problem
+
+
+def test_modules_whose_absence_leaves_a_site_open_are_refused(tmp_path):
+    """What belongs to them usually stands in <IfModule>, where it would be skipped in silence."""
+    file = write(tmp_path, "Listen 8000\nLoadModule security2_module modules/mod_security2.so\nLoadModule dav_module modules/mod_dav.so\n"
+                 "<IfModule security2_module>\nSecRuleEngine On\n</IfModule>\n")
+    report = check_json(file)
+    assert not report["usable"]
+    (problem,) = [problem for problem in report["diagnostics"] if problem["severity"] == "error"]
+    assert problem["line"] == 2 and "mod_security" in problem["message"] and "<IfModule>" in problem["suggestion"]
+    assert ("LoadModule", "refused", 1) in {(row["name"], row["effect"], row["count"]) for row in report["directives"]}
+
+
+def test_what_hinders_the_start_is_printed_last(tmp_path):
+    answer = run("check", write(tmp_path, "Listen 8000\nBad\nThreadLimit 5\nLoadModule dav_module x\nDocumentRoot /none\n"))
+    kinds = re.findall(r"^\S+:\d+: (\w+): ", answer.stdout, re.M)
+    assert kinds == ["notice", "notice", "warning", "error"]
+
+
 @pytest.fixture
 def serve(tmp_path):
     """Factory: serve(file, port) runs a configuration file; every server is stopped and checked."""

@@ -92,7 +92,19 @@ func (p *parser) loadModule(pos Pos, name string, args []string) {
 		}
 	}
 	if p.opt.HasModule != nil && !p.hasModule(id) {
-		p.report(Notice, CodeModule, pos, name, fmt.Sprintf("module %s does not exist in this server and counts as absent", clip(id)), "")
+		severity, text, cure := Notice, fmt.Sprintf("module %s does not exist in this server and counts as absent", clip(id)), ""
+		if p.opt.AbsentModule != nil {
+			switch refuse, why, remedy := p.opt.AbsentModule(id); {
+			case refuse:
+				severity, text, cure = Error, why, remedy
+			case why != "":
+				text, cure = text+": "+why, remedy
+				if cure != "" {
+					severity = Warning
+				}
+			}
+		}
+		p.report(severity, CodeModule, pos, name, text, cure)
 	}
 }
 

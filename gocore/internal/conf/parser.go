@@ -33,6 +33,9 @@ type Options struct {
 	// IsSection reports whether a name is that of a section, in any case of
 	// letters; nil: any name may be one.
 	IsSection func(name string) bool
+	// AbsentModule says what LoadModule of a module means that HasModule does not
+	// have: whether it is an error, what it means, and what to do about it; "" for nothing special. nil: never.
+	AbsentModule func(id string) (refuse bool, why, cure string)
 	// Known reports whether a name is that of a directive (or section), in any
 	// case of letters; nil: any name is accepted.
 	Known func(name string) bool

@@ -66,10 +66,7 @@ var catalogue = []catalogueRow{
 		why: "nobody asks an LDAP server"},
 	{module: "authnz_fcgi", names: "AuthnzFcgiDefineProvider AuthnzFcgiCheckAuthnProvider", refuse: true, why: "nobody would be asked for a password"},
 	{module: "allowmethods", names: "AllowMethods", refuse: true, why: "methods would not be restricted"},
-	{module: "security", names: "SecRuleEngine SecRule SecAction SecRequestBodyAccess SecResponseBodyAccess SecRuleRemoveById", refuse: true, harmless: argIs(0, "Off"),
-		why: "requests would not be checked"},
-	{module: "evasive", names: "DOSHashTableSize DOSPageCount DOSSiteCount DOSPageInterval DOSSiteInterval DOSBlockingPeriod DOSEmailNotify DOSSystemCommand DOSLogDir DOSWhitelist",
-		refuse: true, why: "requests would not be limited"},
+	{module: "security", names: "SecRuleEngine SecRequestBodyAccess SecResponseBodyAccess", refuse: true, harmless: argIs(0, "Off"), why: "requests would not be checked"},
 
 	// headers and filters
 	{module: "substitute", names: "Substitute SubstituteInheritBefore SubstituteMaxLineLength", why: "responses are not edited"},
@@ -178,7 +175,11 @@ func (b *builder) notOurs(d *conf.Directive) {
 			if c.module == "core" {
 				what = ""
 			}
-			b.report(d, conf.Error, CodeUnavailable, "", "%snot available yet; ignoring this would not be safe: %s", what, c.why)
+			cure := ""
+			if f := familyOf(d.Name); f != nil {
+				cure = f.remedy()
+			}
+			b.report(d, conf.Error, CodeUnavailable, cure, "%snot available yet; ignoring this would not be safe: %s", what, c.why)
 			return
 		default:
 			if !b.seen[name] {
@@ -194,6 +195,10 @@ func (b *builder) notOurs(d *conf.Directive) {
 			}
 			return
 		}
+	}
+	if f := familyOf(d.Name); f != nil && !d.Section {
+		b.ofFamily(d, f)
+		return
 	}
 	names := make([]string, 0, len(b.s.rows))
 	for _, r := range b.s.rows {

@@ -93,6 +93,7 @@ func Compile(tree *conf.Tree, mods []AnyModule) (*Server, []conf.Diagnostic) {
 	}
 	b.apply(tree.Root, &place{host: b.main, conf: b.main.conf, in: InServer})
 	b.finish()
+	b.absentHandlers(tree.Root)
 	// What was found after reading goes to where it was written.
 	slices.SortStableFunc(b.diags, func(x, y conf.Diagnostic) int {
 		if x.Pos.File != y.Pos.File {
@@ -218,7 +219,11 @@ func (b *builder) container(d *conf.Directive, at *place) error {
 			return err
 		}
 		in := map[sectionKind]Context{kindDirectory: InDir, kindFiles: InFiles, kindLocation: InLocation, kindProxy: InProxy}[x.kind]
-		b.apply(d.Children, &place{host: at.host, conf: x.conf, in: in, path: x.arg, sec: x,
+		children := d.Children
+		if x.params != nil {
+			children = append([]*conf.Directive{{Name: "ProxySet", Args: x.params, Pos: d.Pos}}, children...)
+		}
+		b.apply(children, &place{host: at.host, conf: x.conf, in: in, path: x.arg, sec: x,
 			htaccess: at.htaccess, override: at.override, options: at.options, overrideList: at.overrideList})
 		for i := range x.conf {
 			if h := &b.s.hooks[i]; h.routes != nil && x.conf[i] != nil && len(h.routes(x.conf[i])) > 0 {
@@ -252,6 +257,9 @@ func (b *builder) newSection(name string, d *conf.Directive) (*section, error) {
 	args, regex := d.Args, base != name
 	if !regex && len(args) == 2 && args[0] == "~" {
 		args, regex = args[1:], true
+	}
+	if x.kind == kindProxy && !regex && len(args) > 1 && !strings.ContainsAny(args[0], "*?") {
+		x.params, args = args[1:], args[:1]
 	}
 	if len(args) != 1 || args[0] == "" {
 		return nil, errors.New("takes one argument")
@@ -391,7 +399,11 @@ func ConfOptions(mods []AnyModule) conf.Options {
 	return conf.Options{
 		HasModule: func(id string) bool { return ids[id] },
 		IsSection: func(name string) bool { return known[strings.ToLower(name)] },
-		Known:     func(name string) bool { _, ok := known[strings.ToLower(name)]; return ok },
-		Names:     func() []string { return names },
+		Known: func(name string) bool {
+			_, ok := known[strings.ToLower(name)]
+			return ok || familyOf(name) != nil
+		},
+		AbsentModule: AbsentModule,
+		Names:        func() []string { return names },
 	}
 }

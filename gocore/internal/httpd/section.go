@@ -47,6 +47,7 @@ type section struct {
 	cond       *Expr     // of <If> and <ElseIf>
 	translates bool      // says something about the translate phase (Alias, Redirect)
 	named      bool      // exports named groups
+	params     []string  // key=value words of <Proxy url key=value ...>
 	pos        conf.Pos
 }
 

@@ -60,7 +60,8 @@ def render(file: str, found: dict[str, Any]) -> str:
     """The report for people, lines with their ends."""
     lines = [f"{file}: {plural(len(found['files']), 'file')} read"]
     counts = {"error": 0, "warning": 0, "notice": 0}
-    for problem in found["diagnostics"]:
+    # what hinders the start comes last: a terminal shows the end
+    for problem in sorted(found["diagnostics"], key=lambda problem: list(reversed(counts)).index(problem["severity"])):
         counts[problem["severity"]] += 1
         where = (problem["file"] or file) + (f":{problem['line']}" if problem["line"] else "")
         subject = f"{problem['directive']}: " if problem["directive"] else ""

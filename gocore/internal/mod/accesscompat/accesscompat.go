@@ -48,7 +48,7 @@ const dhl = httpd.InSection | httpd.InHtaccess | httpd.InLimit
 var Module = &httpd.Module[Config]{
 	Name: "accesscompat", ID: "access_compat_module", File: "mod_access_compat.c",
 	Directives: []httpd.Directive[Config]{
-		{Name: "Order", Args: "Deny,Allow|Allow,Deny|Mutual-failure", Min: 1, Max: 1, In: dhl, Override: httpd.OverrideLimit, Default: "Deny,Allow", Set: setOrder,
+		{Name: "Order", Args: "Deny,Allow|Allow,Deny|Mutual-failure", Min: 1, Max: 2, In: dhl, Override: httpd.OverrideLimit, Default: "Deny,Allow", Set: setOrder,
 			Doc: "Which of Allow and Deny is looked at last, and what holds without them."},
 		{Name: "Allow", Args: "from all|host|address|env=[!]variable ...", Min: 2, Max: -1, In: dhl, Override: httpd.OverrideLimit, Set: setRule(func(c *Config) *[]limited[matcher] { return &c.allows }),
 			Doc: "Who may see the pages."},
@@ -64,6 +64,9 @@ var Module = &httpd.Module[Config]{
 }
 
 func setOrder(k *httpd.Cmd, c *Config) error {
+	if len(k.Args) > 1 {
+		return errors.New("is one word: no blank after the comma")
+	}
 	var o order
 	switch strings.ToLower(k.Arg(0)) {
 	case "deny,allow":

@@ -95,9 +95,10 @@ func setType(k *httpd.Cmd, c *Config) error {
 		c.authType = httpd.Some(t)
 		return nil
 	case "form":
-		return &httpd.Coded{Code: httpd.CodeUnavailable, Message: "Form is not available: no password would be asked for", Suggestion: "use Basic or Digest"}
+		return &httpd.Coded{Code: httpd.CodeUnavailable, Message: "Form is not available: no password would be asked for", Suggestion: "use Basic or Digest; an application can have a form of its own"}
 	default:
-		return fmt.Errorf("%q is no way to authenticate; there are None, Basic and Digest", k.Arg(0))
+		return &httpd.Coded{Code: "CONF-ARGUMENTS", Message: fmt.Sprintf("%q is no way to authenticate; there are None, Basic and Digest", k.Arg(0)),
+			Suggestion: "use Basic or Digest, or leave it to the application or a proxy in front of this server"}
 	}
 }
 
@@ -127,7 +128,14 @@ func (a *Core) setAlias(k *httpd.Cmd, c *Config) error {
 	return nil
 }
 
+// absent are providers of modules that are not here, and what would be lost.
+var absent = map[string]string{"dbd": "mod_authn_dbd", "ldap": "mod_authnz_ldap", "pam": "mod_authnz_pam", "external": "mod_authnz_external"}
+
 func (a *Core) unknown(name string) error {
+	if module := absent[strings.ToLower(name)]; module != "" {
+		return &httpd.Coded{Code: httpd.CodeUnavailable, Message: fmt.Sprintf("the provider %s is %s's, which does not exist here", strings.ToLower(name), module),
+			Suggestion: "AuthBasicProvider wsgi with WSGIAuthUserScript: a function in Python that may ask a database or directory; or file, dbm"}
+	}
 	return &httpd.Coded{Code: "AUTHN-UNKNOWN-PROVIDER", Message: fmt.Sprintf("unknown authentication provider %q", name),
 		Suggestion: "known are: " + strings.Join(a.names, ", ") + ", and the names given with <AuthnProviderAlias> before"}
 }

@@ -12,6 +12,7 @@ import (
 	"fmt"
 	"strings"
 
+	"modwsgi/gocore/internal/conf"
 	"modwsgi/gocore/internal/httpd"
 )
 
@@ -217,9 +218,28 @@ func (m *module) line(k *httpd.Cmd) (*node, error) {
 	return n, nil
 }
 
+// absent finds the module of a kind of Require line that is not here, by the
+// beginning of its name.
+func absent(name string) string {
+	for _, x := range []struct{ prefix, module string }{{"ldap-", "mod_authnz_ldap"}, {"dbd-", "mod_authz_dbd"}, {"shib", "mod_shib"}, {"claim", "mod_auth_openidc"},
+		{"cas-attribute", "mod_auth_cas"}, {"unix-group", "mod_authz_unixgroup"}, {"pam-account", "mod_authnz_pam"}, {"external-group", "mod_authnz_external"}} {
+		if strings.HasPrefix(name, x.prefix) {
+			return x.module
+		}
+	}
+	return ""
+}
+
 func (m *module) unknown(name string) error {
-	return &httpd.Coded{Code: "AUTHZ-UNKNOWN-PROVIDER", Message: fmt.Sprintf("unknown authorization provider %q", name),
-		Suggestion: "known are: " + strings.Join(m.names, ", ")}
+	if module := absent(strings.ToLower(name)); module != "" {
+		return &httpd.Coded{Code: httpd.CodeUnavailable, Message: fmt.Sprintf("%s is %s's, which does not exist here", name, module),
+			Suggestion: "Require wsgi-group with WSGIAuthGroupScript: a function in Python that may ask a database or directory; or group, dbm-group, user, expr"}
+	}
+	known := "known are: " + strings.Join(m.names, ", ")
+	if near := conf.Suggest(name, m.names); near != "" {
+		known = fmt.Sprintf("did you mean %q? ", near) + known
+	}
+	return &httpd.Coded{Code: "AUTHZ-UNKNOWN-PROVIDER", Message: fmt.Sprintf("unknown authorization provider %q", name), Suggestion: known}
 }
 
 // setAlias reads <AuthzProviderAlias provider name arguments>.

@@ -274,7 +274,8 @@ func setHandler(k *httpd.Cmd, c *config) error {
 	case strings.EqualFold(h, "none"):
 		h = ""
 	case strings.HasPrefix(h, "proxy:"):
-		return &httpd.Coded{Code: httpd.CodeUnavailable, Message: "passes the name of a file on, which servers for FastCGI need; FastCGI is not available", Suggestion: "use ProxyPass inside of <Location>"}
+		return &httpd.Coded{Code: httpd.CodeUnavailable, Message: "passes the name of a file on, which servers for FastCGI (PHP-FPM) need; FastCGI is not available",
+			Suggestion: "let a web server of its own run PHP, and use ProxyPass to it inside of <Location>"}
 	}
 	c.SetHandler, c.SetHandlerExpr = httpd.Some(h), nil
 	if strings.Contains(h, "%{") {

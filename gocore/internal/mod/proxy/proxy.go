@@ -127,7 +127,7 @@ var Module = &httpd.Module[Config]{
 			Doc: "Adds a server to a balancer."},
 		{Name: "ProxySet", Args: "[url] key=value ...", Min: 1, Max: -1, In: sv | httpd.InProxy | httpd.InLocation, Set: setSet,
 			Doc: "Sets parameters of a server or a balancer."},
-		{Name: "Proxy", Args: "url-prefix|wildcard", Min: 1, Max: 2, In: sv, Section: true,
+		{Name: "Proxy", Args: "url-prefix|wildcard [key=value ...]", Min: 1, Max: -1, In: sv, Section: true,
 			Doc: "Settings, above all access control, for requests that go to matching URLs."},
 		{Name: "ProxyMatch", Args: "regex", Min: 1, Max: 1, In: sv, Section: true, Doc: "As Proxy, with a regular expression."},
 		noEffect("ProxyIOBufferSize", "bytes", sv), noEffect("ProxyReceiveBufferSize", "bytes", sv), noEffect("ProxyDomain", "domain", sv),

@@ -19,6 +19,7 @@ import (
 	"syscall"
 	"time"
 
+	"modwsgi/gocore/internal/conf"
 	"modwsgi/gocore/internal/httpd"
 )
 
@@ -27,6 +28,7 @@ import (
 type Config struct {
 	overlaps, reversals httpd.Opt[int]
 	encodings           httpd.Opt[[]string] // PrecompressedFiles, in order of preference
+	php                 string              // the module that ran PHP and is not here; "": none was asked for
 }
 
 // Module is the default handler.
@@ -42,8 +44,9 @@ var Module = &httpd.Module[Config]{
 	},
 	Merge: func(parent, child *Config) *Config {
 		return &Config{overlaps: parent.overlaps.Over(child.overlaps), reversals: parent.reversals.Over(child.reversals),
-			encodings: parent.encodings.Over(child.encodings)}
+			encodings: parent.encodings.Over(child.encodings), php: parent.php}
 	},
+	Begin:   func(tree *conf.Tree, c *Config) { c.php = runsPHP(tree.Root) },
 	Handler: handle,
 }
 
@@ -100,6 +103,10 @@ func handle(r *httpd.Request, c *Config) *httpd.Outcome {
 	case r.PathInfo != "" && !strings.EqualFold(r.Core().AcceptPathInfo.V, "on"):
 		r.Logf(httpd.LevelInfo, "core", "AH00128: File does not exist: %s", r.Filename+r.PathInfo)
 		return r.Fail(http.StatusNotFound)
+	}
+	if why := source(r, c); why != "" {
+		r.Logf(httpd.LevelError, "core", "%s is not sent, it may be the source of a program: %s; SetHandler default-handler sends it all the same", r.Filename, why)
+		return r.Fail(http.StatusInternalServerError)
 	}
 	name, found, kind := r.Filename, r.Info, ""
 	if s := c.compressed(r); s != nil {

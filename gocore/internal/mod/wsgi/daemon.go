@@ -20,11 +20,18 @@ func str(field func(*group) *string) func(*group, string) error {
 	return func(g *group, v string) error { *field(g) = v; return nil }
 }
 
+// isNumber refuses what atoi would take for 0. What follows the digits is
+// ignored, as mod_wsgi does.
+func isNumber(v string) bool {
+	v = strings.TrimPrefix(strings.TrimPrefix(v, "-"), "+")
+	return v != "" && v[0] >= '0' && v[0] <= '9'
+}
+
 // num reads a number as atoi does, at least min.
 func num(field func(*group) *int, min int) func(*group, string) error {
 	return func(g *group, v string) error {
-		if v == "" {
-			return fmt.Errorf("needs a number")
+		if !isNumber(v) {
+			return fmt.Errorf("needs a number, not %q", v)
 		}
 		n := atoi(v)
 		if n < min {
@@ -190,8 +197,8 @@ func setGroups(g *group, v string) error {
 
 func setThreads(g *group, v string) error {
 	n := atoi(v)
-	if v == "" || n < 0 || n > 65533 {
-		return fmt.Errorf("must be from 0 to 65533")
+	if !isNumber(v) || n < 0 || n > 65533 {
+		return fmt.Errorf("must be a number from 0 to 65533, not %q", v)
 	}
 	g.Threads = n
 	return nil
