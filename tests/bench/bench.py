@@ -20,7 +20,7 @@ from pathlib import Path
 
 from .measure import Failed, Running, rss_mib
 from .scenarios import SCENARIOS
-from .servers import OURS, SERVERS, install
+from .servers import HTTP2, OURS, SERVERS, TLS, install
 
 
 def say(text):
@@ -71,6 +71,10 @@ def measure_scenario(scenario, servers, given, missing):
                 failed[peer.name] = "runs one request at a time"
             elif scenario.front and peer.name not in (OURS.name, "mod_wsgi-daemon"):
                 failed[peer.name] = "has no front process"
+            elif scenario.tls and peer.name not in TLS:
+                failed[peer.name] = "speaks no TLS"
+            elif scenario.streams and peer.name not in HTTP2:
+                failed[peer.name] = "speaks no HTTP/2"
             elif peer.name == "waitress" and (scenario.processes > 1 or scenario.threads == 1):
                 failed[peer.name] = "threads only, one process"
             else:

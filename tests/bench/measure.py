@@ -5,6 +5,7 @@ import http.client
 import os
 import re
 import signal
+import ssl
 import subprocess
 import tempfile
 import time
@@ -12,7 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from ..harness import free_port
-from .servers import APPS, OURS
+from .servers import APPS, OURS, TLS
 
 TICK = os.sysconf("SC_CLK_TCK")
 
@@ -73,6 +74,17 @@ def rss_mib(pid):
     return total / 1024
 
 
+def certificate(folder):
+    """A self-signed certificate for localhost; returns the files of it and of its key."""
+    files = str(folder / "cert.pem"), str(folder / "key.pem")
+    subprocess.run(["openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes", "-days", "2",
+                    "-subj", "/CN=localhost", "-addext", "subjectAltName=DNS:localhost", "-out", files[0], "-keyout", files[1]],
+                   check=True, capture_output=True)
+    for file in files:
+        os.chmod(file, 0o644)  # servers change their user
+    return files
+
+
 class Running:
     """A started server; use as a context manager."""
 
@@ -83,7 +95,11 @@ class Running:
         data = Path(self.folder.name)
         (data / "bench-1m.bin").write_bytes(b"0123456789abcdef" * 65536)
         module, _, call = scenario.app.partition(":")
-        command = peer.command(module, call, self.port, scenario.threads, scenario.processes, data / "root")
+        made = [module, call, self.port, scenario.threads, scenario.processes, data / "root"]
+        if scenario.tls:
+            command = TLS[peer.name](*made, certificate(data), scenario.streams > 0)
+        else:
+            command = peer.command(*made)
         if scenario.front and peer is OURS:
             (data / "second-group.conf").write_text("WSGIDaemonProcess another threads=1\n")
             command += ["--include-file", str(data / "second-group.conf")]
@@ -121,10 +137,15 @@ class Running:
 
     def check(self):
         """One request by hand: 200, and a body of the right length."""
-        conn = http.client.HTTPConnection("127.0.0.1", self.port, timeout=5)
+        if self.scenario.tls:
+            context = ssl.create_default_context()
+            context.check_hostname, context.verify_mode = False, ssl.CERT_NONE
+            conn = http.client.HTTPSConnection("127.0.0.1", self.port, timeout=5, context=context)
+        else:
+            conn = http.client.HTTPConnection("127.0.0.1", self.port, timeout=5)
         try:
             body = b"p" * self.scenario.post
-            conn.request("POST" if body else "GET", "/", body or None, {"Connection": "close"})
+            conn.request("POST" if body else "GET", "/", body or None, {"Connection": "close", "Host": "localhost"})
             answer = conn.getresponse()
             got = len(answer.read())
         finally:
@@ -133,7 +154,9 @@ class Running:
             raise Failed(f"status {answer.status}, {got} bytes instead of {self.scenario.length}: {self.tail()}")
 
     def load(self, seconds):
-        """One run of wrk; returns a Round."""
+        """One run of wrk, or h2load; returns a Round."""
+        if self.scenario.streams:
+            return self.load_h2(seconds)
         command = ["wrk", "-t1", f"-c{self.scenario.connections}", f"-d{seconds}s", "--latency", "--timeout", "5s"]
         for name, value in self.scenario.headers.items():
             command += ["-H", f"{name}: {value}"]
@@ -142,10 +165,35 @@ class Running:
             lua.write_text(f'wrk.method = "POST"\nwrk.body = string.rep("p", {self.scenario.post})\n')
             command += ["-s", str(lua)]
         before = cpu_seconds(self.process.pid)
-        done = subprocess.run([*command, f"http://127.0.0.1:{self.port}/"], capture_output=True, text=True,
+        done = subprocess.run([*command, f"http{'s' * self.scenario.tls}://localhost:{self.port}/"], capture_output=True, text=True,
                               timeout=seconds + 30)
         spent = cpu_seconds(self.process.pid) - before
         return self.parse(done.stdout + done.stderr, spent)
+
+    def load_h2(self, seconds):
+        """One run of h2load."""
+        log = Path(self.folder.name) / "h2load.log"
+        log.unlink(missing_ok=True)
+        command = ["h2load", "-t1", f"-c{self.scenario.connections}", f"-m{self.scenario.streams}", f"-D{seconds}",
+                   f"--log-file={log}"]
+        for name, value in self.scenario.headers.items():
+            if name not in ("Host", "Connection"):
+                command += ["-H", f"{name}: {value}"]
+        before = cpu_seconds(self.process.pid)
+        done = subprocess.run([*command, f"https://localhost:{self.port}/"], capture_output=True, text=True,
+                              timeout=seconds + 30)
+        spent = cpu_seconds(self.process.pid) - before
+        text = done.stdout
+        rate = re.search(r"finished in [\d.]+m?s, ([\d.]+) req/s", text)
+        counts = re.search(r"(\d+) done, (\d+) succeeded, (\d+) failed, (\d+) errored, (\d+) timeout", text)
+        protocol = re.search(r"Application protocol: (\S+)", text)
+        if not rate or not counts or int(counts.group(2)) == 0 or not protocol or protocol.group(1) != "h2":
+            raise Failed(f"h2load said: {(text + done.stderr).strip()[-200:]}")
+        times = sorted(int(line.split()[2]) for line in log.read_text().splitlines())
+        total, good, _, errored, late = map(int, counts.groups())
+        return Round(rate=float(rate.group(1)), cpu=spent * 1e6 / total, p50=times[len(times) // 2] / 1000,
+                     p99=times[len(times) * 99 // 100] / 1000, errors=errored + late, refused=total - good,
+                     rss=rss_mib(self.process.pid))
 
     def parse(self, text, spent):
         total = re.search(r"(\d+) requests in", text)

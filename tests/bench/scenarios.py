@@ -33,6 +33,8 @@ class Scenario:
     post: int = 0
     length: int = 12
     front: bool = False  # requests go through a front process to a process group of its own
+    tls: bool = False
+    streams: int = 0  # HTTP/2: so many requests at once on each connection (h2load instead of wrk)
     concurrent: bool = False  # needs requests that run at once: one-thread servers are left out
 
 
@@ -54,4 +56,7 @@ SCENARIOS = [
     Scenario("post64k", "POST 64 KiB", "basic:post", 5, 32, post=65536, length=5),
     Scenario("conns1000", "hello, 1,000 connections", "basic:hello", 5, 1000),
     Scenario("file", "file wrapper, 1 MiB", "basic:file", 5, 16, length=1 << 20),
+    Scenario("https", "hello over TLS, HTTP/1.1", "basic:hello", 5, 32, headers=BROWSER, tls=True),
+    Scenario("h2", "hello over TLS, HTTP/2, 16 streams each", "basic:hello", 5, 8, headers=BROWSER, tls=True, streams=16),
+    Scenario("https1m", "1 MiB body over TLS", "basic:body1m", 5, 16, length=1 << 20, tls=True),
 ]

@@ -12,6 +12,8 @@ import sys
 from dataclasses import dataclass
 from pathlib import Path
 
+from ..harness import free_port
+
 APPS = Path(__file__).parent / "apps"
 FOLDER = Path(__file__).resolve().parents[2] / ".bench"
 VENV = FOLDER / "venv"
@@ -94,7 +96,35 @@ def waitress(module, call, port, threads, processes, root):
             "--connection-limit", "2000", f"{module}:{call}"]
 
 
+def express_tls(plain):
+    """mod_wsgi-express, ours or the original, with HTTPS on the port."""
+    def command(module, call, port, threads, processes, root, files, http2):
+        more = ["--http2"] if http2 else []
+        return [*plain(module, call, free_port(), threads, processes, root), "--https-port", str(port), "--server-name",
+                "localhost", "--allow-localhost", "--ssl-certificate-file", files[0], "--ssl-certificate-key-file", files[1], *more]
+
+    return command
+
+
+def granian_tls(module, call, port, threads, processes, root, files, http2):
+    return [*granian(module, call, port, threads, processes, root), "--ssl-certificate", files[0], "--ssl-keyfile", files[1],
+            "--http", "auto" if http2 else "1"]
+
+
+def gunicorn_tls(module, call, port, threads, processes, root, files, http2):
+    return [*gunicorn(module, call, port, threads, processes, root), "--certfile", files[0], "--keyfile", files[1]]
+
+
 OURS = Peer("modwsgi-go", "", ours)
+# Those that speak TLS; the names of those that speak HTTP/2.
+TLS = {
+    "modwsgi-go": express_tls(ours),
+    "granian": granian_tls,
+    "gunicorn": gunicorn_tls,
+    "mod_wsgi-embedded": express_tls(original("embedded")),
+    "mod_wsgi-daemon": express_tls(original("daemon")),
+}
+HTTP2 = {"modwsgi-go", "granian", "mod_wsgi-embedded", "mod_wsgi-daemon"}
 PEERS = [
     Peer("fastwsgi", "fastwsgi", fastwsgi, one_thread=True),
     Peer("bjoern", "bjoern", bjoern, one_thread=True),
@@ -106,7 +136,7 @@ PEERS = [
     Peer("mod_wsgi-daemon", "mod_wsgi", original("daemon"), venv=ORIGINAL),
 ]
 SERVERS = [OURS, *PEERS]
-DEBIAN = {"wrk": "wrk", "apxs": "apache2-dev", "apache2": "apache2"}
+DEBIAN = {"wrk": "wrk", "h2load": "nghttp2-client", "apxs": "apache2-dev", "apache2": "apache2"}
 
 
 def readable_by_nobody(executable):
@@ -132,7 +162,7 @@ def install(wanted, say):
     """Installs what is missing; returns {name: reason} of the servers that cannot be had."""
     missing = {}
     absent = [package for command, package in DEBIAN.items() if not shutil.which(command)]
-    needed = [package for package in absent if package == "wrk" or any(peer.venv == ORIGINAL for peer in wanted)]
+    needed = [package for package in absent if package in ("wrk", "nghttp2-client") or any(peer.venv == ORIGINAL for peer in wanted)]
     if needed and shutil.which("apt-get") and os.geteuid() == 0:
         more = ["python3-dev", "python3-venv"] if "apache2-dev" in needed else []
         say(f"installing {' '.join(needed + more)}")
