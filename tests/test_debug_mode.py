@@ -2,13 +2,14 @@
 
 import pstats
 import re
+import shutil
 import subprocess
 import threading
 
 import httpx
 import pytest
 
-from harness import COMMAND, ENVIRON, descendants, free_port, wait_for
+from harness import COMMAND, ENVIRON, alive, descendants, free_port, wait_for
 
 pytestmark = pytest.mark.ours
 
@@ -31,6 +32,8 @@ def application(environ, start_response):
     path = environ["PATH_INFO"]
     if path == "/fail":
         fail()
+    if path == "/abort":
+        os.abort()
     body = environ["wsgi.input"].read() or f"{busy()} [{mod_wsgi.process_group}] {environ['wsgi.multithread']}".encode()
     start_response("200 OK", [("Content-Length", str(len(body))), ("X-Answer", "yes")])
     if path == "/late":
@@ -217,3 +220,38 @@ def test_debugger_startup_needs_the_debugger(tmp_path):
     command = [*COMMAND, "setup-server", "--server-root", str(tmp_path / "root"), "--debugger-startup"]
     answer = subprocess.run(command, capture_output=True, text=True, env=ENVIRON, timeout=30)
     assert answer.returncode == 2 and "requires --enable-debugger" in answer.stderr
+
+
+@pytest.mark.timeout(120)
+def test_gdb(console):
+    """The process of the application stops in gdb when it crashes; the server ends with gdb."""
+    if not shutil.which("gdb"):
+        pytest.skip("needs gdb")
+    one = console("--enable-gdb")
+    assert "Operating Mode     : debug" in one.text
+    wait_for(lambda: answers(one.port), 60, "an answer")
+    crash = threading.Thread(target=lambda: answers(one.port, "/abort"), daemon=True)
+    crash.start()
+    wait_for(lambda: "received signal SIGABRT" in one.text, 60, "gdb's word")
+    pids = descendants(one.process.pid)
+    assert len(pids) >= 2, "gdb and the process of the application"
+    one.say("kill\nquit\n")
+    one.process.wait(30)
+    crash.join(30)
+    wait_for(lambda: not any(alive(pid) for pid in pids), 20, "the end of both")
+    wait_for(lambda: not answers(one.port), 20, "the end of the supervisor")
+
+
+def answers(port, path="/"):
+    try:
+        return httpx.get(f"http://127.0.0.1:{port}{path}", timeout=5, trust_env=False).status_code == 200
+    except httpx.HTTPError:
+        return False
+
+
+def test_gdb_that_is_not_there(tmp_path):
+    script = tmp_path / "app.wsgi"
+    script.write_text(SCRIPT)
+    done = subprocess.run([*COMMAND, "setup-server", str(script), "--server-root", str(tmp_path / "r"), "--enable-gdb",
+                           "--gdb-executable", "no-such-gdb"], capture_output=True, text=True, env=ENVIRON, timeout=30)
+    assert done.returncode == 1 and "needs no-such-gdb, which is not here" in done.stderr

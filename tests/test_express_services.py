@@ -1,13 +1,18 @@
-"""--service-script and its like: scripts of the command that run in processes of their own."""
+"""--service-script, --enable-telemetry, --enable-docs: what the command runs and serves beside the application."""
 
+import importlib.util
 import os
 import signal
+import tempfile
+from pathlib import Path
 
+import httpx
 import pytest
 
-from harness import COMMAND, ENVIRON, SINK, alive, wait_for
+from harness import COMMAND, ENVIRON, SINK, alive, finish_all, free_port, start, wait_for
 
 pytestmark = pytest.mark.ours
+TELEMETRY = importlib.util.find_spec("mod_wsgi") and importlib.util.find_spec("mod_wsgi.telemetry")
 
 SERVICE = """
 import os, sys, time
@@ -55,3 +60,36 @@ def test_names(tmp_path, name):
     command = [*COMMAND, "setup-server", "--server-root", str(tmp_path / "root"), "--service-script", name, "x.py"]
     answer = subprocess.run(command, capture_output=True, text=True, env=ENVIRON, timeout=30)
     assert answer.returncode == 2 and "--service-script: the name" in answer.stderr
+
+
+def test_docs(server):
+    running = server(None, "--enable-docs")
+    assert running.get("/__wsgi__/docs").status_code == 301
+    page = running.get("/__wsgi__/docs/")
+    assert page.headers["content-type"].startswith("text/html") and "mod_wsgi-express start-server" in page.text
+    assert "--maximum-requests-jitter" in running.get("/__wsgi__/docs/options.html").text
+    assert "WSGIScriptAlias" in running.get("/__wsgi__/docs/directives.html").text
+    assert "/__wsgi__/docs/" in running.get("/").text, "the page of a server without application names them"
+
+
+@pytest.mark.skipif(not TELEMETRY, reason="needs the package mod_wsgi-telemetry")
+def test_telemetry(script):
+    """--enable-telemetry runs the service of the package, which hears of the processes."""
+    path = script("def application(environ, start_response):\n    start_response('200 OK', [])\n    return [b'ok']\n")
+    ui = free_port()
+    with tempfile.TemporaryDirectory(prefix="tm") as folder:  # the name of a socket is short
+        running = start(path, "--enable-telemetry", "--telemetry-ui-port", ui, "--telemetry-interval", "0.5",
+                        root=Path(folder, "root"))
+        try:
+            assert running.get("/").text == "ok"
+            wait_for(lambda: answers(f"http://127.0.0.1:{ui}/"), 20, "the service's page")
+            assert Path(running.root, "telemetry.sock").is_socket()
+        finally:
+            finish_all([running])
+
+
+def answers(url):
+    try:
+        return httpx.get(url, timeout=5, trust_env=False).status_code == 200
+    except httpx.HTTPError:
+        return False

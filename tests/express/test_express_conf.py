@@ -42,6 +42,9 @@ CASES = {
     "rewrite-rules": "app.wsgi --rewrite-rules own.conf --document-root pages --url-alias /static static",
     "allow-override": "app.wsgi --allow-override FileInfo --allow-override Indexes --url-alias /static static",
     "add-handler": "app.wsgi --add-handler .txt text.py --add-handler .md md.py --document-root pages",
+    "docs": "app.wsgi --enable-docs --url-alias /static static",
+    "telemetry": "app.wsgi --telemetry-service unix:t.sock --telemetry-interval 2.5"
+    " --telemetry-options +CaptureUserAgent --slow-requests 3",
     "cgi": "app.wsgi --with-cgi --document-root pages",
     "logs": "app.wsgi --log-directory logs --log-level warn@wsgi:info --access-log --error-log-name errors",
     "terminal": "app.wsgi --log-to-terminal --access-log --access-log-format combined",

@@ -226,6 +226,11 @@ def _wsgi(s: Settings) -> str:
         lines.append("WSGIFreeThreading On")
     if s.server_metrics and s.embedded_mode:
         lines.append("WSGIServerMetrics On")
+    if s.telemetry_service:
+        lines.append(f"WSGITelemetryService {quote(s.telemetry_service)} interval={s.telemetry_interval:g}")
+        lines += [f"WSGITelemetryOptions {' '.join(map(quote, words.split()))}" for words in s.telemetry_options]
+        if s.slow_requests is not None:
+            lines.append(f"WSGISlowRequests {s.slow_requests:g}")
     lines += [
         f"WSGIApplicationGroup {name_or_quote(s.application_group)}",
         f"WSGICallableObject {quote(callable_object)}",

@@ -8,7 +8,9 @@ from __future__ import annotations
 
 import os
 import stat
+import sys
 
+from .. import __version__
 from . import scripts
 
 TYPE_CHECKING = False
@@ -32,12 +34,35 @@ def write(s: Settings) -> None:
         write_file(s.server_root + "/resource.wsgi", scripts.resource(s))
     if s.uses_default_app:
         write_file(s.server_root + "/default.wsgi", scripts.DEFAULT)
+    if s.enable_telemetry:
+        write_file(s.services["telemetry"]["script"], scripts.telemetry(s))
+    if s.enable_docs:
+        write_docs(s.docs_folder)
+    if s.enable_gdb:
+        write_file(s.server_root + "/gdb.cmds", scripts.GDB)
     write_file(s.server_root + "/apachectl", scripts.apachectl(s), mode=0o755)
     envvars = s.server_root + "/envvars"
     if s.envvars_script or not os.path.exists(envvars):
         write_file(envvars, scripts.envvars(s))
     if not s.rewrite_rules and not os.path.exists(s.rewrite_file):
         write_file(s.rewrite_file, "")
+
+
+def write_docs(folder: str) -> None:
+    """Makes the pages of --enable-docs, unless those of this version are there."""
+    try:
+        with open(folder + "/index.html", encoding="utf-8") as file:
+            if f"modwsgi-go {__version__} -->" in file.read(200):
+                return
+    except FileNotFoundError:
+        pass
+    import subprocess
+
+    done = subprocess.run([sys.executable, "-m", "modwsgi_go.express.pages", folder], check=False, cwd="/",
+                          stdin=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True)
+    if done.returncode:
+        last = done.stderr.strip().rpartition("\n")[2]
+        print(f"mod_wsgi-express: notice: --enable-docs: the pages cannot be made: {last}", file=sys.stderr)
 
 
 def make_directories(s: Settings) -> None:

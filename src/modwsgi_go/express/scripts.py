@@ -33,6 +33,7 @@ def environment(s: Settings) -> dict[str, str]:
         "MOD_WSGI_COVERAGE_ENABLED": s.enable_coverage,
         "MOD_WSGI_PROFILER_ENABLED": s.enable_profiler,
         "MOD_WSGI_RECORDER_ENABLED": s.enable_recorder,
+        "MOD_WSGI_GDB_ENABLED": s.enable_gdb,
     }
     names.update({name: "true" for name, given in on.items() if given})
     if s.reload_on_changes:
@@ -128,6 +129,34 @@ handle_request = handler.handle_request
 """
 
 
+def telemetry(s: Settings) -> str:
+    """telemetry-service.py: the service of --enable-telemetry."""
+    words = ["--listen", s.telemetry_service, "--http-host", "127.0.0.1", "--http-port", str(s.telemetry_ui_port)]
+    return f"""\
+# Written by mod_wsgi-express; its next run overwrites this file.
+# The service of --enable-telemetry: keeps what the processes send, and shows it.
+
+import sys
+
+from mod_wsgi.telemetry.cli import main
+
+sys.argv = ["mod_wsgi-telemetry", "serve", *{words!r}, "--log-level", "INFO"]
+main()
+"""
+
+
+# The process that runs the application is the first that the server starts. SIGURG is how Go interrupts its threads.
+GDB = """\
+# Written by mod_wsgi-express; its next run overwrites this file.
+set breakpoint pending on
+set print thread-events off
+set follow-fork-mode child
+set detach-on-fork on
+handle SIGURG nostop noprint pass
+handle SIGPIPE nostop noprint pass
+run
+"""
+
 DEFAULT = '''\
 # Written by mod_wsgi-express; its next run overwrites this file.
 # The application that answers when none was named on the command line.
@@ -139,6 +168,7 @@ PAGE = b"""<!DOCTYPE html>
 <h1>My web site runs on Malt Whiskey.</h1>
 <p>The server is running. To serve your own application, name its WSGI script:</p>
 <pre>mod_wsgi-express start-server hello.wsgi</pre>
+<p><a href="/__wsgi__/docs/">Options and directives</a></p>
 </body>
 </html>
 """
@@ -175,6 +205,23 @@ def apachectl(s: Settings) -> str:
         if s.startup_log:
             logs += f" -E {shell_quote(s.startup_log_file)}"
     url = f"http://{s.host_name}:{s.port}/server-status"
+    debugger = ""
+    if s.enable_gdb:
+        pid_file = shell_quote(s.pid_file)
+        words = f"{shell_quote(s.gdb_executable)} -q -x {shell_quote(s.server_root + '/gdb.cmds')}"
+        debugger = f"""
+if [ "$verb" = start ]; then
+    set -- -DFOREGROUND "$@"
+    run() {{
+        trap : INT # Ctrl-C is for gdb
+        {words} --args "$@"
+        status=$?
+        # gdb has let go of the supervisor, which would go on.
+        [ ! -f {pid_file} ] || kill "$(cat {pid_file})"
+        exit $status
+    }}
+fi
+"""
     return f"""\
 #!{s.shell_executable}
 # Control script of this server; the next run of mod_wsgi-express overwrites it.
@@ -212,14 +259,18 @@ fi
 # the working directory itself, once everything is imported.
 cd {shell_quote(s.server_root)} || exit 1
 
+run() {{
+    exec "$@"
+}}
+
 httpd() {{
-    exec "$PYTHON" -m "$CONTROL" -f {shell_quote(s.httpd_conf)} -d {shell_quote(s.server_root)} \\
+    run "$PYTHON" -m "$CONTROL" -f {shell_quote(s.httpd_conf)} -d {shell_quote(s.server_root)} \\
         -C {shell_quote(s.working_directory)} -P {shell_quote(s.pid_file)}{logs} "$@"
 }}
 
 verb="${{1:-}}"
 [ $# -gt 0 ] && shift
-
+{debugger}
 case "$verb" in
     start | stop | restart | graceful | graceful-stop)
         httpd -k "$verb" "$@"

@@ -1,8 +1,8 @@
 """Runs the server that was just set up, in this very process.
 
 There is no second program to start: the interpreter that read the options becomes the
-supervisor. Only when the user has an envvars file does the start go through apachectl,
-because that file is a shell script.
+supervisor. Only when the user has an envvars file, a shell script, or wants gdb, which is
+another program, does the start go through apachectl.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 def start(s: Settings) -> int:
     """Serves until a signal ends it; returns the exit code."""
     envvars = s.server_root + "/envvars"
-    if os.path.getsize(envvars) > 0:
+    if os.path.getsize(envvars) > 0 or s.enable_gdb:
         control = s.server_root + "/apachectl"
         os.execv(control, [control, "start", "-DFOREGROUND"])
     user, group = scripts.identity(s)

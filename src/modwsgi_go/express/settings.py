@@ -18,6 +18,9 @@ if TYPE_CHECKING:
     from typing import Any
 
 
+DOCS_URL = "/__wsgi__/docs"
+
+
 class UsageError(Exception):
     """The options contradict each other or are malformed; the text is for the user."""
 
@@ -56,6 +59,12 @@ class Settings:
     orphan_interpreter: bool
     free_threading: bool
     server_metrics: bool
+    telemetry_service: str | None
+    enable_telemetry: bool
+    telemetry_ui_port: int
+    telemetry_interval: float
+    telemetry_options: list[str]
+    slow_requests: float | None
     socket_prefix: str | None
     service_script: list[tuple[str, str]]
     service_user: list[tuple[str, str]]
@@ -96,6 +105,7 @@ class Settings:
     document_root: str
     directory_index: str | None
     directory_listing: bool
+    enable_docs: bool
     url_alias: list[tuple[str, str]]
     error_document: list[tuple[str, str]]
     proxy_mount_point: list[tuple[str, str]]  # longest path first
@@ -128,6 +138,8 @@ class Settings:
     debug_mode: bool
     enable_debugger: bool
     debugger_startup: bool
+    enable_gdb: bool
+    gdb_executable: str
     enable_coverage: bool
     coverage_directory: str
     enable_profiler: bool
@@ -162,6 +174,7 @@ class Settings:
     host_name: str  # --host, or localhost
     site_name: str  # what URLs in the banner use
     entry_point: str  # absolute file, module, or a word for static
+    docs_folder: str  # of the pages of --enable-docs
     uses_default_app: bool  # no application was named: the welcome page
     handler_needed: bool  # handler.wsgi stands between server and application
     files_first: bool  # files below the document root win over the application
@@ -413,7 +426,7 @@ def _complete_application(s: Settings, given: dict[str, Any], positionals: Seque
             entry = "overridden" if entry else "ignored"
     elif entry is None:
         s.application_type = "script"
-        s.uses_default_app = True
+        s.uses_default_app = s.enable_docs = True
         entry = s.server_root + "/default.wsgi"
     elif s.application_type != "module":
         entry = os.path.abspath(entry)
@@ -426,7 +439,7 @@ def _complete_application(s: Settings, given: dict[str, Any], positionals: Seque
 
 def _complete_debugging(s: Settings, given: dict[str, Any]) -> None:
     """Each tool turns debug mode on: one process with one thread, without groups, time limits and reloading."""
-    tools = ("enable_debugger", "enable_coverage", "enable_profiler", "enable_recorder")
+    tools = ("enable_debugger", "enable_coverage", "enable_profiler", "enable_recorder", "enable_gdb")
     s.debug_mode = s.debug_mode or any(getattr(s, name) for name in tools)
     s.coverage_directory = os.path.abspath(given.get("coverage_directory") or s.server_root + "/htmlcov")
     s.profiler_directory = os.path.abspath(given.get("profiler_directory") or s.server_root + "/pstats")
@@ -438,6 +451,12 @@ def _complete_debugging(s: Settings, given: dict[str, Any]) -> None:
 
         if importlib.util.find_spec("coverage") is None:
             raise Unavailable(f"--enable-coverage needs a package: {sys.executable} -m pip install coverage")
+    if s.enable_gdb:
+        program = s.gdb_executable
+        found = os.path.abspath(program) if "/" in program else which(program)
+        if not found or not os.access(found, os.X_OK):
+            raise Unavailable(f"--enable-gdb needs {program}, which is not here (Debian: package gdb)")
+        s.gdb_executable = found
     s.embedded_mode, s.processes, s.threads = True, 1, 1
 
 
@@ -450,6 +469,7 @@ def _complete_services(s: Settings) -> None:
         for name, word in pairs:
             if name in s.services:
                 s.services[name][key] = word
+    _complete_telemetry(s)
     for name, service in s.services.items():
         if not plain_name(name):
             raise UsageError(
@@ -457,6 +477,26 @@ def _complete_services(s: Settings) -> None:
             )
         if "log" in service:
             service["log"] = os.path.join(s.log_directory, service["log"])
+
+
+def _complete_telemetry(s: Settings) -> None:
+    """Where telemetry goes: a service that is there, or one of our own."""
+    if s.telemetry_service is not None:
+        s.telemetry_service = "unix:" + os.path.abspath(s.telemetry_service[len("unix:") :])
+    if not s.enable_telemetry:
+        return
+    if "telemetry" in s.services:
+        raise UsageError("option --enable-telemetry has a service of the name telemetry; give yours another one")
+    import importlib.util
+
+    try:
+        found = importlib.util.find_spec("mod_wsgi.telemetry")
+    except ImportError:
+        found = None
+    if found is None:
+        raise UsageError(f"--enable-telemetry needs a package: {sys.executable} -m pip install mod_wsgi-telemetry")
+    s.telemetry_service = f"unix:{s.server_root}/telemetry.sock"
+    s.services["telemetry"] = {"script": s.server_root + "/telemetry-service.py"}
 
 
 def plain_name(name: str) -> bool:
@@ -475,6 +515,9 @@ def _complete_documents(s: Settings, given: dict[str, Any]) -> None:
         if url.endswith("/") and not os.path.isfile(path) and path != "/":
             path += "/"
         aliases.append((url, path))
+    s.docs_folder = s.server_root + "/docs"
+    if s.enable_docs:
+        aliases.append((DOCS_URL, s.docs_folder))
     s.url_alias = sorted(aliases, reverse=True)
     s.add_handler = [(extension, os.path.abspath(path)) for extension, path in s.add_handler]
     s.rules_first = s.has_rules or [word.lower() for word in s.allow_override] not in ([], ["none"])
