@@ -9,6 +9,7 @@ import (
 	"modwsgi/gocore/internal/conf"
 	"modwsgi/gocore/internal/httpd"
 	"modwsgi/gocore/internal/mod"
+	"modwsgi/gocore/internal/mod/ssl"
 	"modwsgi/gocore/internal/process"
 	"modwsgi/gocore/internal/python"
 )
@@ -62,6 +63,8 @@ func CheckReport(file, serverRoot, defines string) string {
 		}
 	}
 	if !conf.HasErrors(diags) {
+		_, more = ssl.Read(srv)
+		diags = append(diags, more...)
 		diags = append(diags, process.PythonWarnings(srv, thisPython())...)
 	}
 	return encode(reportJSON{Diagnostics: diagnosticsOf(diags), Directives: usage(tree, diags),

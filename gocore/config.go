@@ -9,6 +9,7 @@ import (
 	"modwsgi/gocore/internal/conf"
 	"modwsgi/gocore/internal/httpd"
 	"modwsgi/gocore/internal/mod"
+	"modwsgi/gocore/internal/mod/ssl"
 )
 
 // diagnosticJSON is modwsgi_go.Diagnostic.
@@ -119,6 +120,10 @@ func compile(file, serverRoot, defines string) (*httpd.Server, []conf.Diagnostic
 		return nil, diags
 	}
 	srv, more := httpd.Compile(tree, mod.All)
+	if diags = append(diags, more...); conf.HasErrors(diags) {
+		return nil, diags
+	}
+	_, more = ssl.Read(srv)
 	if diags = append(diags, more...); conf.HasErrors(diags) {
 		return nil, diags
 	}

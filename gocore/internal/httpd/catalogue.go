@@ -96,19 +96,8 @@ var catalogue = []catalogueRow{
 	{module: "dumpio", names: "DumpIOInput DumpIOOutput", why: "nothing is dumped"},
 
 	// TLS
-	{module: "ssl", names: "SSLEngine", refuse: true, harmless: argIs(0, "off"), why: "connections would not be encrypted"},
-	{module: "ssl", names: "SSLRequireSSL SSLRequire", refuse: true, why: "access would not be restricted"},
-	{module: "ssl", names: "SSLVerifyClient SSLCARevocationCheck SSLProxyCARevocationCheck", refuse: true, harmless: argIs(0, "none"), why: "certificates would not be checked"},
-	{module: "ssl", names: "SSLOCSPEnable SSLFIPS SSLStrictSNIVHostCheck", refuse: true, harmless: argIs(0, "off"), why: "connections would be less protected"},
-	{module: "ssl", names: "SSLCARevocationFile SSLCARevocationPath SSLProxyCARevocationFile SSLProxyCARevocationPath",
-		refuse: true, harmless: argIs(0, "off"), why: "certificates would not be checked"},
-	{module: "ssl", names: "SSLCertificateFile SSLCertificateKeyFile SSLCertificateChainFile SSLCACertificateFile SSLCACertificatePath SSLCADNRequestFile SSLCADNRequestPath " +
-		"SSLVerifyDepth SSLOptions SSLProtocol SSLCipherSuite SSLHonorCipherOrder SSLUserName SSLSessionTickets SSLSessionTicketKeyFile SSLSessionCache SSLSessionCacheTimeout " +
-		"SSLUseStapling SSLStaplingCache SSLStaplingErrorCacheTimeout SSLStaplingFakeTryLater SSLStaplingForceURL SSLStaplingResponderTimeout SSLStaplingResponseMaxAge " +
-		"SSLStaplingResponseTimeSkew SSLStaplingReturnResponderErrors SSLStaplingStandardCacheTimeout SSLOpenSSLConfCmd SSLPassPhraseDialog SSLRandomSeed SSLCompression " +
-		"SSLInsecureRenegotiation SSLCryptoDevice SSLOCSPDefaultResponder SSLOCSPOverrideResponder SSLOCSPNoverify SSLOCSPProxyURL SSLOCSPResponderCertificateFile " +
-		"SSLOCSPResponderTimeout SSLOCSPResponseMaxAge SSLOCSPResponseTimeSkew SSLOCSPUseRequestNonce SSLRenegBufferSize SSLSRPUnknownUserSeed SSLSRPVerifierFile " +
-		"SSLVHostSNIPolicy SSLClientHelloVars SSLMutex", why: "it has no effect without SSLEngine"},
+	{module: "ssl", names: "SSLProxyCARevocationCheck", refuse: true, harmless: argIs(0, "none"), why: "certificates would not be checked"},
+	{module: "ssl", names: "SSLProxyCARevocationFile SSLProxyCARevocationPath", refuse: true, why: "certificates would not be checked"},
 	{module: "ssl", names: "SSLProxyMachineCertificateFile SSLProxyMachineCertificatePath SSLProxyMachineCertificateChainFile", refuse: true,
 		why: "other servers would not know this one"},
 	{module: "ssl", names: "SSLProxyCipherSuite", why: "the ciphers are those of Go"},

@@ -186,7 +186,7 @@ func (v *VirtualHost) fastEntry(route Route) fastEntry {
 	// Ask the phases once, with those Locations only that always apply.
 	r := &Request{Method: "GET", RawTarget: uri, RawPath: uri, Proto: "HTTP/1.1", ContentLength: -1, TLS: v.TLS,
 		Host: v, m: v.base, URI: uri, locs: always, onlyLocs: true}
-	if st, known := r.probe(); !known || st != OK || r.Mount != route.Mount || r.dynamic || !sameVars(r.env, r.m.environ) ||
+	if st, known := r.probe(); !known || st != OK || r.Mount != route.Mount || r.dynamic || !sameVars(r.env, r.m.environ, r.TLS) ||
 		r.Info == nil || r.Info.IsDir() || r.m.perRequest {
 		return e
 	}
@@ -217,10 +217,10 @@ func (r *Request) probe() (st Status, known bool) {
 }
 
 // sameVars reports whether the variables that the phases set are among the
-// constant ones.
-func sameVars(set, constant []EnvVar) bool {
+// constant ones. HTTPS is, of a host that speaks TLS.
+func sameVars(set, constant []EnvVar, https bool) bool {
 	for _, e := range set {
-		if !slices.Contains(constant, e) {
+		if (!https || e != httpsOn) && !slices.Contains(constant, e) {
 			return false
 		}
 	}

@@ -173,6 +173,9 @@ func (r *Request) Assume(p *Plan, scriptLen int) {
 	r.Filename, r.PathInfo, r.Handler = p.Script, r.URI[min(scriptLen, len(r.URI)):], p.Handler
 	r.Base = p.Script
 	r.env = slices.Clone(p.merged.environ)
+	if r.TLS {
+		r.env = append(r.env, httpsOn)
+	}
 }
 
 // OutputFilters are the names of the filters that apply to the response, in

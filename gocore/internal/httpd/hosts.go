@@ -136,6 +136,7 @@ func (b *builder) addresses(all []*hostBuild, hosts []*VirtualHost) {
 			if h, _ := SplitHost(arg); h != "*" {
 				v.addrs = append(v.addrs, h)
 			}
+			v.keys = append(v.keys, keys...)
 			for _, key := range keys {
 				if p := int(key.Port()); p != 0 && v.base.core.ServerName.V.Port == 0 {
 					v.ServerPort = p

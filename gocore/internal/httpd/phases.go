@@ -310,7 +310,7 @@ func (r *Request) sub(uri string) (*Request, Status) {
 		return nil, http.StatusInternalServerError
 	}
 	sub := &Request{Method: "GET", RawTarget: r.RawTarget, RawPath: r.RawPath, Query: r.Query, Proto: r.Proto, HostName: r.HostName,
-		Header: r.Header, Local: r.Local, Remote: r.Remote, Peer: r.Peer, ConnNo: r.ConnNo, RequestNo: r.RequestNo, TLS: r.TLS, Start: r.Start, ContentLength: -1,
+		Header: r.Header, Local: r.Local, Remote: r.Remote, Peer: r.Peer, ConnNo: r.ConnNo, RequestNo: r.RequestNo, TLS: r.TLS, Secure: r.Secure, Start: r.Start, ContentLength: -1,
 		Host: r.Host, URI: uri, SubRequest: true, Prev: r.Prev, main: r, redirects: r.redirects + 1, at: r.share()}
 	sub.env = append(sub.env, r.env...)
 	sub.m = r.Host.base
@@ -395,7 +395,7 @@ func (r *Request) follow(uri, query string) (*Request, *Outcome) {
 		return nil, r.builtin(http.StatusInternalServerError)
 	}
 	n := &Request{RawTarget: r.RawTarget, RawPath: uri, Query: query, Proto: r.Proto, HostName: r.HostName,
-		Local: r.Local, Remote: r.Remote, Peer: r.Peer, ConnNo: r.ConnNo, RequestNo: r.RequestNo, TLS: r.TLS, Start: r.Start,
+		Local: r.Local, Remote: r.Remote, Peer: r.Peer, ConnNo: r.ConnNo, RequestNo: r.RequestNo, TLS: r.TLS, Secure: r.Secure, Start: r.Start,
 		Host: r.Host, Prev: r, redirects: r.redirects + 1, m: r.Host.base, at: r.share(), edited: r.edited}
 	for _, e := range r.env {
 		n.env = append(n.env, EnvVar{"REDIRECT_" + e.Name, e.Value})

@@ -133,6 +133,9 @@ func (r *Request) CGIVariables(script string) []EnvVar {
 	return env
 }
 
+// httpsOn is what mod_ssl sets for every request over TLS.
+var httpsOn = EnvVar{"HTTPS", "on"}
+
 // schemeOf is wsgi.url_scheme for a value of the variable HTTPS.
 func schemeOf(https, def string) string {
 	if strings.EqualFold(https, "on") || https == "1" {
@@ -165,7 +168,10 @@ func (r *Request) Call(p *Plan) *Outcome {
 		out.Env = append(out.Env, EnvVar{"REMOTE_HOST", name})
 	}
 	if r.User != "" {
-		out.Env = append(out.Env, EnvVar{"REMOTE_USER", r.User}, EnvVar{"AUTH_TYPE", r.AuthType})
+		out.Env = append(out.Env, EnvVar{"REMOTE_USER", r.User})
+		if r.AuthType != "" { // else mod_ssl took the name from the certificate
+			out.Env = append(out.Env, EnvVar{"AUTH_TYPE", r.AuthType})
+		}
 	}
 	return out
 }

@@ -215,6 +215,7 @@ func (r *Request) builtin(status int) *Outcome {
 	if list := r.Notes[NoteVariants]; status == 300 || status == 406 {
 		b.WriteString(list)
 	}
+	b.WriteString(r.Notes[NoteError])
 	if code := r.Notes[NoteLogCode]; code != "" {
 		fmt.Fprintf(&b, "<p>The server's error log says more: %s.</p>\n", html.EscapeString(code))
 	}
@@ -261,6 +262,9 @@ func (r *Request) failedDocument(status int) string {
 // as markup, for the pages of 300 and 406.
 const NoteVariants = "variant-list"
 
+// NoteError is the note with markup that goes into the page of an error.
+const NoteError = "error-notes"
+
 // NoteLogCode is the note with the code of the log record that explains an
 // error, for its page.
 const NoteLogCode = "log-code"
@@ -294,6 +298,8 @@ func explain(status int) string {
 		return "The body of the request is larger than the server accepts."
 	case 414:
 		return "The address is longer than the server accepts."
+	case 421:
+		return "The connection was made for another host, which asks for other protection than this one."
 	case 431:
 		return "The header of the request is larger than the server accepts."
 	case 500:

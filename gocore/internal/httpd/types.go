@@ -152,13 +152,15 @@ type VirtualHost struct {
 	ProxyProtocolExceptions                []netip.Prefix // of these clients they do not
 	LogsResponse                           bool           // some access log shows fields of the response
 	LogsFirstByte                          bool           // some access log shows the time to the first byte
-	TLS                                    bool           // scheme https on this host
+	TLS                                    bool           // all its connections are TLS
+	SSL                                    any            // settings of mod_ssl (package mod/ssl); nil: none
 	UseCanonicalName                       bool           // On or DNS
 	UseCanonicalPhysicalPort               bool
 	Pos                                    conf.Pos
 
 	server   *Server
 	index    int
+	keys     []netip.AddrPort
 	addrs    []string // names and addresses written in <VirtualHost>, without ports
 	base     *merged  // main + host
 	sections *hostSections
@@ -258,6 +260,7 @@ type LogEntry struct {
 	ResponseLookup              func(name string) (string, bool)
 	EnvLookup                   func(name string) (string, bool)
 	NoteLookup                  func(name string) (string, bool)
+	SecureLookup                func(name string) (string, bool) // a variable SSL_* of the connection; false: it is not encrypted
 	Local                       netip.AddrPort
 	Remote                      netip.AddrPort // the client, as mod_remoteip says
 	Peer                        netip.AddrPort // the other end of the connection
@@ -292,6 +295,7 @@ type Request struct {
 	ConnNo, RequestNo                 uint64         // number of the connection, and of the request on it from 1
 	ConnLogged, ReqLogged             bool           // the error log has a record of the connection, of the request already
 	TLS                               bool
+	Secure                            *Secure // with TLS; nil in a probe, which no client sent
 	Start                             time.Time
 	ContentLength                     int64 // -1 = not given
 	Chunked                           bool

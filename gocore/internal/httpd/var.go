@@ -13,8 +13,8 @@ import (
 // apiVersion is API_VERSION: the module magic number of httpd 2.4.
 const apiVersion = "20120211"
 
-// vars are the variables and how each is found. Those of mod_ssl come from the
-// variables of the request, where the TLS layer puts them.
+// vars are the variables and how each is found. Those of mod_ssl are the
+// connection's; without TLS, what the request's variables of the same name say.
 var vars map[string]func(r *Request) string
 
 func init() { // not a literal, because the functions reach vars again
@@ -98,6 +98,11 @@ func (r *Request) Var(name string) (string, bool) {
 		return f(r), true
 	}
 	if strings.HasPrefix(name, "SSL_") {
+		if r.Secure != nil {
+			if v := r.Secure.Lookup(r, name); v != "" {
+				return v, true
+			}
+		}
 		v, _ := r.Env(name)
 		return v, true
 	}

@@ -45,6 +45,7 @@ import (
 	"modwsgi/gocore/internal/mod/rewrite"
 	"modwsgi/gocore/internal/mod/setenvif"
 	"modwsgi/gocore/internal/mod/so"
+	"modwsgi/gocore/internal/mod/ssl"
 	"modwsgi/gocore/internal/mod/static"
 	"modwsgi/gocore/internal/mod/status"
 	"modwsgi/gocore/internal/mod/uniqueid"
@@ -59,7 +60,7 @@ import (
 var authn = authncore.New(authnfile.Provider, authndbm.Provider, authnanon.Provider, authnsocache.Provider, wsgi.AuthnProvider)
 
 // authz are the kinds of Require lines.
-var authz = slices.Concat(authzhost.Providers, authzuser.Providers, authzgroupfile.Providers, authzdbm.Providers(authn.Realm), authzowner.Providers, wsgi.AuthzProviders)
+var authz = slices.Concat(authzhost.Providers, authzuser.Providers, authzgroupfile.Providers, authzdbm.Providers(authn.Realm), authzowner.Providers, ssl.Providers, wsgi.AuthzProviders)
 
 // All is every module.
 var All = []httpd.AnyModule{
@@ -69,6 +70,7 @@ var All = []httpd.AnyModule{
 	reqtimeout.Module,
 	uniqueid.Module,
 	remoteip.Module, // before all that looks at the client's address
+	ssl.Module,      // before authzcore, which may let in by Satisfy Any whom this one must keep out, and before the schemes
 	authzcore.NewWith(authn.Type, authz...),
 	authzhost.Module,
 	authzuser.Module,

@@ -16,6 +16,7 @@ import (
 
 	"modwsgi/gocore/internal/conf"
 	"modwsgi/gocore/internal/httpd"
+	"modwsgi/gocore/internal/mod/ssl"
 )
 
 // The descriptors of a worker process. 0 is /dev/null; 1 and 2 are the error
@@ -84,6 +85,10 @@ type WorkerConfig struct {
 	FrontUID int
 
 	Secret [32]byte // the same for all who accept from clients, in all generations of a server (httpd.Server.SetSecret)
+
+	// TLS are the certificates and keys of all hosts, by path (package mod/ssl),
+	// for those who accept from clients. Nobody else ever has them.
+	TLS ssl.Files
 
 	// The scoreboard follows the logs as a descriptor unless its size is 0.
 	BoardSize  int64

@@ -13,8 +13,9 @@ import (
 )
 
 // direct finds the group that can accept from clients itself, -1 if none can:
-// it is the only one that serves, runs as the server would, and nothing is to
-// run in the server's own processes beside it.
+// it is the only one that serves, runs as the server would, could read the
+// private keys of TLS hosts itself, and nothing is to run in the server's own
+// processes beside it.
 func direct(srv *httpd.Server, groups []groupPlan, server identity) int {
 	found := -1
 	for i := range groups {
@@ -26,7 +27,7 @@ func direct(srv *httpd.Server, groups []groupPlan, server identity) int {
 		}
 		found = i
 	}
-	if found < 0 || srv.Groups[found].Chroot != "" || !groups[found].id.equal(server) || embeds(srv) {
+	if found < 0 || srv.Groups[found].Chroot != "" || !groups[found].id.equal(server) || embeds(srv) || !mayHaveKeys(srv, server) {
 		return -1
 	}
 	return found

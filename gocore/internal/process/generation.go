@@ -14,6 +14,7 @@ import (
 
 	"modwsgi/gocore/internal/conf"
 	"modwsgi/gocore/internal/httpd"
+	"modwsgi/gocore/internal/mod/ssl"
 	"modwsgi/gocore/internal/scoreboard"
 )
 
@@ -22,6 +23,7 @@ type snapshot struct {
 	tree *conf.Tree
 	srv  *httpd.Server
 	logs []httpd.LogTarget // to open besides the main error log
+	tls  ssl.Files         // certificates and keys, as they were when the configuration was read
 }
 
 // loadConfig reads and compiles; a variable so that tests can do without the
@@ -238,6 +240,9 @@ func (sl *slot) config(foreground bool) *WorkerConfig {
 		Uid:      pg.id.uid, Gid: pg.id.gid, Groups: pg.id.groups,
 		Front: len(pg.hops) > 0, Hops: pg.hops, FrontUID: pg.gen.frontUID(),
 		Secret: pg.secret(), SupervisorPID: os.Getpid(), SupervisorUID: os.Geteuid(), ServerStarted: serverStarted.UnixMilli(), Foreground: foreground,
+	}
+	if !pg.behind() {
+		c.TLS = pg.gen.snap.tls
 	}
 	for _, l := range sl.socks {
 		c.Listeners = append(c.Listeners, l.spec)

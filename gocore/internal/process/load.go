@@ -6,6 +6,7 @@ import (
 	"modwsgi/gocore/internal/conf"
 	"modwsgi/gocore/internal/httpd"
 	"modwsgi/gocore/internal/mod"
+	"modwsgi/gocore/internal/mod/ssl"
 )
 
 // readConfig is loadConfig of the real server.
@@ -21,6 +22,10 @@ func readConfig(opt SuperviseOptions) (*snapshot, []conf.Diagnostic) {
 	if hasErrors(diags) {
 		return nil, diags
 	}
+	files, more := ssl.Read(srv)
+	if diags = append(diags, more...); hasErrors(diags) {
+		return nil, diags
+	}
 	diags = append(diags, PythonWarnings(srv, opt.build())...)
-	return &snapshot{tree: tree, srv: srv, logs: srv.LogFiles()}, diags
+	return &snapshot{tree: tree, srv: srv, logs: srv.LogFiles(), tls: files}, diags
 }

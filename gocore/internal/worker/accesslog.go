@@ -35,6 +35,7 @@ var (
 	accessEntries = sync.Pool{New: func() any {
 		x := new(accessEntry)
 		x.HeaderLookup, x.TrailerLookup, x.ResponseLookup, x.EnvLookup, x.NoteLookup = x.header, x.trailer, x.response, x.variable, x.note
+		x.SecureLookup = x.secure
 		x.Request = x.request
 		return x
 	}}
@@ -205,6 +206,9 @@ func (x *accessEntry) variable(name string) (string, bool) {
 			return v, true
 		}
 	}
+	if name == "HTTPS" && x.c.Secure != nil {
+		return "on", true
+	}
 	if !x.t.called() {
 		return "", false
 	}
@@ -234,6 +238,14 @@ func (x *accessEntry) variable(name string) (string, bool) {
 		return p.Handler, true
 	case "mod_wsgi.request_id":
 		return text(appendLogID(x.id[:0], x.q)), true
+	}
+	return "", false
+}
+
+// secure finds a variable of the connection; false: it is not encrypted.
+func (x *accessEntry) secure(name string) (string, bool) {
+	if _, s := x.d.client(x.c); s != nil {
+		return s.conn.Lookup(x.final, name), true
 	}
 	return "", false
 }

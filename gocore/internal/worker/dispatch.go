@@ -53,6 +53,7 @@ func (t *target) called() bool { return t.route != nil || t.pool != nil }
 
 type dispatcher struct {
 	board    *statusBoard // nil: no status page
+	tls      *tlsHosts    // nil: no host speaks TLS
 	w        *worker
 	mem      listen.Memory
 	date     http1.DateCache
@@ -117,6 +118,9 @@ func (d *dispatcher) tick(now time.Time) {
 			python.SetZone(offset, name)
 		}
 		d.files.Tick(d.second)
+		if d.tls != nil {
+			d.tls.rotate(now)
+		}
 		if d.board != nil {
 			d.board.publish()
 		}
@@ -129,6 +133,9 @@ func (d *dispatcher) Open(c *listen.Conn) {
 	hosts := d.w.srv.Hosts(c.Local)
 	c.User = hosts
 	c.Settings = d.settings[hosts.Default]
+	if hosts.Default.TLS {
+		c.TLS = d.tls.config(hosts)
+	}
 	if v := hosts.Default; v.ProxyProtocol {
 		peer := c.Remote.Addr().Unmap().WithZone("")
 		c.ProxyHeader = !slices.ContainsFunc(v.ProxyProtocolExceptions, func(p netip.Prefix) bool { return p.Contains(peer) })
@@ -137,13 +144,14 @@ func (d *dispatcher) Open(c *listen.Conn) {
 
 // BadProxy implements listen.ProxyReporter.
 func (d *dispatcher) BadProxy(c *listen.Conn, err error) {
-	v := c.User.(*httpd.HostSet).Default
+	hosts, _ := d.client(c)
+	v := hosts.Default
 	d.w.record(v, nil, levelErr, "remoteip", fmt.Sprintf("RemoteIPProxyProtocol: %v; connection of %s closed", err, c.Remote))
 }
 
 // Route implements listen.Handler.
 func (d *dispatcher) Route(c *listen.Conn, q *listen.Req) listen.Action {
-	hosts := c.User.(*httpd.HostSet)
+	hosts, secure := d.client(c)
 	host := hosts.Default
 	if q.Head.Host.Len > 0 {
 		host = hosts.Select(q.Bytes(q.Head.Host))
@@ -152,6 +160,11 @@ func (d *dispatcher) Route(c *listen.Conn, q *listen.Req) listen.Action {
 	}
 	if host.LogsFirstByte {
 		q.TrackFirst = 1
+	}
+	if secure != nil && (secure.host.V != host || secure.bare) || secure == nil && host.TLS {
+		if a, handled := d.misplaced(c, q, secure, host); handled {
+			return a
+		}
 	}
 	if q.Head.Flags&http1.FlagPlainPath != 0 {
 		if p, n := host.Fast(q.Bytes(q.Head.Method), q.Bytes(q.Head.Path)); p != nil && p.ID >= 0 && len(p.TrustedHeaders) == 0 {
@@ -281,6 +294,7 @@ func (d *dispatcher) request(c *listen.Conn, q *listen.Req, host *httpd.VirtualH
 	if r.RawPath == "" {
 		r.RawPath = "/"
 	}
+	d.secure(c, r)
 	r.Header = make([]httpd.Field, 0, h.NFields)
 	for _, f := range h.Fields[:h.NFields] {
 		r.Header = append(r.Header, httpd.Field{Name: str(f.Name), Value: str(f.Value)})
@@ -336,9 +350,14 @@ func (d *dispatcher) handle(c *listen.Conn, q *listen.Req, host *httpd.VirtualHo
 // address chooses the host; its ErrorDocument applies if it is a text, a
 // redirect or a file.
 func (d *dispatcher) Bad(c *listen.Conn, q *listen.Req, status int) {
-	host := c.User.(*httpd.HostSet).Default
+	hosts, secure := d.client(c)
+	host := hosts.Default
+	if secure != nil {
+		host = secure.host.V
+	}
 	r := &httpd.Request{Method: "GET", RawTarget: "/", RawPath: "/", Proto: "HTTP/1.1", Local: c.Local, Remote: c.Remote, Peer: c.Remote,
 		ConnNo: q.ConnID, RequestNo: q.RequestNo, Start: time.Now(), ContentLength: -1}
+	d.secure(c, r)
 	if h := &q.Head; h.Method.Len > 0 && uint64(h.HeadLen) <= q.InLen {
 		if p := string(q.Bytes(h.Path)); p != "" {
 			r.RawTarget, r.RawPath = string(q.Bytes(h.Target)), p

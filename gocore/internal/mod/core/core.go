@@ -19,7 +19,6 @@ var Module = &httpd.Module[config]{
 	Also:       []string{"http_core.c", "http_module", "mpm_event_module", "event.c", "mpm_event.c", "mod_version.c", "version_module", "mod_macro.c", "macro_module"},
 	Directives: append(append(append([]httpd.Directive[config]{}, sections...), everywhere...), serverRows...),
 	Merge:      merge,
-	Check:      check,
 	Insert:     func(_ *httpd.Request, c *config, _ *httpd.ResponseHead) []string { return c.SetOutputFilter.V },
 	HasFilter:  func(c *config) bool { return len(c.SetOutputFilter.V) > 0 },
 

@@ -11,7 +11,6 @@ import (
 	"strings"
 	"time"
 
-	"modwsgi/gocore/internal/conf"
 	"modwsgi/gocore/internal/errorlog"
 	"modwsgi/gocore/internal/httpd"
 )
@@ -307,17 +306,4 @@ func merge(p, k *config) *config {
 		c.OptRemove = (p.OptRemove | k.OptRemove) &^ k.OptAdd
 	}
 	return &c
-}
-
-// check warns about a host that cannot work as it stands.
-func check(k *httpd.Checker, c *config) {
-	if k.Host != k.Server.Main {
-		return
-	}
-	for _, l := range c.Listen {
-		if l.Proto == "https" {
-			k.Report(conf.Diagnostic{Severity: conf.Warning, Code: httpd.CodeUnavailable, Pos: l.Pos, Directive: "Listen",
-				Message: "mod_ssl is not available yet: " + l.Addr + " speaks plain HTTP"})
-		}
-	}
 }

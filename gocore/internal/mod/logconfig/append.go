@@ -103,6 +103,8 @@ func (it *item) append(dst []byte, server *Server, e *httpd.LogEntry, clock *sta
 		return appendNamed(dst, e.EnvLookup, it.arg)
 	case opHeaderIn:
 		return appendNamed(dst, e.HeaderLookup, it.arg)
+	case opSecure:
+		return it.appendSecure(dst, e)
 	case opTrailerIn:
 		if e.TrailerLookup == nil {
 			return dst
@@ -215,6 +217,22 @@ func appendNamed(dst []byte, lookup func(string) (string, bool), name string) []
 		}
 	}
 	return append(dst, '-')
+}
+
+// appendSecure appends a variable as %{NAME}x finds it: one of the connection
+// (SSL_PROTOCOL) or of the request; "-" when the connection is not encrypted.
+func (it *item) appendSecure(dst []byte, e *httpd.LogEntry) []byte {
+	if e.SecureLookup == nil {
+		return append(dst, '-')
+	}
+	v, ok := e.SecureLookup(it.arg)
+	if ok && !strings.HasPrefix(it.arg, "SSL_") {
+		v, _ = e.Request().Var(it.arg)
+	}
+	if v == "" {
+		return append(dst, '-')
+	}
+	return appendEscaped(dst, v)
 }
 
 // appendCookie appends the value of the first cookie of that name. Names

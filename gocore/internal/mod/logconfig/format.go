@@ -50,6 +50,7 @@ const (
 	opFirstByte
 	opTrailerIn
 	opTrailerOut
+	opSecure  // %{NAME}x, %{name}c
 	opNothing // accepted, always "-": responses have no trailers
 )
 
@@ -330,6 +331,15 @@ func (it *item) letter(c byte, arg string) error {
 		it.op = opServerName
 	case 'V':
 		it.op = opHostName
+	case 'x':
+		return needArg(opSecure)
+	case 'c': // the old form; an error's number was never there
+		old := map[string]string{"version": "SSL_PROTOCOL", "cipher": "SSL_CIPHER", "subjectdn": "SSL_CLIENT_S_DN", "clientcert": "SSL_CLIENT_S_DN",
+			"issuerdn": "SSL_CLIENT_I_DN", "cacert": "SSL_CLIENT_I_DN", "errcode": "SSL_", "errstr": "SSL_CLIENT_VERIFY"}[strings.ToLower(arg)]
+		if old == "" {
+			return fmt.Errorf("unknown %%{%s}c; it is one of version, cipher, subjectdn, issuerdn, errcode, errstr", arg)
+		}
+		it.op, it.arg = opSecure, old
 	case 'X':
 		it.op = opConnState
 	default:

@@ -17,6 +17,7 @@ import (
 	"time"
 
 	"modwsgi/gocore/internal/httpd"
+	"modwsgi/gocore/internal/mod/ssl"
 )
 
 // tlsSettings are the directives' values.
@@ -125,38 +126,12 @@ func (p *tlsSettings) trust(file string) error {
 	return nil
 }
 
-// setProtocol reads a list as SSLProtocol has it. Old versions are never used.
 func setProtocol(k *httpd.Cmd, c *Config) error {
-	known := map[string][]uint16{"all": {tls.VersionTLS12, tls.VersionTLS13}, "tlsv1.2": {tls.VersionTLS12}, "tlsv1.3": {tls.VersionTLS13},
-		"sslv2": nil, "sslv3": nil, "tlsv1": nil, "tlsv1.1": nil}
-	var have []uint16
-	for i, w := range k.Args {
-		sign := byte(0)
-		name := strings.ToLower(w)
-		if name != "" && (name[0] == '+' || name[0] == '-') {
-			sign, name = name[0], name[1:]
-		}
-		versions, ok := known[name]
-		if !ok {
-			return fmt.Errorf("%q is no version; they are all, TLSv1.2 and TLSv1.3", w)
-		}
-		if versions == nil && sign != '-' {
-			k.Notice(httpd.CodeIgnored, "%s is not secure and never used", name)
-		}
-		switch {
-		case sign == '-':
-			have = slices.DeleteFunc(have, func(v uint16) bool { return slices.Contains(versions, v) })
-		case sign == 0 && i > 0:
-			have = slices.Clone(versions)
-		default:
-			have = append(have, versions...)
-		}
+	v, err := ssl.ParseProtocol(k)
+	if err == nil {
+		c.tls.versions = httpd.Some(v)
 	}
-	if len(have) == 0 {
-		return errors.New("no version of TLS is left")
-	}
-	c.tls.versions = httpd.Some([2]uint16{slices.Min(have), slices.Max(have)})
-	return nil
+	return err
 }
 
 // id differs between settings that demand different things of a server.
