@@ -216,7 +216,7 @@ func (s *secure) wait(writing bool, timeout time.Duration) error {
 	}
 	f := []unix.PollFd{{Fd: int32(s.c.FD), Events: unix.POLLIN}}
 	if writing {
-		if err := s.flush(); err != errAgain {
+		if err := s.flush(); !errors.Is(err, errAgain) {
 			return err
 		}
 		f[0].Events = unix.POLLOUT

@@ -1,7 +1,10 @@
 // Encrypted connections on the reactor.
 package listen
 
-import "net"
+import (
+	"errors"
+	"net"
+)
 
 // secured looks after connections whose clients speak TLS, before each
 // request. True: the connection is somebody else's now.
@@ -73,7 +76,7 @@ func (r *Reactor) readWire(c *Conn) bool {
 		return true
 	case err == nil:
 		return true
-	case err == errAgain:
+	case errors.Is(err, errAgain):
 		c.drained = true
 		return true
 	}
@@ -94,7 +97,7 @@ func (r *Reactor) flushWire(c *Conn) step {
 			sent += n
 		}
 		switch {
-		case err == errAgain:
+		case errors.Is(err, errAgain):
 			return r.blocked(c)
 		case err != nil:
 			q.Aborted = 1

@@ -113,7 +113,7 @@ func (Wires) Write(id uint32, p []byte) (int, syscall.Errno) {
 	}
 	n, err := w.write(p[:min(len(p), wireAtOnce)])
 	if n > 0 {
-		if err := w.flush(); err != nil && err != errAgain {
+		if err := w.flush(); err != nil && !errors.Is(err, errAgain) {
 			return 0, wireErrno(err)
 		}
 		return n, 0
@@ -139,7 +139,7 @@ func wireErrno(err error) syscall.Errno {
 	switch {
 	case err == nil:
 		return 0
-	case err == errAgain:
+	case errors.Is(err, errAgain):
 		return syscall.EAGAIN
 	case errors.As(err, &e):
 		return e
