@@ -95,7 +95,7 @@ func testTLSRequests(t *testing.T, open opener) {
 		assert.Equal(t, "failed", get("GET", "/error", nil))
 	}
 	assert.Equal(t, 1, s.Connections(), "one connection served them all")
-	assert.EqualValues(t, 24, f.done.Load())
+	require.Eventually(t, func() bool { return f.done.Load() == 24 }, 5*time.Second, time.Millisecond)
 	client.CloseIdleConnections()
 	require.Eventually(t, func() bool { return s.Connections() == 0 }, 5*time.Second, time.Millisecond)
 }
