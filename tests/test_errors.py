@@ -141,3 +141,14 @@ def test_missing_script_is_a_500(server, tmp_path):
     running = server(tmp_path / "missing.wsgi")
     assert running.get("/").status_code == 500
     assert "missing.wsgi" in running.log()
+
+
+@pytest.mark.ours
+def test_script_with_a_nul_byte(server, tmp_path):
+    """Python's compiler, as an embedding program calls it, would take what stands before it for the whole."""
+    file = tmp_path / "nul.wsgi"
+    file.write_bytes(b"def application(e, s):\n    s('200 OK', [])\n    return [b'yes']\n\0\nraise RuntimeError\n")
+    running = server(file)
+    assert running.get("/").status_code == 500
+    running.wait_log("WSGI010[56]: cannot read or compile '.*nul.wsgi'")
+    running.wait_log("SyntaxError: source code string cannot contain null bytes")

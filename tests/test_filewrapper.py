@@ -75,3 +75,26 @@ def test_descriptors_do_not_pile_up(sink):
 def test_surface(sink):
     assert sink.json("/file-fails") == {
         "blocks": ["abcd", "ef"], "blksize": 4, "after_close": "ValueError", "negative": "ValueError"}
+
+
+@pytest.mark.ours
+@pytest.mark.parametrize("method", ["fileno", "tell"])
+@pytest.mark.parametrize(("kind", "status"), [("mod_wsgi.RequestTimeout", 504), ("SystemExit", 500), ("OSError", 200)])
+def test_exceptions_of_the_file_object(server, tmp_path, method, kind, status):
+    """An error means that it is no file; what is no error must not get lost: a time-out could be raised there."""
+    file = tmp_path / "wrapper.wsgi"
+    file.write_text(
+        "import mod_wsgi\n"
+        "class File:\n"
+        "    def __init__(self): self.file = open(__file__, 'rb')\n"
+        "    def fileno(self): return self.file.fileno()\n"
+        "    def tell(self): return self.file.tell()\n"
+        "    def read(self, n): return self.file.read(n)\n"
+        f"    def {method}(self): raise {kind}()\n"
+        "def application(environ, start_response):\n"
+        "    start_response('200 OK', [])\n"
+        "    return environ['wsgi.file_wrapper'](File())\n"
+    )
+    answer = server(file).get("/")
+    assert answer.status_code == status
+    assert status != 200 or answer.content == file.read_bytes()

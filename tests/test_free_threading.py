@@ -132,4 +132,6 @@ def test_request_timeout_without_a_gil(timed):
     running = timed("threads=2 request-timeout=1 interrupt-timeout=5", "WSGIFreeThreading On")
     assert running.get("/patient?30").status_code == 504
     running.wait_log("running request: GET /patient")
-    running.wait_log("no stacks: they cannot be read while threads run without a GIL")
+    running.wait_log("no stacks: those of running threads cannot be read safely without a GIL")
+    # but the interrupted one tells its own
+    running.wait_log(r'the request was interrupted in: File ".*timed\.wsgi", line \d+, in patient\n.*called from File')

@@ -1,5 +1,6 @@
 """Application groups: a main interpreter and named sub-interpreters in one process, from creation to the end."""
 
+import hashlib
 import os
 import signal
 import sys
@@ -484,3 +485,35 @@ def test_own_gil_needs_a_newer_python(groups):
     assert running.json("/one/state")["group"] == "one"
     assert "WSGI0198" in running.output() + running.log()
     assert "with its own GIL" not in running.log()
+
+
+NAME = """
+def application(environ, start_response):
+    start_response('200 OK', [])
+    return [f"{__name__} {environ['mod_wsgi.application_group']}".encode()]
+"""
+
+
+@pytest.mark.parametrize("sensitive", ["On", "Off"])
+def test_case_of_names(groups, tmp_path, sensitive):
+    """WSGICaseSensitivity: the module's name, from the script's path, and the name of %{RESOURCE}."""
+    folder = tmp_path / "Mixed"
+    folder.mkdir()
+    file = folder / "Case.wsgi"
+    file.write_text(NAME)
+    extra = f'WSGICaseSensitivity {sensitive}\n<Directory "{folder}">\n  Require all granted\n</Directory>\n'
+    running = groups(extra=extra + f'WSGIScriptAlias /Upper "{file}" application-group=%{{RESOURCE}}\n')
+    path = str(file) if sensitive == "On" else str(file).lower()
+    name, group = running.get("/Upper").text.split()
+    assert name == "_mod_wsgi_" + hashlib.md5(path.encode()).hexdigest()
+    assert group.endswith("|/Upper" if sensitive == "On" else "|/upper")
+
+
+def test_module_path_that_cannot_be_added(groups, tmp_path):
+    """A .pth file that ends the program is logged, and what stands behind its directory is skipped."""
+    for name in ("first", "second", "third"):
+        (tmp_path / name).mkdir()
+    (tmp_path / "second" / "bad.pth").write_text("import sys; sys.exit(3)\n")
+    running = groups(f"threads=2 python-path={tmp_path}/first:{tmp_path}/second:{tmp_path}/third")
+    running.wait_log(rf"WSGI0091: .*SystemExit raised while module path entry '{tmp_path}/second' was added")
+    assert running.get("/main").status_code == 200

@@ -27,6 +27,7 @@
 
 enum { SIZE, DATA, CRLF, TRAILER, END, BAD };
 #define LINE_MAX_LEN 8190 /* as LimitRequestFieldSize */
+#define OUTSTAY_MS 20     /* how soon a thread notices that its request is over */
 
 static int64_t monotonic_ms(void) {
     struct timespec t;
@@ -55,6 +56,19 @@ static int body_wait(mw_req *r) {
     return (int)wait;
 }
 
+/* Wait until there is more: as mw_wait. A thread that the application has started looks now and then
+ * whether its request is over (mw_input_over). */
+static int wait_more(mw_req *r) {
+    int ms = body_wait(r), k = 0;
+    if (mw_self && mw_self->req == r) return mw_wait(r, 0, ms);
+    int64_t until = ms < 0 ? INT64_MAX : monotonic_ms() + ms;
+    for (int64_t left; !k && (left = until - monotonic_ms()) > 0;) {
+        if (__atomic_load_n(&r->chunk_state, __ATOMIC_ACQUIRE) == BAD) { errno = ECANCELED; return -1; }
+        k = mw_wait(r, 0, left < OUTSTAY_MS ? (int)left : OUTSTAY_MS);
+    }
+    return k;
+}
+
 /* One recv with the request's time-outs. >0 bytes, 0 end, -1 error. No GIL. */
 static ssize_t recv_wait(mw_req *r, char *p, size_t n) {
     for (;;) {
@@ -63,7 +77,7 @@ static ssize_t recv_wait(mw_req *r, char *p, size_t n) {
         if (m >= 0) return m;
         if (errno == EINTR) continue;
         if (errno != EAGAIN && errno != EWOULDBLOCK) return -1;
-        int k = mw_wait(r, 0, body_wait(r));
+        int k = wait_more(r);
         if (k == 0) { errno = ETIMEDOUT; return -1; }
         if (k < 0 && errno != EINTR) return -1;
     }
@@ -212,7 +226,7 @@ static ssize_t read_some(mw_req *r, char *p, size_t n) {
 }
 
 static mw_req *usable(mw_input *s) {
-    if (!s->req) {
+    if (!s->req || __atomic_load_n(&s->over, __ATOMIC_SEQ_CST)) {
         PyErr_SetString(PyExc_RuntimeError, "wsgi.input used after the request has finished");
         return NULL;
     }
@@ -273,7 +287,7 @@ static PyObject *collect_body(mw_input *s, Py_ssize_t limit, int line) {
         int e = errno;
         mw_restore(ts);
         errno = e;
-        if (s->req != r) { Py_DECREF(b); usable(s); return NULL; } /* a thread of the application's own, too late */
+        if (__atomic_load_n(&s->over, __ATOMIC_SEQ_CST)) { Py_DECREF(b); usable(s); return NULL; } /* a thread of the application's own, too late */
         if (m < 0) { Py_DECREF(b); return fail(s); }
         if (m == 0) break;
         n += (size_t)m;
@@ -292,13 +306,23 @@ done:
 /* The same, measured when somebody wants to know. */
 static PyObject *collect(mw_input *s, Py_ssize_t limit, int line) {
     PyObject *b;
+    (void)MW_ENTER(s); /* usable() looks whether it is over */
     Py_BEGIN_CRITICAL_SECTION((PyObject *)s);
     int live = mw_live_any;
     double t0 = live ? mw_now() : 0;
     b = collect_body(s, limit, line);
     if (b && live) mw_live_input(t0, PyBytes_GET_SIZE(b));
     Py_END_CRITICAL_SECTION();
+    MW_LEAVE(s);
     return b;
+}
+
+/* The request is over, and a thread that the application has started still reads its body: end
+ * that, else it would read what the connection brings next, which may belong to another client. No GIL. */
+void mw_input_over(mw_req *r) {
+    r->keep_alive = 0;
+    r->stream_left = -1;
+    __atomic_store_n(&r->chunk_state, BAD, __ATOMIC_RELEASE);
 }
 
 static int size_arg(PyObject *const *a, Py_ssize_t n, Py_ssize_t *out) {
@@ -378,6 +402,6 @@ int mw_input_init(PyObject *module, mw_state *st) {
 
 PyObject *mw_input_new(mw_state *st) {
     mw_input *s = PyObject_New(mw_input, st->input_type);
-    if (s) { s->req = NULL; s->failed = 0; }
+    if (s) { s->req = NULL; s->failed = s->inside = s->over = 0; }
     return (PyObject *)s;
 }

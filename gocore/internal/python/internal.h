@@ -43,8 +43,12 @@ static inline void *memrchr(const void *p, int c, size_t n) {
 /* Does anybody but the calling thread, which made it, refer to the object? */
 static inline int mw_shared(PyObject *o) {
 #ifdef Py_GIL_DISABLED
+#if PY_VERSION_HEX >= 0x030e0000
+    return !PyUnstable_Object_IsUniquelyReferenced(o);
+#else
     return !_Py_IsOwnedByCurrentThread(o) || __atomic_load_n(&o->ob_ref_local, __ATOMIC_RELAXED) != 1 ||
            __atomic_load_n(&o->ob_ref_shared, __ATOMIC_ACQUIRE) != 0;
+#endif
 #else
     return Py_REFCNT(o) > 1;
 #endif
@@ -156,7 +160,21 @@ int mw_watch_init(void);
 void mw_watch_thread(int id, mw_thread *t);
 
 /* input.c */
-typedef struct mw_input { PyObject_HEAD mw_req *req; int failed; } mw_input; /* failed: 0, or the status for an application that leaves it at that */
+typedef struct mw_input {
+    PyObject_HEAD
+    mw_req *req;
+    int failed;                /* 0, or the status for an application that leaves it at that */
+    int inside, over;          /* threads that read; no more may. Atomic, see outstayed in run.c */
+} mw_input;
+void mw_input_over(mw_req *r);
+#ifdef Py_GIL_DISABLED
+#define MW_ORDER __ATOMIC_SEQ_CST
+#else
+#define MW_ORDER __ATOMIC_RELAXED /* the GIL orders */
+#endif
+/* A thread uses an input or a response: not 0 if the request is over. Then, and when it is done: MW_LEAVE. */
+#define MW_ENTER(s) (__atomic_add_fetch(&(s)->inside, 1, MW_ORDER), __atomic_load_n(&(s)->over, MW_ORDER))
+#define MW_LEAVE(s) __atomic_sub_fetch(&(s)->inside, 1, MW_ORDER)
 int mw_input_init(PyObject *module, mw_state *st);
 PyObject *mw_input_new(mw_state *st);
 
@@ -171,6 +189,7 @@ typedef struct mw_response {
     int64_t length;            /* declared Content-Length or -1 */
     int committed, chunked, nobody;
     int filtered, discard;     /* a hook takes the body; the body is dropped */
+    int inside, over;          /* threads in write(); no more may. Atomic, see outstayed in run.c */
 } mw_response;
 int mw_response_init(PyObject *module, mw_state *st);
 PyObject *mw_response_new(mw_state *st);
@@ -242,6 +261,9 @@ const char *mw_where(void); /* "main interpreter of daemon process 'G'" */
 int mw_log_init(PyObject *module, mw_state *st);
 PyObject *mw_log_stream(mw_state *st, const char *name);
 void mw_log_tails(mw_thread *t); /* the request ends: what has no newline yet */
+
+/* The stack of a traceback, innermost frame first, as mw_report logs stacks. */
+void mw_log_traceback(int level, const mw_req *r, const char *who, PyObject *tb);
 
 /* explain.c: why a script is not served; each consumes the current exception, if there is one */
 void mw_load_failed(const mw_req *r, const char *path);

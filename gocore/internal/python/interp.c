@@ -162,14 +162,17 @@ static int restore_environ(void) {
 
 /* Put the directories of a ':' list at the front of sys.path, .pth files honoured. */
 static void add_path(const char *dirs) {
-    PyObject *site = PyImport_ImportModule("site"), *path = PySys_GetObject("path");
+    PyObject *site = PyImport_ImportModule("site"), *path = Py_XNewRef(PySys_GetObject("path")); /* a .pth file may replace it */
     char *list = strdup(dirs), *save = NULL;
     Py_ssize_t at = 0;
     for (char *p = list ? strtok_r(list, ":", &save) : NULL; p && path; p = strtok_r(NULL, ":", &save)) {
         Py_ssize_t before = PyList_Size(path);
         PyObject *x = site ? PyObject_CallMethod(site, "addsitedir", "s", p) : NULL;
-        if (!x) PyErr_Clear();
-        Py_XDECREF(x);
+        if (!x) {
+            mw_log_exception(NULL, "WSGI0091: while module path entry '%s' was added; remaining entries are skipped", p);
+            break;
+        }
+        Py_DECREF(x);
         Py_ssize_t added = PyList_Size(path) - before;
         for (Py_ssize_t i = 0; i < added; i++) { /* what addsitedir appended moves to the front, in order */
             PyObject *o = Py_NewRef(PyList_GetItem(path, before + i));
@@ -179,6 +182,7 @@ static void add_path(const char *dirs) {
     }
     free(list);
     Py_XDECREF(site);
+    Py_XDECREF(path);
     PyErr_Clear();
 }
 

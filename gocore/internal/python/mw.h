@@ -133,6 +133,7 @@ typedef struct {
     const char *server_software;
     int threads, processes;
     size_t header_limit;     /* longest line of a response's head, 0 any */
+    int ignore_case;         /* WSGICaseSensitivity Off: of paths in the names of modules */
 } mw_conf;
 
 /* A function of a script for access control (authscript.c). Strings end with NUL. */

@@ -175,9 +175,16 @@ int mw_put_block(mw_response *s, const char *p, size_t n, int last) {
     return rc;
 }
 
-/* End of a complete response body. */
+/* End of a complete response body. write() is over with it, on other threads, in which it is waited for,
+ * and in close(): what came now would stand before the next response. */
 int mw_finish(mw_response *s) {
     mw_req *r = s->req;
+    __atomic_store_n(&s->over, 1, MW_ORDER);
+    if (__atomic_load_n(&s->inside, MW_ORDER)) {
+        PyThreadState *ts = PyEval_SaveThread();
+        while (__atomic_load_n(&s->inside, MW_ORDER)) usleep(1000);
+        PyEval_RestoreThread(ts);
+    }
     if (s->nobody) return 0;
     if (s->chunked) return mw_out_append(r, "0\r\n\r\n", 5);
     if (s->length >= 0 && r->sent_body < s->length) { /* the client must see that it is short */

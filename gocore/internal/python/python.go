@@ -43,6 +43,7 @@ type Config struct {
 	Threads        int                            // Python threads of this process
 	Processes      int                            // processes of the group
 	HeaderLimit    int                            // bytes of a line of a response's head; 0 = any
+	IgnoreCase     bool                           // of the paths of scripts, in the names of their modules
 	Interpreter    func(group string) Interpreter // settings by application group; "" is the main interpreter
 }
 
@@ -126,7 +127,7 @@ func Init(c Config) error {
 	defer C.free(unsafe.Pointer(pg))
 	defer C.free(unsafe.Pointer(sw))
 	cc := C.mw_conf{process_group: pg, server_software: sw, threads: C.int(c.Threads), processes: C.int(c.Processes),
-		header_limit: C.size_t(c.HeaderLimit)}
+		header_limit: C.size_t(c.HeaderLimit), ignore_case: flag(c.IgnoreCase)}
 	if C.mw_init(&cc, &main) != 0 {
 		return errors.New("prepare the Python interpreter: see the error log")
 	}

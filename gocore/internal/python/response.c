@@ -18,6 +18,9 @@ static size_t g_date_len = 37;
 void mw_set_date(const char *date) { memcpy(g_date + 6, date, 29); }
 
 static int latin1(PyObject *u, const char *what, const char **p, Py_ssize_t *n) {
+#if PY_VERSION_HEX < 0x030c0000
+    if (PyUnicode_READY(u) < 0) return -1; /* made by a C extension the old way */
+#endif
     if (PyUnicode_IS_COMPACT_ASCII(u) || PyUnicode_KIND(u) == PyUnicode_1BYTE_KIND) {
         *p = (const char *)PyUnicode_1BYTE_DATA(u);
         *n = PyUnicode_GET_LENGTH(u);
@@ -110,13 +113,7 @@ static int check_headers(PyObject *list) {
 
 static PyObject *resp_call(PyObject *self, PyObject *const *a, size_t nf, PyObject *kw);
 
-/* write(data), the legacy callable that start_response returns */
-static PyObject *resp_write(PyObject *self, PyObject *data) {
-    mw_response *s = (mw_response *)self;
-    if (!s->req) {
-        PyErr_SetString(PyExc_RuntimeError, "write() called after the request has finished");
-        return NULL;
-    }
+static PyObject *write_block(mw_response *s, PyObject *data) {
     if (!PyBytes_Check(data)) {
         PyErr_Format(PyExc_TypeError, "write() takes bytes, got %.200s", Py_TYPE(data)->tp_name);
         return NULL;
@@ -128,6 +125,16 @@ static PyObject *resp_write(PyObject *self, PyObject *data) {
         return NULL;
     }
     Py_RETURN_NONE;
+}
+
+/* write(data), the legacy callable that start_response returns */
+static PyObject *resp_write(PyObject *self, PyObject *data) {
+    mw_response *s = (mw_response *)self;
+    PyObject *res = NULL;
+    if (MW_ENTER(s) || !s->req) PyErr_SetString(PyExc_RuntimeError, "write() called after the response has ended");
+    else res = write_block(s, data);
+    MW_LEAVE(s);
+    return res;
 }
 static PyMethodDef write_def = {"write", resp_write, METH_O, "write(data): send bytes of the response body."};
 
@@ -390,7 +397,7 @@ PyObject *mw_response_new(mw_state *st) {
     s->status = s->headers = s->checked = NULL;
     s->vectorcall = resp_call;
     s->length = -1;
-    s->committed = s->chunked = s->nobody = s->filtered = s->discard = 0;
+    s->committed = s->chunked = s->nobody = s->filtered = s->discard = s->inside = s->over = 0;
     PyObject_GC_Track(s);
     return (PyObject *)s;
 }

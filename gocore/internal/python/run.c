@@ -34,10 +34,13 @@ int mw_thread_start(int id) {
 
 /* ---- scripts ---- */
 
-static PyObject *module_name(const char *path) { /* "_mod_wsgi_" + md5 of the absolute path */
+static PyObject *module_name(const char *path) { /* "_mod_wsgi_" + md5 of the absolute path; new reference */
     PyObject *md5 = PyImport_ImportModule("_md5"), *h = NULL, *hex = NULL, *name = NULL;
     if (!md5) { PyErr_Clear(); md5 = PyImport_ImportModule("hashlib"); }
-    if (md5) h = PyObject_CallMethod(md5, "md5", "y", path);
+    char *lower = mw_cfg.ignore_case ? strdup(path) : NULL; /* WSGICaseSensitivity Off: ASCII letters, as mod_wsgi */
+    for (char *p = lower; p && *p; p++) if (*p >= 'A' && *p <= 'Z') *p |= 32;
+    if (md5) h = PyObject_CallMethod(md5, "md5", "y", lower ? lower : path);
+    free(lower);
     if (h) hex = PyObject_CallMethod(h, "hexdigest", NULL);
     if (hex) name = PyUnicode_FromFormat("_mod_wsgi_%U", hex);
     Py_XDECREF(md5); Py_XDECREF(h); Py_XDECREF(hex);
@@ -53,7 +56,15 @@ static PyObject *read_file(const char *path) {
         b = PyBytes_FromStringAndSize(NULL, sb.st_size);
         if (b) {
             size_t n = fread(PyBytes_AS_STRING(b), 1, (size_t)sb.st_size, f);
-            _PyBytes_Resize(&b, (Py_ssize_t)n);
+            if (ferror(f)) {
+                Py_CLEAR(b);
+                PyErr_SetFromErrnoWithFilename(PyExc_OSError, path);
+            } else if (memchr(PyBytes_AS_STRING(b), 0, n)) { /* the compiler would stop there */
+                Py_CLEAR(b);
+                PyErr_Format(PyExc_SyntaxError, "source code string cannot contain null bytes (%s)", path);
+            } else {
+                _PyBytes_Resize(&b, (Py_ssize_t)n);
+            }
         }
     } else {
         PyErr_Format(PyExc_OSError, "'%s' is not a regular file", path);
@@ -220,6 +231,12 @@ static void app_failed(mw_state *st, mw_response *s, mw_req *r, mw_route *rt) {
     r->keep_alive = s->committed ? 0 : r->keep_alive;
     r->result = s->committed ? MW_CUT : MW_ERROR;
     if (is_timeout(st)) {
+        if (mw_gil_off()) { /* the timer could not look at the stack of a running thread; here it is our own */
+            PyObject *t, *v, *tb;
+            PyErr_Fetch(&t, &v, &tb);
+            mw_log_traceback(MW_WARN, r, "the request was interrupted in", tb);
+            Py_XDECREF(t); Py_XDECREF(v); Py_XDECREF(tb);
+        }
         PyErr_Clear();
         mw_say(MW_INFO, r, NULL, "timeout raised inside request, %s", s->committed ? "response was already under way and is cut short" : "worker free again");
         if (!s->committed) r->status = 504;
@@ -236,20 +253,27 @@ static void app_failed(mw_state *st, mw_response *s, mw_req *r, mw_route *rt) {
     mw_log_exception(r, "while running '%s'", rt->script_c);
 }
 
-/* The descriptor of a file wrapper that can be sent from its current position: 0, or -1 (no exception). */
+/* Drops the current exception, if there is one: 0; or -1, it is RequestTimeout or another that is no error and stays. */
+static int drop_error(void) {
+    if (PyErr_Occurred() && !PyErr_ExceptionMatches(PyExc_Exception)) return -1;
+    PyErr_Clear();
+    return 0;
+}
+
+/* The descriptor of a file wrapper that can be sent from its current position: 0; 1 there is none; -1 with an exception. */
 static int wrapper_file(mw_state *st, PyObject *res, int *fd, int64_t *off, int64_t *size) {
     PyObject *f = mw_wrapper_file((mw_wrapper *)res), *x;
-    if (!f) return -1;
+    if (!f) return 1;
     x = PyObject_CallMethodNoArgs(f, st->str_fileno);
     long n = x ? PyLong_AsLong(x) : -1;
     Py_XDECREF(x);
     struct stat sb;
-    if (n < 0 || fstat((int)n, &sb) < 0 || !S_ISREG(sb.st_mode)) { PyErr_Clear(); Py_DECREF(f); return -1; }
+    if (n < 0 || fstat((int)n, &sb) < 0 || !S_ISREG(sb.st_mode)) { Py_DECREF(f); return drop_error() < 0 ? -1 : 1; }
     x = PyObject_CallMethodNoArgs(f, st->str_tell);
     Py_DECREF(f);
     long long at = x && PyLong_Check(x) ? PyLong_AsLongLong(x) : -1;
     Py_XDECREF(x);
-    if (at < 0 || at > sb.st_size) { PyErr_Clear(); return -1; }
+    if (at < 0 || at > sb.st_size) return drop_error() < 0 ? -1 : 1;
     *fd = (int)n;
     *off = at;
     *size = sb.st_size - at;
@@ -274,7 +298,9 @@ static void no_response(PyObject *res) {
 static int send_result(mw_state *st, mw_response *s, mw_req *r, PyObject *res) {
     int fd;
     int64_t off, size;
-    if (!s->committed && PyObject_TypeCheck(res, st->wrapper_type) && wrapper_file(st, res, &fd, &off, &size) == 0) {
+    int file = !s->committed && PyObject_TypeCheck(res, st->wrapper_type) ? wrapper_file(st, res, &fd, &off, &size) : 1;
+    if (file < 0) return -1;
+    if (file == 0) {
         if (mw_commit(s, size) < 0) return -1;
         if (s->length >= 0 && s->length < size) size = s->length;
         mw_send_file(s, fd, off, size);
@@ -357,6 +383,20 @@ static void close_result(mw_state *st, PyObject *res, mw_req *r, mw_route *rt) {
     Py_XDECREF(x);
 }
 
+/* The request has been answered: nobody enters its input and its response any more, and threads that the
+ * application has started, and that are still in there, are waited for. Reading ends at once; write() goes on until
+ * the client has taken what it was given. The order of stores and loads is that of MW_ENTER turned round, so one of both sees
+ * the other. */
+static void outstayed(mw_response *s, mw_input *in, mw_req *r) {
+    __atomic_store_n(&s->over, 1, MW_ORDER);
+    __atomic_store_n(&in->over, 1, MW_ORDER);
+    if (!__atomic_load_n(&s->inside, MW_ORDER) && !__atomic_load_n(&in->inside, MW_ORDER)) return;
+    PyThreadState *ts = PyEval_SaveThread();
+    if (__atomic_load_n(&in->inside, __ATOMIC_SEQ_CST)) mw_input_over(r);
+    while (__atomic_load_n(&in->inside, __ATOMIC_SEQ_CST) || __atomic_load_n(&s->inside, __ATOMIC_SEQ_CST)) usleep(1000);
+    PyEval_RestoreThread(ts);
+}
+
 /* The request is over: nobody may look at it any more. Gives the GIL back. */
 static void leave(mw_thread *t) {
     if (mw_board_on) mw_board_end(t, t->req);
@@ -409,9 +449,9 @@ void mw_run(mw_req *r) {
     mw_response *s = l->response;
     s->req = r;
     s->length = -1;
-    s->committed = s->chunked = s->nobody = s->filtered = s->discard = 0;
+    s->committed = s->chunked = s->nobody = s->filtered = s->discard = s->over = 0;
     l->input->req = r;
-    l->input->failed = 0;
+    l->input->failed = l->input->over = 0;
     PyObject *app = Py_NewRef(rt->app), *res = NULL;
     PyObject *env = mw_environ(rt, r, l);
     if (env) {
@@ -439,7 +479,9 @@ void mw_run(mw_req *r) {
     }
     Py_DECREF(app);
     /* what the application kept is finished with; what it left is used again */
+    outstayed(s, l->input, r);
     s->req = NULL;
+    l->input->req = NULL;
     Py_CLEAR(s->status);
     Py_CLEAR(s->headers);
     Py_CLEAR(s->checked);
@@ -447,7 +489,6 @@ void mw_run(mw_req *r) {
         PyObject *n = mw_response_new(st);
         if (n) { Py_DECREF(s); l->response = (mw_response *)n; } else PyErr_Clear();
     }
-    l->input->req = NULL;
     if (mw_shared((PyObject *)l->input)) {
         PyObject *n = mw_input_new(st);
         if (n) { Py_DECREF(l->input); l->input = (mw_input *)n; } else PyErr_Clear();

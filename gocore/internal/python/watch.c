@@ -80,17 +80,21 @@ static void describe(char *buf, size_t cap, mw_thread *t) {
     mw_unlock(r);
 }
 
+/* One frame of a stack; who: of which, if it is the innermost, else NULL. */
+static void log_frame(int level, const mw_req *r, const char *who, PyFrameObject *frame, int line) {
+    PyCodeObject *code = PyFrame_GetCode(frame);
+    PyObject *file = PyObject_GetAttrString((PyObject *)code, "co_filename"), *name = PyObject_GetAttrString((PyObject *)code, "co_name");
+    const char *f = file ? PyUnicode_AsUTF8(file) : NULL, *n = name ? PyUnicode_AsUTF8(name) : NULL;
+    mw_logf(level, r, "%s%s File \"%s\", line %d, in %s", who ? who : "  called from", who ? ":" : "", f ? f : "?", line, n ? n : "?");
+    PyErr_Clear();
+    Py_XDECREF(file); Py_XDECREF(name);
+    Py_DECREF(code);
+}
+
 /* Log the stack of a thread state; steals frame. */
 static void log_frames(int level, const mw_req *r, const char *who, PyObject *frame) {
     for (int i = 0; frame && i < MAX_FRAMES; i++) {
-        PyCodeObject *code = PyFrame_GetCode((PyFrameObject *)frame);
-        PyObject *file = PyObject_GetAttrString((PyObject *)code, "co_filename"), *name = PyObject_GetAttrString((PyObject *)code, "co_name");
-        const char *f = file ? PyUnicode_AsUTF8(file) : NULL, *n = name ? PyUnicode_AsUTF8(name) : NULL;
-        mw_logf(level, r, "%s%s File \"%s\", line %d, in %s", i ? "  called from" : who, i ? "" : ":", f ? f : "?",
-                PyFrame_GetLineNumber((PyFrameObject *)frame), n ? n : "?");
-        PyErr_Clear();
-        Py_XDECREF(file); Py_XDECREF(name);
-        Py_DECREF(code);
+        log_frame(level, r, i ? NULL : who, (PyFrameObject *)frame, PyFrame_GetLineNumber((PyFrameObject *)frame));
         PyObject *back = (PyObject *)PyFrame_GetBack((PyFrameObject *)frame);
         Py_DECREF(frame);
         frame = back;
@@ -103,6 +107,19 @@ static void report_stack(int level, const mw_req *r, const char *who, PyThreadSt
     PyObject *frame = (PyObject *)PyThreadState_GetFrame(ts);
     if (frame) log_frames(level, r, who, frame);
     PyErr_Clear();
+}
+
+void mw_log_traceback(int level, const mw_req *r, const char *who, PyObject *tb) {
+    PyTracebackObject *all[MAX_FRAMES], *t = tb && PyTraceBack_Check(tb) ? (PyTracebackObject *)tb : NULL;
+    int n = 0;
+    for (; t; t = t->tb_next) all[n++ % MAX_FRAMES] = t; /* outermost first: the last ones count */
+    for (int i = 0; i < n && i < MAX_FRAMES; i++) {
+        t = all[(n - 1 - i) % MAX_FRAMES];
+        PyObject *line = PyObject_GetAttrString((PyObject *)t, "tb_lineno");
+        log_frame(level, r, i ? NULL : who, t->tb_frame, line ? (int)PyLong_AsLong(line) : 0);
+        PyErr_Clear();
+        Py_XDECREF(line);
+    }
 }
 
 static mw_thread *thread_of(const mw_state *st, const PyThreadState *ts) {
@@ -132,15 +149,17 @@ static int report_in(mw_state *st, int level, int stacks, int thread) {
         }
         MW_REQ_UNLOCK(t);
     }
-    if (stacks && running && mw_gil_off()) mw_logf(level, NULL, "no stacks: they cannot be read while threads run without a GIL");
+    if (stacks && running && mw_gil_off()) mw_logf(level, NULL, "no stacks: those of running threads cannot be read safely without a GIL");
     if (!stacks || thread || mw_gil_off()) return running;
     PyThreadState *me = PyThreadState_Get();
+    int collects = PyGC_Disable(); /* until 3.11 a new object can run the collector, hence other threads, one of which may end */
     for (PyThreadState *ts = PyInterpreterState_ThreadHead(me->interp); ts; ts = PyThreadState_Next(ts)) {
         mw_thread *t = thread_of(st, ts);
         if (ts == me || (t && t->req && t->st == st)) continue;
         snprintf(who, sizeof who, "stack of thread %lu%s", (unsigned long)ts->thread_id, where);
         report_stack(level, NULL, who, ts); /* threads of the application's own; ours that wait have no frames */
     }
+    if (collects) PyGC_Enable();
     return running;
 }
 

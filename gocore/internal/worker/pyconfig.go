@@ -13,7 +13,7 @@ import (
 // pythonConfig is what package python is prepared with.
 func (w *worker) pythonConfig(threads int) python.Config {
 	c := python.Config{ProcessGroup: w.cfg.Group, ServerSoftware: w.srv.Software, Threads: threads, Processes: max(w.cfg.Processes, 1),
-		Interpreter: w.interpreter}
+		IgnoreCase: !w.srv.Python.CaseSensitivity, Interpreter: w.interpreter}
 	if g := w.group; g != nil {
 		c.HeaderLimit = g.HeaderBufferSize
 	}
