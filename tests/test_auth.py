@@ -14,7 +14,7 @@ from pathlib import Path
 import httpx
 import pytest
 
-from auth import APP, BASIC, fields, htpasswd, needs_htpasswd
+from auth import BASIC, fields, htpasswd, needs_htpasswd
 from harness import wait_for
 
 pytestmark = pytest.mark.ours

@@ -175,7 +175,7 @@ def found_reports(tmp_path_factory):
 
 @pytest.mark.parametrize("file", FOUND, ids=lambda file: file.stem)
 def test_configurations_of_others(found_reports, file):
-    """Lines #! say which problem the next line has; there are no others but notices, and files that this machine lacks."""
+    """Lines #! say which problem the next line has; there are no others but notices, and folders that are not here."""
     expected, pending = set(), []
     for number, line in enumerate(file.read_text().splitlines(), 1):
         if line.strip().startswith("#! "):
@@ -195,7 +195,7 @@ def test_configurations_of_others(found_reports, file):
 
 def test_modules_whose_absence_leaves_a_site_open_are_refused(tmp_path):
     """What belongs to them usually stands in <IfModule>, where it would be skipped in silence."""
-    file = write(tmp_path, "Listen 8000\nLoadModule security2_module modules/mod_security2.so\nLoadModule dav_module modules/mod_dav.so\n"
+    file = write(tmp_path, "Listen 8000\nLoadModule security2_module modules/x.so\nLoadModule dav_module modules/y.so\n"
                  "<IfModule security2_module>\nSecRuleEngine On\n</IfModule>\n")
     report = check_json(file)
     assert not report["usable"]
@@ -205,7 +205,8 @@ def test_modules_whose_absence_leaves_a_site_open_are_refused(tmp_path):
 
 
 def test_what_hinders_the_start_is_printed_last(tmp_path):
-    answer = run("check", write(tmp_path, "Listen 8000\nBad\nThreadLimit 5\nLoadModule dav_module x\nDocumentRoot /none\n"))
+    file = write(tmp_path, "Listen 8000\nBad\nThreadLimit 5\nLoadModule dav_module x\nDocumentRoot /none\n")
+    answer = run("check", file)
     kinds = re.findall(r"^\S+:\d+: (\w+): ", answer.stdout, re.M)
     assert kinds == ["notice", "notice", "warning", "error"]
 

@@ -380,7 +380,8 @@ def test_bad_formats_are_refused(tmp_path):
 
 @pytest.mark.ours
 @pytest.mark.parametrize("zone", [
-    pytest.param("Asia/Kolkata", marks=pytest.mark.skipif(not os.path.exists("/usr/share/zoneinfo/Asia/Kolkata"), reason="needs tzdata")),
+    pytest.param("Asia/Kolkata", marks=pytest.mark.skipif(not os.path.exists("/usr/share/zoneinfo/Asia/Kolkata"),
+                                                          reason="needs tzdata")),
     "IST-5:30",  # POSIX: west of Greenwich counts
     "IST-5:30XST-5:30,M3.5.0,M10.5.0/3",
 ])
@@ -453,7 +454,7 @@ CustomLog "{log}" "%U %^FB %D"
 @pytest.mark.ours
 @pytest.mark.parametrize("merged", [False, True])
 def test_trailers(server, script, tmp_path, merged):
-    """Fields behind a chunked body, which no application sees among those of the head; a log does with MergeTrailers On."""
+    """Fields behind a chunked body, which no application sees among those of the head; logs do with MergeTrailers On."""
     log = tmp_path / "access"
     app = script("""
 def application(environ, start_response):
@@ -466,10 +467,12 @@ def application(environ, start_response):
     for path in (b"/read", b"/unread"):
         with running.conn() as conn:
             head = b"POST %s HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\nX-Both: 1\r\n\r\n" % path
-            conn.send(head + b"3\r\nabc\r\n0\r\nX-Sum:  12 3 \r\nX-Both: 2\r\n\r\nGET /next HTTP/1.1\r\nHost: x\r\n\r\n")
+            tail = b"3\r\nabc\r\n0\r\nX-Sum:  12 3 \r\nX-Both: 2\r\n\r\n"
+            conn.send(head + tail + b"GET /next HTTP/1.1\r\nHost: x\r\n\r\n")
             _, _, body = conn.response()
             assert body.endswith(b"None")
             conn.response()
     wait_for(lambda: log.exists() and len(log.read_text().splitlines()) == 4)
     fields = "(12 3) (1, 2)" if merged else "(-) (1)"
-    assert log.read_text().splitlines() == [f"/read 12 3 - - {fields}", "/next - - - (-) (-)", f"/unread 12 3 - - {fields}", "/next - - - (-) (-)"]
+    after = "/next - - - (-) (-)"
+    assert log.read_text().splitlines() == [f"/read 12 3 - - {fields}", after, f"/unread 12 3 - - {fields}", after]

@@ -365,7 +365,8 @@ def test_express(server, script):
 def test_trailers_of_the_other_server(server, script, tmp_path):
     """They go into the access log; clients do not get them."""
     def serve(sock, _head):
-        sock.sendall(b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\nTrailer: X-Sum\r\n\r\n3\r\nabc\r\n0\r\nX-Sum: 1\r\nx-sum: 2\r\n\r\n")
+        sock.sendall(b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\nTrailer: X-Sum\r\n\r\n"
+                     b"3\r\nabc\r\n0\r\nX-Sum: 1\r\nx-sum: 2\r\n\r\n")
 
     back, log = Raw(serve), tmp_path / "access"
     running = server(script(APP), config=f"""

@@ -160,6 +160,7 @@ func (r *Request) matchLocations() {
 	for _, x := range r.Host.sections.locs {
 		if x.matchURI(r.URI, merged) {
 			r.locs = append(r.locs, x)
+			r.exportGroups(x, r.URI)
 		}
 	}
 }

@@ -10,6 +10,7 @@ import (
 	"fmt"
 	"net/http"
 	"net/url"
+	"path"
 	"slices"
 	"strconv"
 	"strings"
@@ -31,9 +32,10 @@ type entry struct {
 	re      *httpd.Regexp // Match form
 	target  string
 	status  int
-	whole   bool   // one-argument form in a Location: what the section matched
-	handler string // ScriptAlias
-	server  bool   // a Redirect outside of sections: counts in the translate phase only
+	whole   bool              // one-argument form in a section: all that the section matched
+	expr    *httpd.StringExpr // of the one-argument form; nil: target is constant
+	handler string            // ScriptAlias
+	server  bool              // a Redirect outside of sections: counts in the translate phase only
 	pos     conf.Pos
 }
 
@@ -56,7 +58,7 @@ var Module = &httpd.Module[config]{
 			v, err := k.Flag(0)
 			c.preserve = httpd.Some(v)
 			return err
-		}, Doc: "Whether a one-argument Alias keeps the whole URL path."},
+		}, Doc: "Whether a one-argument Alias appends what follows the path of its section; else all of the section is one file or folder."},
 		{Name: "ScriptAlias", Args: "[URL-path] path", Min: 1, Max: 2, In: sv | httpd.InLocation, Set: setAlias("cgi-script"), Doc: "As Alias, for CGI programs."},
 		{Name: "ScriptAliasMatch", Args: "regex path", Min: 2, Max: 2, In: sv, Set: setAliasMatch("cgi-script"), Doc: "As AliasMatch, for CGI programs."},
 		{Name: "Redirect", Args: "[status] [URL-path] URL", Min: 1, Max: 3, In: svd | httpd.InHtaccess, Override: httpd.OverrideFileInfo, Set: setRedirect(0), Doc: "Sends the client to another URL."},
@@ -104,6 +106,18 @@ func setAlias(handler string) func(*httpd.Cmd, *config) error {
 		}
 		if e.target == "" || !e.whole && !strings.HasPrefix(e.prefix, "/") {
 			return fmt.Errorf("%q is not a URL path", k.Arg(0))
+		}
+		if e.whole && strings.Contains(e.target, "%{") {
+			var err error
+			if e.expr, err = k.StringExpr(e.target); err != nil {
+				return err
+			}
+			literal, _, _ := strings.Cut(e.target, "%{")
+			if e.target = literal[:strings.LastIndexByte(literal, '/')+1]; !strings.HasPrefix(e.target, "/") {
+				return fmt.Errorf("%q must begin with the path of a folder, which the expression does not leave", k.Arg(0))
+			}
+			c.aliases = append(c.aliases, e)
+			return nil
 		}
 		e.target = keepSlash(k.File(e.target), e.target)
 		// the other way round there are two slashes, which a file system takes for one
@@ -153,15 +167,15 @@ func redirectArgs(k *httpd.Cmd, status int) (int, string, string, error) {
 	if status == 0 {
 		status = 302
 	}
-	is3xx := status >= 300 && status <= 399
+	is3xx, section := status >= 300 && status <= 399, k.In&sv == 0
 	switch {
 	case is3xx && len(args) == 2:
 		return status, args[0], args[1], nil
-	case is3xx && len(args) == 1 && k.In == httpd.InLocation:
+	case is3xx && len(args) == 1 && section:
 		return status, "", args[0], nil
 	case !is3xx && len(args) == 1:
 		return status, args[0], "", nil
-	case !is3xx && len(args) == 0 && k.In == httpd.InLocation:
+	case !is3xx && len(args) == 0 && section:
 		return status, "", "", nil
 	case is3xx:
 		return 0, "", "", fmt.Errorf("status %d needs a URL path and a URL", status)
@@ -177,7 +191,17 @@ func setRedirect(status int) func(*httpd.Cmd, *config) error {
 		}
 		e := &entry{prefix: prefix, target: target, status: status, server: k.In&sv != 0, pos: k.Pos}
 		if prefix == "" {
-			e.prefix, e.whole = k.Path, true
+			e.whole = true
+			if strings.Contains(target, "%{") {
+				if e.expr, err = k.StringExpr(target); err != nil {
+					return err
+				}
+			}
+			if k.In != httpd.InLocation {
+				c.redirects = append(c.redirects, e)
+				return checkURL(e)
+			}
+			e.prefix = k.Path
 			if re, err := k.PathRegexp(); err != nil {
 				return err
 			} else if re != nil {
@@ -186,14 +210,19 @@ func setRedirect(status int) func(*httpd.Cmd, *config) error {
 		} else if !strings.HasPrefix(prefix, "/") {
 			return fmt.Errorf("%q is not a URL path; it must begin with a slash", prefix)
 		}
-		if target != "" && !strings.HasPrefix(target, "/") {
-			if u, err := url.Parse(target); err != nil || u.Scheme == "" {
-				return fmt.Errorf("%q is not a URL", target)
-			}
-		}
 		c.redirects = append(c.redirects, e)
-		return nil
+		return checkURL(e)
 	}
+}
+
+// checkURL refuses a target that is neither a path nor a URL.
+func checkURL(e *entry) error {
+	if e.target != "" && !strings.HasPrefix(e.target, "/") && e.expr == nil {
+		if u, err := url.Parse(e.target); err != nil || u.Scheme == "" {
+			return fmt.Errorf("%q is not a URL", e.target)
+		}
+	}
+	return nil
 }
 
 func setRedirectMatch(k *httpd.Cmd, c *config) error {
@@ -243,6 +272,17 @@ func translate(r *httpd.Request, c *config) httpd.Status {
 	}
 	for _, e := range c.aliases {
 		switch {
+		case e.expr != nil:
+			file, err := e.expr.Eval(r)
+			if err != nil {
+				r.Logf(httpd.LevelError, "alias", "the expression %s of an Alias cannot be evaluated: %v", e.expr, err)
+				return http.StatusInternalServerError
+			}
+			if file = path.Clean(file); !strings.HasPrefix(file, e.target) || strings.IndexByte(file, 0) >= 0 {
+				r.Logf(httpd.LevelError, "alias", "the expression %s of an Alias leads out of %s: %q", e.expr, e.target, file)
+				return http.StatusForbidden
+			}
+			r.Filename, r.Base, r.ContextPrefix, r.ContextRoot = file, "", "", ""
 		case e.re != nil:
 			g := e.re.Find(r.URI)
 			if g == nil {
@@ -255,10 +295,11 @@ func translate(r *httpd.Request, c *config) httpd.Status {
 			if n == 0 {
 				continue
 			}
-			if c.preserve.V {
-				n = 0
+			rest := ""
+			if c.preserve.V { // else all of the section is this one file or folder
+				rest = r.URI[n:]
 			}
-			r.Filename, r.Base, r.ContextPrefix = join(e.target, r.URI[n:]), e.target, e.prefix
+			r.Filename, r.Base, r.ContextPrefix = join(e.target, rest), e.target, e.prefix
 		default:
 			n := httpd.MatchPrefix(r.URI, e.prefix)
 			if n == 0 {
@@ -270,7 +311,7 @@ func translate(r *httpd.Request, c *config) httpd.Status {
 			}
 			r.Filename, r.Base, r.ContextPrefix = e.target+rest, e.target, e.prefix
 		}
-		if e.re == nil {
+		if e.re == nil && e.expr == nil {
 			r.ContextRoot = e.target
 		}
 		r.Aliased = true
@@ -299,7 +340,19 @@ func redirect(r *httpd.Request, c *config, server bool) httpd.Status {
 			continue // the translate phase saw it, or another module took the URL
 		}
 		target := e.target
-		if e.re != nil {
+		switch {
+		case e.expr != nil:
+			var err error
+			if target, err = e.expr.Eval(r); err != nil {
+				r.Logf(httpd.LevelError, "alias", "the expression %s of a Redirect cannot be evaluated: %v", e.expr, err)
+				return http.StatusInternalServerError
+			}
+			if target == "" || strings.ContainsFunc(target, func(c rune) bool { return c < ' ' || c == 0x7f }) {
+				r.Logf(httpd.LevelError, "alias", "the expression %s of a Redirect gives no URL: %q", e.expr, target)
+				return http.StatusInternalServerError
+			}
+		case e.whole && e.prefix == "" && e.re == nil: // of a section about files
+		case e.re != nil:
 			g := e.re.Find(r.URI)
 			if g == nil {
 				continue
@@ -307,7 +360,7 @@ func redirect(r *httpd.Request, c *config, server bool) httpd.Status {
 			if !e.whole {
 				target = httpd.Expand(target, r.URI, g)
 			}
-		} else {
+		default:
 			n := httpd.MatchPrefix(r.URI, e.prefix)
 			if n == 0 {
 				continue

@@ -64,6 +64,9 @@ func NewWith(authType func(r *httpd.Request) string, providers ...Provider) *htt
 	group := func(op operator, negate bool) func(k *httpd.Cmd, c *Config) error {
 		return func(k *httpd.Cmd, c *Config) error {
 			n, err := m.group(k, op, negate)
+			if err == nil && negate {
+				err = errors.New("can only refuse, so it has no effect outside of <RequireAll>")
+			}
 			if err == nil {
 				c.place(k)
 				c.add(n)

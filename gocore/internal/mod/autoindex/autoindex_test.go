@@ -143,6 +143,8 @@ func TestForms(t *testing.T) {
 		{"IndexOptions FancyIndexing", "?C=N;O=D;P=%22%3E%3Cscript%3E", ";P=%22%3E%3Cscript%3E\"", "<script"},
 		{"IndexOptions FancyIndexing", "?P=\"><script>", "", "<script"},
 		{"IndexStyleSheet /s.css\nIndexHeadInsert \"<meta name=x>\"", "", "<link rel=\"stylesheet\" href=\"/s.css\" type=\"text/css\">\n<meta name=x>\n", ""},
+		{"IndexStyleSheet /s.css\nIndexOptions HTMLTable FancyIndexing", "?P=a*", `<td class="indexcolname"><a href="a.txt">`, "valign"},
+		{"IndexStyleSheet /s.css\nIndexOptions HTMLTable FancyIndexing", "?P=a*", `<table id="indexlist">`, "<h1>"},
 		{"HeaderName HEADER.txt", "", "<pre>plain &amp; simple</pre>\n", "<h1>"},
 		{"ReadmeName README.html", "", "</ul>\n<p>read <b>me</b></p></body>", ""},
 		{"ReadmeName /list/README.html", "", "</ul>\n<p>read <b>me</b></p></body>", ""},

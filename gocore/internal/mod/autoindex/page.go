@@ -73,7 +73,7 @@ func (c *Config) page(r *httpd.Request, l *listing) *httpd.Outcome {
 	if above != "" {
 		w.WriteString(above)
 	} else {
-		w.WriteString("<h1>" + heading + "</h1>\n")
+		w.WriteString("<h1" + w.styled("", "id", "indextitle") + ">" + heading + "</h1>\n")
 	}
 	w.widths()
 	switch {
@@ -404,68 +404,74 @@ func (w *writer) rule(without string) {
 	}
 }
 
+// styled is the attribute that style sheets for httpd's listings look for, if
+// there is one (IndexStyleSheet), else what a plain listing has.
+func (w *writer) styled(plain, attribute, name string) string {
+	if w.c.style.V == "" {
+		return plain
+	}
+	return " " + attribute + `="` + name + `"`
+}
+
 func (w *writer) table() {
 	f := w.l.flags
 	columns := 1
 	cell := func(kind, attr, s string) { w.WriteString("<" + kind + attr + ">" + s + "</" + kind + ">") }
-	heading := func(skip flags, key byte, title string) {
+	class := func(plain, name string) string { return w.styled(plain, "class", name) }
+	heading := func(skip flags, key byte, title, name string) {
 		if f&skip == 0 {
 			columns++
-			cell("th", "", w.heading(key, title))
+			cell("th", class("", name), w.heading(key, title))
 		}
 	}
-	w.WriteString("  <table>\n   <tr>")
+	w.WriteString("  <table" + w.styled("", "id", "indexlist") + ">\n   <tr" + class("", "indexhead") + ">")
 	if f&noIcon == 0 {
 		columns++
 		b := w.blank()
 		if b == "" {
 			b = "&nbsp;"
 		}
-		cell("th", ` valign="top"`, b)
+		cell("th", class(` valign="top"`, "indexcolicon"), b)
 	}
-	cell("th", "", w.heading('N', "Name"))
-	heading(noModified, 'M', "Last modified")
-	heading(noSize, 'S', "Size")
-	heading(noDescription, 'D', "Description")
+	cell("th", class("", "indexcolname"), w.heading('N', "Name"))
+	heading(noModified, 'M', "Last modified", "indexcollastmod")
+	heading(noSize, 'S', "Size", "indexcolsize")
+	heading(noDescription, 'D', "Description", "indexcoldesc")
 	w.WriteString("</tr>\n")
 	rule := func() {
 		if f&noRules == 0 {
-			fmt.Fprintf(w, "   <tr><th colspan=\"%d\"><hr%s</th></tr>\n", columns, w.end)
+			fmt.Fprintf(w, "   <tr%s><th colspan=\"%d\"><hr%s</th></tr>\n", class("", "indexbreakrow"), columns, w.end)
 		}
 	}
 	rule()
 	for i := range w.l.entries {
 		e := &w.l.entries[i]
-		class := ""
+		parity := [2]string{"even", "odd"}[i%2]
+		row := class("", parity)
 		if f&altClass != 0 {
-			class = ` class="` + html.EscapeString(strings.ToLower(strings.TrimSpace(e.alt))) + `"`
-			if i%2 == 0 {
-				class = strings.Replace(class, `class="`, `class="even `, 1)
-			} else {
-				class = strings.Replace(class, `class="`, `class="odd `, 1)
-			}
+			row = ` class="` + parity + " " + html.EscapeString(strings.ToLower(strings.TrimSpace(e.alt))) + `"`
 		}
-		w.WriteString("<tr" + class + ">")
+		w.WriteString("<tr" + row + ">")
 		if f&noIcon == 0 {
-			cell("td", ` valign="top"`, w.image(e))
+			cell("td", class(` valign="top"`, "indexcolicon"), w.image(e))
 		}
 		name, pad := fit(e.shown(), w.name)
-		cell("td", "", `<a href="`+e.href()+`">`+html.EscapeString(name)+"</a>"+pad)
+		cell("td", class("", "indexcolname"), `<a href="`+e.href()+`">`+html.EscapeString(name)+"</a>"+pad)
 		if f&noModified == 0 {
 			if d := e.date(f); d != "" {
-				cell("td", ` align="right"`, d+"  ")
+				cell("td", class(` align="right"`, "indexcollastmod"), d+"  ")
 			} else {
-				cell("td", "", "&nbsp;")
+				cell("td", class("", "indexcollastmod"), "&nbsp;")
 			}
 		}
 		if f&noSize == 0 {
-			cell("td", ` align="right"`, fmt.Sprintf("%4s", e.bytesText()))
+			cell("td", class(` align="right"`, "indexcolsize"), fmt.Sprintf("%4s", e.bytesText()))
 		}
 		if f&noDescription == 0 {
 			if e.description != "" {
-				cell("td", "", cutMarkup(e.description, w.desc))
+				cell("td", class("", "indexcoldesc"), cutMarkup(e.description, w.desc))
 			} else {
-				cell("td", "", "&nbsp;")
+				cell("td", class("", "indexcoldesc"), "&nbsp;")
 			}
 		}
 		w.WriteString("</tr>\n")

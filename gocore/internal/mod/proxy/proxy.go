@@ -154,7 +154,7 @@ func noEffect(name, args string, in httpd.Context) httpd.Directive[Config] {
 
 func merge(p, k *Config) *Config {
 	c := &Config{own: k.own, entries: p.entries, reg: p.reg,
-		reverse: append(slices.Clip(k.reverse), p.reverse...), domains: append(slices.Clip(k.domains), p.domains...), paths: append(slices.Clip(k.paths), p.paths...),
+		reverse: append(slices.Clip(p.reverse), k.reverse...), domains: append(slices.Clip(p.domains), k.domains...), paths: append(slices.Clip(p.paths), k.paths...),
 		inherit: p.inherit.Over(k.inherit), preserveHost: p.preserveHost.Over(k.preserveHost), addHeaders: p.addHeaders.Over(k.addHeaders),
 		via: p.via.Over(k.via), timeout: p.timeout.Over(k.timeout), errorOverride: p.errorOverride.Over(k.errorOverride),
 		expect: p.expect.Over(k.expect), source: p.source.Over(k.source), tls: p.tls.over(k.tls)}

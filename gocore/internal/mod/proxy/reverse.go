@@ -126,7 +126,7 @@ func (f *forward) cookie(value string) string {
 		case "path":
 			for _, p := range f.c.paths {
 				if strings.HasPrefix(v, p.real) {
-					parts[i+1] = name + "=" + p.fake + v[len(p.real):]
+					parts[i+1] = name + "=" + p.fake // all of it, as the manual says
 					break
 				}
 			}
