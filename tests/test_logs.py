@@ -454,7 +454,7 @@ CustomLog "{log}" "%U %^FB %D"
 @pytest.mark.ours
 @pytest.mark.parametrize("merged", [False, True])
 def test_trailers(server, script, tmp_path, merged):
-    """Fields behind a chunked body, which no application sees among those of the head; logs do with MergeTrailers On."""
+    """Fields behind a chunked body, not seen by applications among those of the head; logs with MergeTrailers On do."""
     log = tmp_path / "access"
     app = script("""
 def application(environ, start_response):
