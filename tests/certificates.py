@@ -26,8 +26,22 @@ class Certificates:
         extensions = [*more]
         if names:
             extensions.append("subjectAltName=" + ",".join(names))
-        command = ["req", "-x509", "-newkey", *kind, "-nodes", "-keyout", self / f"{name}.key", "-out", self / f"{name}.pem",
-                   "-subj", subject or f"/C=NL/O=Example/CN={name}", "-days", days, "-utf8"]
+        command = [
+            "req",
+            "-x509",
+            "-newkey",
+            *kind,
+            "-nodes",
+            "-keyout",
+            self / f"{name}.key",
+            "-out",
+            self / f"{name}.pem",
+            "-subj",
+            subject or f"/C=NL/O=Example/CN={name}",
+            "-days",
+            days,
+            "-utf8",
+        ]
         if by:
             command += ["-CA", self / f"{by}.pem", "-CAkey", self / f"{by}.key"]
         for one in extensions:
@@ -41,11 +55,20 @@ class Certificates:
 
     def host(self, name, *others, by="root", key="ec", file=None, **kwargs):
         """A certificate for the names of a host, in FILE.pem."""
-        return self.make(file or name, by=by, key=key, subject=f"/CN={name}", names=[f"DNS:{n}" for n in (name, *others)],
-                         more=["basicConstraints=critical,CA:FALSE", "extendedKeyUsage=serverAuth"], **kwargs)
+        return self.make(
+            file or name,
+            by=by,
+            key=key,
+            subject=f"/CN={name}",
+            names=[f"DNS:{n}" for n in (name, *others)],
+            more=["basicConstraints=critical,CA:FALSE", "extendedKeyUsage=serverAuth"],
+            **kwargs,
+        )
 
     def client(self, name, by="root", **kwargs):
-        return self.make(name, by=by, more=["basicConstraints=critical,CA:FALSE", "extendedKeyUsage=clientAuth"], **kwargs)
+        return self.make(
+            name, by=by, more=["basicConstraints=critical,CA:FALSE", "extendedKeyUsage=clientAuth"], **kwargs
+        )
 
     def revoke(self, file, *names, by="root"):
         """A list of revoked certificates."""
@@ -53,7 +76,9 @@ class Certificates:
         work.mkdir()
         (work / "index.txt").touch()
         (work / "number").write_text("01\n")
-        (work / "ca.cnf").write_text(f"[ca]\ndefault_ca=x\n[x]\ndatabase={work}/index.txt\ncrlnumber={work}/number\ndefault_md=sha256\ndefault_crl_days=2\n")
+        (work / "ca.cnf").write_text(
+            f"[ca]\ndefault_ca=x\n[x]\ndatabase={work}/index.txt\ncrlnumber={work}/number\ndefault_md=sha256\ndefault_crl_days=2\n"
+        )
         common = ["ca", "-config", work / "ca.cnf", "-cert", self / f"{by}.pem", "-keyfile", self / f"{by}.key"]
         for name in names:
             openssl(*common, "-revoke", self / f"{name}.pem")

@@ -146,3 +146,59 @@ def site(server, tmp_path):
     from auth import site_factory
 
     return site_factory(server, tmp_path)
+
+
+@pytest.fixture(scope="session")
+def certs(tmp_path_factory):
+    """Authorities, certificates of hosts and of clients."""
+    from certificates import Certificates
+
+    made = Certificates(tmp_path_factory.mktemp("certificates"))
+    made.authority("root")
+    made.authority("middle", by="root")
+    made.host("one.example", "localhost", "alias.example")
+    made.host("two.example", key="rsa")
+    made.host("one.example", key="rsa", file="one-rsa")
+    made.host("three.example", by="middle")
+    made.client("alice")
+    made.client("carol")
+    made.authority("elsewhere")
+    made.client("mallory", by="elsewhere")
+    made.revoke("crl.pem", "carol")
+    return made
+
+
+@pytest.fixture
+def tls_site(tmp_path, certs):
+    """Factory: a server with this configuration of TLS hosts."""
+    from tls import APP, BEHIND, CONFIG, DIRECT, ONE
+
+    running = []
+
+    def factory(text=None, more="", more2="", groups=None, env=None, **files):
+        root = tmp_path / f"site{len(running)}"
+        groups = groups if groups is not None else BEHIND if FRONT else DIRECT
+        root.mkdir()
+        (root / "app.wsgi").write_text(APP)
+        for name, content in files.items():
+            (root / name).write_text(content)
+        port, plain = free_port(), free_port()
+        text = ONE if text is None else text
+        text = (
+            text.replace("@MORE@", more)
+            .replace("@MORE2@", more2)
+            .replace("@CERTS@", str(certs.folder))
+            .replace("@PORT@", str(port))
+            .replace("@ROOT@", str(root))
+        )
+        text = text.replace("@PLAIN@", str(plain))
+        file = root / "httpd.conf"
+        file.write_text(CONFIG.format(root=root, port=port, plain=plain, groups=groups, text=text))
+        server = Server([*COMMAND, "run-config", str(file)], root, port, str(root), {**ENVIRON, **(env or {})})
+        running.append(server)
+        server.plain, server.file, server.certs = plain, file, certs
+        server.wait_ready()
+        return server
+
+    yield factory
+    finish_all(running)

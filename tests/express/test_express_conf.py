@@ -54,6 +54,14 @@ CASES = {
     "virtual-host": "app.wsgi --server-name example.com --server-alias *.example.com --server-alias example.org",
     "allow-localhost": "app.wsgi --server-name example.com --allow-localhost",
     "www": "app.wsgi --server-name www.example.com --port 80",
+    "https": "app.wsgi --https-port 8443 --ssl-certificate my@certs/site --host 127.0.0.1",
+    "https-names": "app.wsgi --server-name www.example.com --server-alias example.org --https-port 443 --port 80"
+    " --ssl-certificate-file c.pem --ssl-certificate-key-file k.pem --ssl-certificate-chain-file chain.pem"
+    " --ssl-environment --https-only --hsts-policy max-age=63072000;@includeSubDomains",
+    "https-clients": "app.wsgi --ssl-port 8443 --ssl-certificate-file c.pem --ssl-ca-certificate-file ca.pem"
+    " --ssl-verify-client /admin --ssl-verify-client /admin/deep --https-only --proxy-mount-point /api http://127.0.0.1:9000/",
+    "https-demand": "app.wsgi --https-port 8443 --ssl-certificate x --ssl-ca-certificate-file ca.pem"
+    " --server-name a.example --allow-localhost",
     "errors": "app.wsgi --error-document 404 /missing.html --error-document 500 /it's.html --error-override",
     "compress": "app.wsgi --compress-responses",
     "proxies": "app.wsgi --proxy-mount-point /api http://127.0.0.1:9000/v1 --proxy-url-alias /api/new/ unix:/run/new.sock|http://new/"

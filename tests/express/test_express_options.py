@@ -60,6 +60,12 @@ ERRORS = {
     "--log-to-terminal=1": "--log-to-terminal option does not take a value",
     "--initial-workers 2": "option --initial-workers: value 2.0 needs to be within the range 0 to 1",
     "--ssl-certificate x": "option --https-port must be specified",
+    "--https-port 8443": "requires --ssl-certificate",
+    "--https-port 8000 --ssl-certificate x": "or that of --port",
+    "--https-only": "requires --https-port",
+    "--ssl-verify-client /x": "requires --https-port",
+    "--ssl-port 8443 --ssl-certificate x --ssl-verify-client /x": "requires --ssl-ca-certificate-file",
+    "--ssl-port 84 --ssl-certificate x --ssl-ca-certificate-file c --ssl-verify-client x": "begin with a slash",
     "--enable-telemetry --telemetry-service unix:/x": "exclude each other",
     "--telemetry-service tcp:x": "must be of the form unix:PATH",
     "--slow-requests 1": "requires --telemetry-service",
@@ -133,19 +139,20 @@ def test_options_without_effect_are_said_once(line, run):
     assert result.err == f"mod_wsgi-express: notice: option {line.split()[0]} has no effect yet\n"
 
 
-REFUSED = [
-    "--https-port 8443",
-    "--https-only",
-    "--ssl-port 8443 --ssl-certificate x",
-]
+def test_options_of_https_without_effect_are_said(run):
+    result = run("setup-server", "app.wsgi", "--hsts-policy", "max-age=1", "--ssl-environment")
+    assert result.code == 0
+    assert "--hsts-policy has no effect without --https-only" in result.err
+    assert "--ssl-environment has no effect without --https-port" in result.err
 
 
-@pytest.mark.parametrize("line", REFUSED)
-def test_options_that_protect_are_refused_rather_than_ignored(line, run):
-    result = run("start-server", "app.wsgi", *line.split())
-    assert result.code == 1
-    assert line.split()[0] in result.err
-    assert not result.root.exists()
+def test_https_in_banner_and_environment(run):
+    named = ["--ssl-certificate", "site", "--server-name", "example.com"]
+    result = run("setup-server", "app.wsgi", "--https-port", "8443", *named)
+    assert result.out.splitlines()[1] == "Server URL (HTTPS) : https://example.com:8443/"
+    assert "MOD_WSGI_HTTPS_PORT=8443" in (result.root / "apachectl").read_text().replace("'", "")
+    result = run("setup-server", "app.wsgi", "--https-port", "443", "--ssl-certificate", "site")
+    assert result.out.splitlines()[1] == "Server URL (HTTPS) : https://localhost/"
 
 
 def test_rules_in_the_server_root_count(run):

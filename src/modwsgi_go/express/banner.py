@@ -21,6 +21,7 @@ def lines(s: Settings) -> list[tuple[str, str]]:
     url = f"http://{s.site_name}/" if s.port == 80 else f"http://{s.site_name}:{s.port}/"
     out = [
         ("Server URL", url),
+        *([("Server URL (HTTPS)", _https(s))] if s.https_port else []),
         *([("Server Status", f"{url}server-status")] if s.server_status else []),
         ("Server Root", s.server_root),
         ("Server Conf", s.httpd_conf),
@@ -64,6 +65,10 @@ def lines(s: Settings) -> list[tuple[str, str]]:
     out.append(("Server Backlog", f"{s.server_backlog} (connections)"))
     out.append(("Locale Setting", s.locale))
     return out
+
+
+def _https(s: Settings) -> str:
+    return f"https://{s.site_name}/" if s.https_port == 443 else f"https://{s.site_name}:{s.https_port}/"
 
 
 def capacity(s: Settings) -> tuple[int, int]:

@@ -12,6 +12,9 @@ from __future__ import annotations
 
 import os
 
+from .hosts import hosts, mount, proxied_hosts, script
+from .words import indent, name_or_quote, quote, value
+
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -62,22 +65,6 @@ DAEMON_NUMBERS = {
 }
 
 
-def quote(text: str) -> str:
-    """A word in double quotes, as the configuration's lexer takes them apart."""
-    return '"' + text.replace("\\", "\\\\").replace('"', '\\"') + '"'
-
-
-def value(text: str) -> str:
-    """The value of a key=value parameter, quoted when it has to be."""
-    plain = text and all(char.isalnum() or char in "_./:,+@%{}-" for char in text)
-    return text if plain else quote(text)
-
-
-def name_or_quote(text: str) -> str:
-    """%{GLOBAL} and the like stay bare, as people write them; names are quoted."""
-    return text if text.startswith("%{") and text.endswith("}") and " " not in text else quote(text)
-
-
 def render(s: Settings) -> str:
     """The whole file."""
     blocks = [part(s) for part in PARTS]
@@ -86,6 +73,9 @@ def render(s: Settings) -> str:
 
 def _server(s: Settings) -> str:
     listen = f"{s.host}:{s.port}" if s.host else str(s.port)
+    secure = ""
+    if s.https_port:
+        secure = f"\nListen {s.host + ':' if s.host else ''}{s.https_port} https"
     return f"""\
 # Written by mod_wsgi-express {s.command}; its next run overwrites this file.
 # Own configuration goes into a file given with --include-file.
@@ -97,7 +87,7 @@ PidFile {quote(s.pid_file)}
 User ${{MOD_WSGI_USER}}
 Group ${{MOD_WSGI_GROUP}}
 
-Listen {listen}
+Listen {listen}{secure}
 ListenBacklog {s.server_backlog}
 """
 
@@ -278,92 +268,6 @@ def _logs(s: Settings) -> str:
     return "\n".join(lines)
 
 
-def _hosts(s: Settings) -> str:
-    """Virtual hosts. The first answers for all names that no other host has, those of included
-    files among them; with --server-name it refuses, and only a host of that name serves."""
-    if s.server_name is None:
-        return f"""\
-# Answers for all names that no other host has.
-<VirtualHost _default_:{s.port}>
-{indent(_site(s))}</VirtualHost>
-"""
-    alias = ""
-    if s.server_alias:
-        alias = "\n    ServerAlias " + " ".join(map(quote, s.server_alias))
-    others = "local" if s.allow_localhost else "all denied"
-    text = f"""\
-# The first host answers for all names that no other host has.
-<VirtualHost _default_:{s.port}>
-    ServerName _wsgi_
-    <Location />
-        Require {others}
-    </Location>
-{indent(_site(s) if s.allow_localhost else "")}</VirtualHost>
-
-<VirtualHost *:{s.port}>
-    ServerName {quote(s.server_name)}{alias}
-{indent(_site(s))}</VirtualHost>
-"""
-    parent = www_parent(s.server_name)
-    if parent:
-        port = f":{s.port}"
-        text += f"""
-<VirtualHost *:{s.port}>
-    ServerName {quote(parent)}
-    Redirect permanent / {quote(f"http://{s.server_name}{port}/")}
-</VirtualHost>
-"""
-    return text
-
-
-def _site(s: Settings) -> str:
-    """What a host of ours has: other servers below their paths, the application for the rest."""
-    lines = []
-    for path, url in s.proxy_mount_point:
-        lines += [
-            f"ProxyPass {quote(path)} {quote(url)} upgrade=websocket",
-            f"ProxyPassReverse {quote(path)} {quote(url)}",
-            f"<Location {quote(path)}>",
-            f"    RequestHeader set X-Forwarded-Port {s.port}",
-        ]
-        prefix = path.rstrip("/")
-        if prefix:
-            lines.append(f"    RequestHeader set X-Forwarded-Prefix {quote(prefix)}")
-        lines.append("</Location>")
-        if prefix:
-            pattern = "".join(c if c.isalnum() or c in "/-_~" else "\\" + c for c in prefix)
-            lines.append(f"RedirectMatch 302 {quote(f'^{pattern}$')} {quote(path)}")
-    return "\n".join([*lines, _mount(s)])
-
-
-def _proxied_hosts(s: Settings) -> str:
-    """Virtual hosts that are other servers."""
-    lines = []
-    if s.proxy_mount_point or s.proxy_virtual_host:
-        lines.append(f"ProxyTimeout {s.proxy_timeout}")
-    for name, url in s.proxy_virtual_host:
-        lines += [
-            "",
-            f"<VirtualHost *:{s.port}>",
-            f"    ServerName {quote(name)}",
-            f"    ProxyPass / {quote(url)} upgrade=websocket",
-            f"    ProxyPassReverse / {quote(url)}",
-            f"    RequestHeader set X-Forwarded-Port {s.port}",
-            "</VirtualHost>",
-        ]
-    return "\n".join(lines)
-
-
-def indent(text: str) -> str:
-    """Lines of a section, each with its end."""
-    return "".join(f"    {line}\n" for line in text.splitlines())
-
-
-def www_parent(name: str) -> str:
-    """example.com for www.example.com, else ""."""
-    return name[4:] if name[:4].lower() == "www." else ""
-
-
 def _documents(s: Settings) -> str:
     lines = [
         f"DocumentRoot {quote(s.document_root)}",
@@ -419,30 +323,7 @@ def _application(s: Settings) -> str:
     """The application as hosts on further ports of included files get it, and access to its file."""
     if s.application_type == "static":
         return ""
-    return "\n".join([_mount(s), *_grant_file(_script(s))])
-
-
-def _script(s: Settings) -> str:
-    return s.server_root + "/handler.wsgi" if s.handler_needed else s.entry_point
-
-
-def _mount(s: Settings) -> str:
-    """Where the application answers: after all other mounts, and in this host only."""
-    if s.application_type == "static":
-        return ""
-    lines = []
-    if s.files_first:
-        mode = "On" if s.directory_index is None else "Directories"
-        lines += [
-            "# A file below the document root is served as it is; whatever does not exist there",
-            "# goes to the application. On: so do directories without an index file.",
-            f"WSGIFileOrApplication {mode}{' Rules' if s.rules_first else ''}",
-        ]
-    # Both groups on the line make the server load the application at its start.
-    group = "%{GLOBAL}" if s.embedded_mode else value(s.process_group)
-    options = f"process-group={group} application-group={value(s.application_group)}"
-    lines.append(f"WSGIFallbackScriptAlias {quote(s.mount_point)} {quote(_script(s))} {options}")
-    return "\n".join(lines)
+    return "\n".join([mount(s), *_grant_file(script(s))])
 
 
 def _extras(s: Settings) -> str:
@@ -495,8 +376,8 @@ PARTS: tuple[Callable[[Settings], str], ...] = (
     _application,
     _extras,
     _authentication,
-    _hosts,
-    _proxied_hosts,
+    hosts,
+    proxied_hosts,
     _services,
     _includes,
 )

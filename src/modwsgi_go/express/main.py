@@ -166,7 +166,7 @@ def module_config(words: Sequence[str]) -> int:
     """
     if words:
         return _too_many("module-config")
-    from .httpdconf import quote
+    from .words import quote
 
     return _print_path(lambda path: f"LoadModule wsgi_module {quote(path)}\nWSGIPythonHome {quote(sys.prefix)}")
 

@@ -22,7 +22,7 @@ def environment(s: Settings) -> dict[str, str]:
         "MOD_WSGI_SERVER_ALIASES": " ".join(s.server_alias),
         "MOD_WSGI_LISTENER_HOST": s.host_name,
         "MOD_WSGI_HTTP_PORT": str(s.port),
-        "MOD_WSGI_HTTPS_PORT": "None",
+        "MOD_WSGI_HTTPS_PORT": str(s.https_port),
         "MOD_WSGI_WORKING_DIRECTORY": s.working_directory,
         "LANG": s.locale,
         "LC_ALL": s.locale,

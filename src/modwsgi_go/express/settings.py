@@ -50,6 +50,17 @@ class Settings:
     server_name: str | None
     server_alias: list[str]
     allow_localhost: bool
+    https_port: int | None
+    ssl_port: int | None
+    ssl_certificate: str | None
+    ssl_certificate_file: str | None
+    ssl_certificate_key_file: str | None
+    ssl_certificate_chain_file: str | None
+    ssl_ca_certificate_file: str | None
+    ssl_verify_client: list[str]
+    ssl_environment: bool
+    https_only: bool
+    hsts_policy: str | None
     processes: int | None
     threads: int
     max_clients: int | None
@@ -225,6 +236,7 @@ def complete(command: str, argv: Sequence[str], given: dict[str, Any], positiona
         s.mime_types = os.path.abspath(s.mime_types)
     if s.envvars_script:
         s.envvars_script = os.path.abspath(s.envvars_script)
+    _complete_tls(s, given)
     _complete_identity(s, given)
     s.locale = given.get("locale") or given.get("lang") or default_locale()
     _complete_application(s, given, positionals)
@@ -261,6 +273,10 @@ def notices(given: dict[str, Any]) -> list[str]:
         lines.append("option --server-alias has no effect without --server-name")
     if "allow_localhost" in given and "server_name" not in given:
         lines.append("option --allow-localhost has no effect without --server-name")
+    if "hsts_policy" in given and "https_only" not in given:
+        lines.append("option --hsts-policy has no effect without --https-only")
+    if "ssl_environment" in given and not ("https_port" in given or "ssl_port" in given):
+        lines.append("option --ssl-environment has no effect without --https-port")
     return lines
 
 
@@ -316,6 +332,36 @@ def _check_combinations(given: dict[str, Any]) -> None:
             raise UsageError("option --free-threading requires a Python built with --disable-gil")
     if "debugger_startup" in given and "enable_debugger" not in given:
         raise UsageError("option --debugger-startup requires --enable-debugger")
+
+
+def _complete_tls(s: Settings, given: dict[str, Any]) -> None:
+    """The port and the files of certificates. What would leave a site without the protection that was asked for is an
+    error."""
+    s.https_port = given.get("https_port", given.get("ssl_port"))
+    if s.ssl_certificate:
+        s.ssl_certificate_file = s.ssl_certificate + ".crt"
+        s.ssl_certificate_key_file = s.ssl_certificate + ".key"
+    for what in ("certificate", "certificate_key", "certificate_chain", "ca_certificate"):
+        name = f"ssl_{what}_file"
+        if getattr(s, name):
+            setattr(s, name, os.path.abspath(getattr(s, name)))
+    if s.https_port is None:
+        if s.https_only:
+            raise UsageError("option --https-only requires --https-port")
+        if s.ssl_verify_client:
+            raise UsageError("option --ssl-verify-client requires --https-port")
+        return
+    if not 0 < s.https_port < 65536 or s.https_port == s.port:
+        raise UsageError(f"option --https-port: {s.https_port} is no port, or that of --port")
+    if not s.ssl_certificate_file:
+        raise UsageError("option --https-port requires --ssl-certificate, or --ssl-certificate-file and -key-file")
+    if s.ssl_verify_client and not s.ssl_ca_certificate_file:
+        raise UsageError("option --ssl-verify-client requires --ssl-ca-certificate-file")
+    for path in s.ssl_verify_client:
+        if not path.startswith("/"):
+            raise UsageError(f"option --ssl-verify-client: {path!r} does not begin with a slash")
+    if s.hsts_policy is not None and len(s.hsts_policy) > 1 and s.hsts_policy[0] == s.hsts_policy[-1] == '"':
+        s.hsts_policy = s.hsts_policy[1:-1]  # quotes that mod_wsgi-express needs
 
 
 def _complete_proxies(s: Settings, given: dict[str, Any]) -> None:
