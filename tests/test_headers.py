@@ -5,7 +5,7 @@ import json
 
 import pytest
 
-from harness import Conn, finish_all, start, wait_for
+from harness import FRONT, Conn, finish_all, start, wait_for
 
 APP = """
 import json
@@ -281,13 +281,16 @@ def application(environ, start_response):
     def says(text):
         return wait_for(lambda: running.get("/missing-or-not").headers["x-workers"] == text, what=text)
 
-    says("i=75 b=25")  # the request itself
+    # Behind a front the request itself is over when its fields are made, and there is a fifth thread, of another group.
+    idle, busy = ("i=100 b=0", "i=60 b=40") if FRONT else ("i=75 b=25", "i=25 b=75")
+    running.get("/")
+    says(idle)  # without a front there is the request itself
     waiting = [Conn(running.port) for _ in range(2)]
     for conn in waiting:
         conn.send(b"GET /wait HTTP/1.1\r\nHost: x\r\n\r\n")
-    says("i=25 b=75")
+    says(busy)
     running.get("/open")
     for conn in waiting:
         assert conn.response()[0] == 200
         conn.sock.close()
-    says("i=75 b=25")
+    says(idle)

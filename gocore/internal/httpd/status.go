@@ -32,14 +32,25 @@ type ProcessStatus struct {
 	Bytes       int64            `json:"bytes"`
 	BusyMillis  int64            `json:"busy"` // sum of the durations
 	Running     int              `json:"running"`
-	Threads     int              `json:"threads"` // Python threads
+	Threads     int              `json:"threads"` // Python threads for applications
 	Connections int              `json:"connections"`
 	Stopping    bool             `json:"stopping"`
 	User        float64          `json:"user"` // CPU seconds
 	System      float64          `json:"system"`
 	Current     []CurrentRequest `json:"current,omitempty"` // with ExtendedStatus
+	Behind      []BehindStatus   `json:"behind,omitempty"`  // of a front process
 	// Totals of earlier processes in the same slot.
 	PastRequests, PastBytes, PastBusy int64
+}
+
+// BehindStatus is what a front process knows of one behind it: the processes of
+// other users tell nothing themselves.
+type BehindStatus struct {
+	PID     int    `json:"pid"`
+	Group   string `json:"group"`
+	Threads int    `json:"threads"`
+	Running int    `json:"running"` // requests of this front
+	Total   int64  `json:"total"`   // the same, since this front began
 }
 
 // CurrentRequest is a request inside an application.

@@ -76,7 +76,9 @@ type WorkerConfig struct {
 	// sockets of the groups that take requests from it, by group name and slot
 	// (the ProcessNum of who listens there). All other processes get no Hops.
 	Front bool
-	Hops  map[string][]string
+	// Embeds: applications may run in this process, too.
+	Embeds bool
+	Hops   map[string][]string
 
 	// FrontUID is the user of the front processes, for those that take requests
 	// from them: SO_PEERCRED of a connection from anybody but this user or the

@@ -238,7 +238,7 @@ func (sl *slot) config(foreground bool) *WorkerConfig {
 		ProcessNum: sl.num, Generation: pg.gen.num,
 		LogNames: pg.given.names,
 		Uid:      pg.id.uid, Gid: pg.id.gid, Groups: pg.id.groups,
-		Front: len(pg.hops) > 0, Hops: pg.hops, FrontUID: pg.gen.frontUID(),
+		Front: len(pg.hops) > 0, Embeds: len(pg.hops) > 0 && embeds(pg.gen.snap.srv), Hops: pg.hops, FrontUID: pg.gen.frontUID(),
 		Secret: pg.secret(), SupervisorPID: os.Getpid(), SupervisorUID: os.Geteuid(), ServerStarted: serverStarted.UnixMilli(), Foreground: foreground,
 	}
 	if !pg.behind() {

@@ -17,9 +17,9 @@ import (
 	"modwsgi/gocore/internal/scoreboard"
 )
 
-// maxCurrent bounds the requests in progress that a process shows; their text
-// has to fit into its slot.
-const maxCurrent, maxCurrentLine = 24, 160
+// maxCurrent bounds the requests in progress that a process shows, maxBehind
+// the processes behind it; their text has to fit into its slot.
+const maxCurrent, maxCurrentLine, maxBehind = 24, 160, 40
 
 type statusBoard struct {
 	w        *worker
@@ -108,6 +108,12 @@ func (b *statusBoard) publish() {
 	p.PID, p.Group, p.Generation, p.Started = os.Getpid(), b.w.cfg.Group, b.w.cfg.Generation, b.started.UnixMilli()
 	p.Front, p.Threads, p.Stopping = b.front, b.w.cfg.Threads, b.w.draining.Load() || b.w.exiting.Load()
 	p.Requests, p.Bytes, p.BusyMillis = b.requests.Load(), b.bytes.Load(), b.micros.Load()/1000
+	if f := b.w.d.front; f != nil {
+		p.Behind = f.behind()
+		if !b.w.cfg.Embeds {
+			p.Threads = 0 // for scripts of access control
+		}
+	}
 	if s := b.w.source; s != nil {
 		p.Running, p.Connections = s.Running(), s.Connections()
 	}
@@ -150,5 +156,41 @@ func (b *statusBoard) status() *httpd.ServerStatus {
 			s.Generation = max(s.Generation, p.Generation)
 		}
 	})
+	addBehind(s)
 	return s
+}
+
+// addBehind adds the processes that only the fronts know.
+func addBehind(s *httpd.ServerStatus) {
+	at := map[int]int{}
+	for i := range s.Processes {
+		at[s.Processes[i].PID] = -1 // it speaks for itself
+	}
+	for _, f := range s.Processes {
+		for _, p := range f.Behind {
+			i, known := at[p.PID]
+			switch {
+			case !known:
+				at[p.PID] = len(s.Processes)
+				s.Processes = append(s.Processes, httpd.ProcessStatus{PID: p.PID, Group: p.Group, Generation: f.Generation,
+					Threads: p.Threads, Running: p.Running, Requests: p.Total})
+			case i >= 0:
+				q := &s.Processes[i]
+				q.Running += p.Running
+				q.Requests += p.Total
+			}
+		}
+	}
+}
+
+// behind is what this process knows of those that it passes requests to.
+func (f *front) behind() (out []httpd.BehindStatus) {
+	for name, pool := range f.pools {
+		for _, s := range pool.Stats().Slots {
+			if s.Connected && len(out) < maxBehind {
+				out = append(out, httpd.BehindStatus{PID: s.PID, Group: name, Threads: s.Threads, Running: s.InFlight, Total: int64(s.Total)})
+			}
+		}
+	}
+	return out
 }

@@ -50,9 +50,13 @@ func writePage(b *bytes.Buffer, r *httpd.Request, s *httpd.ServerStatus, plain b
 		if group == "" {
 			group = "(server)"
 		}
+		age := uptime(max(0, (at.UnixMilli()-p.Started)/1000))
+		if p.Started == 0 { // a process behind the front, see BehindStatus
+			age = ""
+		}
 		rows = append(rows, []string{fmt.Sprint(p.PID), group, fmt.Sprint(p.Generation), state, fmt.Sprint(p.Connections),
 			fmt.Sprintf("%d of %d", min(p.Running, p.Threads), p.Threads), fmt.Sprint(p.Requests), fmt.Sprintf("%.2f", p.User+p.System),
-			uptime(max(0, (at.UnixMilli()-p.Started)/1000))})
+			age})
 	}
 	list(b, plain, "Processes", []string{"PID", "Group", "Generation", "Accepting", "Connections", "Busy threads", "Requests", "CPU s", "Age"}, rows)
 	if server.ExtendedStatus {
