@@ -144,6 +144,44 @@ func TestFewLargeRequestsWaitInAProcess(t *testing.T) {
 	}
 }
 
+// Requests that waited in the queue of the pool say since when.
+func TestWaitedSince(t *testing.T) {
+	a, b := socketPath(t, "a"), socketPath(t, "b")
+	da, db := start(t, listen(t, a), Hello{Slot: 0}, nil), start(t, listen(t, b), Hello{Slot: 1}, nil)
+	p := group(t, nil, a, b)
+	var rs []*recorder
+	ask := func() {
+		r := record(t)
+		rs = append(rs, r)
+		p.Do(get("/"), r, false)
+	}
+	ask() // connects
+	eventually(t, func() bool { s := p.Stats().Slots; return s[0].Connected && s[1].Connected })
+	ask()
+	qa, qb := da.take(), db.take()
+	before := time.Now().UnixMicro()
+	ask()
+	after := time.Now().UnixMicro()
+	qa.answer("x")
+	third := da.take()
+	assert.GreaterOrEqual(t, third.r.QueueUs, before)
+	assert.LessOrEqual(t, third.r.QueueUs, after)
+	third.answer("x")
+	qb.answer("x")
+	for _, r := range rs {
+		r.want("x")
+	}
+	ask()
+	var fourth *call
+	select {
+	case fourth = <-da.calls:
+	case fourth = <-db.calls:
+	}
+	assert.Zero(t, fourth.r.QueueUs, "it did not wait")
+	fourth.answer("x")
+	rs[3].want("x")
+}
+
 // The last frame says whether there is a record in the daemon's error log.
 func TestLogged(t *testing.T) {
 	s := socketPath(t, "s")

@@ -11,6 +11,7 @@
 package hop
 
 import (
+	"encoding/binary"
 	"fmt"
 	"time"
 )
@@ -129,6 +130,11 @@ func (p *Pool) wait(x *Exchange, now int64) {
 		x.late = now + int64(t)
 		if x.since > 0 {
 			x.late -= max(0, time.Now().UnixMicro()-x.since) * int64(time.Microsecond)
+		}
+	}
+	if x.tries == 0 { // not on its way anywhere yet: the application learns since when it waited
+		if at := x.buf.b[offQueue:]; binary.BigEndian.Uint64(at) == 0 {
+			binary.BigEndian.PutUint64(at, uint64(time.Now().UnixMicro()))
 		}
 	}
 	x.queued = now

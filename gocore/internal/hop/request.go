@@ -18,7 +18,7 @@ type Request struct {
 	ConnID        uint64
 	RequestNo     uint64
 	StartUs       int64 // when it arrived at the front; microseconds of Unix time
-	QueueUs       int64 // when it began to wait there; 0: it did not
+	QueueUs       int64 // when it began to wait there; 0: it did not. Pool notes it when it waits in the queue
 	Flags         uint32
 	Window        uint32 // credit that the response's body begins with; Pool sends its own
 	BodyLimit     int64  // LimitRequestBody, 0 none
