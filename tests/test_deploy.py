@@ -2,6 +2,7 @@
 
 import json
 import re
+import shutil
 import subprocess
 from pathlib import Path
 
@@ -107,3 +108,17 @@ def test_every_file_is_explained():
 def test_build_context_has_what_it_names():
     for line in (ROOT / ".dockerignore").read_text().splitlines():
         assert not line.startswith("!") or (ROOT / line[1:]).exists(), line
+
+
+@pytest.mark.skipif(shutil.which("kubectl") is None, reason="kubectl is not installed")
+def test_manifests_fit_together():
+    """kustomize builds them, and what they select is there."""
+    done = subprocess.run(["kubectl", "kustomize", DEPLOY / "kubernetes"], capture_output=True, text=True, timeout=60)
+    assert done.returncode == 0 and not done.stderr, done.stderr
+    documents = done.stdout.split("\n---\n")
+    kinds = {re.search(r"^kind: (\w+)", one, re.M)[1]: one for one in documents}
+    assert set(kinds) == {"Deployment", "Service", "PodDisruptionBudget", "HorizontalPodAutoscaler"}
+    (label,) = set(re.findall(r"app\.kubernetes\.io/name: \S+", done.stdout))
+    for kind in ("Deployment", "Service", "PodDisruptionBudget"):
+        assert re.search(r"(selector|matchLabels):\n\s+" + re.escape(label), kinds[kind]), kind
+    assert "name: modwsgi-go" in kinds["HorizontalPodAutoscaler"].partition("scaleTargetRef")[2]
