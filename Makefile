@@ -12,7 +12,7 @@ PORTABLE = ./gocore/internal/conf/... ./gocore/internal/expr/... \
 BUILD_REQUIRES = "setuptools>=77" "PyBindGen>=0.22.1"
 
 .DEFAULT_GOAL := help
-.PHONY: help dev ext run test test-go cross test-front test-python proof soak asan bench lint wheel clean
+.PHONY: help dev ext run test test-go cross test-front test-python test-pythons proof soak asan bench lint wheel clean
 
 help: ## Shows this list
 	@awk -F':.*## ' '/^[a-z-]+:.*## /{printf "make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -66,6 +66,16 @@ test-front: dev ## The tests of requests and responses, behind a front process
 # Last, so that pytest's summary line ends the output.
 test-python: dev ## pytest against the installed package
 	@PATH="$(abspath $(BIN)):$$PATH" $(BIN)/python -m pytest tests
+
+# What differs between Pythons: interpreters, GILs, the C API. Those that are not here are left out.
+PYTHONS ?= python3.10 python3.12 python3.13 python3.13t python3.14 python3.14t
+PYTHON_TESTS = modes interpreters free_threading outstayed leak input response environ events
+test-pythons: ## The tests of what differs between Pythons, with each of PYTHONS that is installed
+	@for python in $(PYTHONS); do \
+		"$$python" -c 'import sys' 2>/dev/null || { echo "$$python is not here"; continue; }; \
+		$(MAKE) --no-print-directory dev PYTHON="$$python" VENV=".venv-$${python##*/}" && \
+		".venv-$${python##*/}/bin/python" -m pytest -q $(PYTHON_TESTS:%=tests/test_%.py) || exit 1; \
+	done
 
 proof: dev ## Restarts, edits, kills and reconfigurations under load, a hundred of each: no request is lost (10 minutes)
 	@MODWSGI_PROOF=1 $(BIN)/python -m pytest -s tests/test_proof.py

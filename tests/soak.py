@@ -37,9 +37,6 @@ ALLOWED = {
     "objects": 500,
     "references": 3000,
 }
-# The server keeps a string for each port that clients had (environ.c): a block and a reference, at most 65,536.
-PORTS = set()
-
 # A second group that serves requests makes a process in front of both necessary.
 FRONT = """
 WSGIDaemonProcess other threads=1
@@ -145,7 +142,6 @@ class Client(threading.Thread):
     def connection(self):
         weights = [weight for weight, _ in WHOLE]
         with Conn(self.port, timeout=60) as conn:
-            PORTS.add(conn.sock.getsockname()[1])
             for _ in range(self.random.randrange(1, 20)):
                 data = self.random.choices(WHOLE, weights)[0][1]
                 head, separator, body = data.partition(b"\r\n\r\n")
@@ -165,7 +161,6 @@ class Client(threading.Thread):
     def broken(self):
         self.sent += 1
         with socket.create_connection(("127.0.0.1", self.port), timeout=60) as sock:
-            PORTS.add(sock.getsockname()[1])
             try:
                 sock.sendall(self.random.choice(BROKEN))
                 if self.random.random() < 0.5:
@@ -194,9 +189,10 @@ def figures(running):
     found = running.json("/measure")
     collections = re.findall(r"^gc \d+ @.*->(\d+) MB,", running.log(), re.M)
     found["go"] = int(collections[-1]) if collections else None
+    # The server keeps a string for each port that clients had (environ.c): a block and a reference, at most 65,536.
     for key in ("blocks", "references"):
         if found[key] is not None:
-            found[key] -= len(PORTS)
+            found[key] -= found["ports"]
     others = [pid for pid in descendants(running.process.pid) if pid != found["pid"]]
     if others:  # a process in front, and that of the group which makes it necessary
         found |= {f"others' {key}": value for key, value in process_figures(*others).items()}

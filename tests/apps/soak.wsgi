@@ -66,11 +66,15 @@ def measure():
     in_use, free = malloc()
     return {"pid": os.getpid(), "resident": resident, "resident by kind": resident_by_kind(), "malloc": in_use,
             "malloc free": free, "threads": len(os.listdir("/proc/self/task")),
-            "descriptors": len(os.listdir("/proc/self/fd")), "blocks": sys.getallocatedblocks(), "objects": len(gc.get_objects()),
+            "descriptors": len(os.listdir("/proc/self/fd")), "blocks": sys.getallocatedblocks(), "ports": sum(ports), "objects": len(gc.get_objects()),
             "references": sys.gettotalrefcount() if hasattr(sys, "gettotalrefcount") else None}
 
 
+ports = bytearray(65536)  # 1: a client had it
+
+
 def application(environ, start_response):
+    ports[int(environ["REMOTE_PORT"])] = 1
     if environ["PATH_INFO"] != "/measure":
         if len(EVENTS) > 1000:
             EVENTS.clear()
