@@ -262,7 +262,7 @@ func TestGone(t *testing.T) {
 	s1, s3 := events[0].Stream, events[1].Stream
 	require.NoError(t, p.fr.WriteRSTStream(1, xhttp2.ErrCodeCancel))
 	require.NoError(t, p.flush())
-	assert.Equal(t, []Event{{s1, Gone}}, p.news())
+	assert.Equal(t, []Event{{s1, Gone, s1.User}}, p.news())
 	assert.True(t, s1.Closed())
 	got, err := body(s1)
 	assert.Equal(t, "3\r\nabc\r\n", got, "what came")
@@ -275,14 +275,14 @@ func TestGone(t *testing.T) {
 
 	p.up.Write(make([]byte, 9)) // DATA without a stream
 	require.Error(t, p.flush())
-	assert.Equal(t, []Event{{s3, Gone}}, p.news())
+	assert.Equal(t, []Event{{s3, Gone, s3.User}}, p.news())
 	s3.Release()
 
 	p = dial(t, Config{})
 	p.headers(1, true, get("/")...)
 	s, _ := p.opened()
 	p.c.Close()
-	assert.Equal(t, []Event{{s, Gone}}, p.c.Events(nil))
+	assert.Equal(t, []Event{{s, Gone, s.User}}, p.c.Events(nil))
 	s.Release()
 	assert.Zero(t, p.c.Streams())
 }

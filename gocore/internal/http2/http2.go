@@ -46,6 +46,7 @@ const (
 	outMax        = 128 << 10 // of output that waits for the socket: streams wait then
 	hpackTable    = 4096      // of either direction
 	readSize      = 32 << 10
+	quietSize     = 4 << 10 // of output buffers that a quiet connection keeps
 )
 
 // Frame types and flags, RFC 9113 section 6.
@@ -118,6 +119,7 @@ const (
 type Event struct {
 	Stream *Stream
 	What   Flags
+	User   any // Stream.User
 }
 
 // Conn is one connection.
@@ -258,7 +260,7 @@ func (c *Conn) Events(dst []Event) []Event {
 	for i, s := range c.events {
 		c.events[i] = nil
 		if s.what != 0 && !s.released {
-			dst = append(dst, Event{s, s.what})
+			dst = append(dst, Event{s, s.what, s.User})
 		}
 		s.what, s.listed = 0, false
 		c.recycle(s)
@@ -266,6 +268,40 @@ func (c *Conn) Events(dst []Event) []Event {
 	c.events = c.events[:0]
 	c.mu.Unlock()
 	return dst
+}
+
+// Poke makes an event of a stream: Writable, as if it had waited.
+func (s *Stream) Poke() {
+	s.c.mu.Lock()
+	if !s.released {
+		s.c.note(s, Writable)
+	}
+	s.c.mu.Unlock()
+}
+
+// News reports whether Events has something to give.
+func (c *Conn) News() bool {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return len(c.events) > 0
+}
+
+// Quiet gives memory back that a connection without traffic does not need. The reader's.
+func (c *Conn) Quiet() {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.buf != nil && c.have == 0 {
+		b := c.buf
+		c.buf = nil
+		buffers.Put(&b)
+	}
+	if len(c.out) == 0 && cap(c.out) > quietSize {
+		c.out = nil
+	}
+	if len(c.streams) == 0 && len(c.free) > 4 {
+		clear(c.free[4:])
+		c.free = c.free[:4]
+	}
 }
 
 // note adds news of a stream. mu held.

@@ -195,6 +195,16 @@ func (s *Stream) Closed() bool {
 	return s.closed && s.t.state != tEnded
 }
 
+// Ready reports whether Read (or Write) would do more than ask to wait.
+func (s *Stream) Ready(writing bool) bool {
+	s.c.mu.Lock()
+	defer s.c.mu.Unlock()
+	if writing {
+		return !s.wants || s.closed
+	}
+	return len(s.pend) > 0 || s.off < len(s.in) || s.remoteEnd || s.closed
+}
+
 // Read gives the request's body with the framing that Head announces. ErrAgain:
 // more comes; io.EOF: it is complete; ErrGone: it does not come.
 func (s *Stream) Read(p []byte) (n int, err error) {

@@ -120,9 +120,9 @@ var catalogue = []catalogueRow{
 	{module: "proxy_fcgi", names: "ProxyFCGIBackendType ProxyFCGISetEnvIf", why: "there is no FastCGI"},
 	{module: "proxy_html", names: "ProxyHTMLEnable ProxyHTMLURLMap ProxyHTMLLinks ProxyHTMLEvents ProxyHTMLDocType ProxyHTMLExtended ProxyHTMLInterp ProxyHTMLMeta ProxyHTMLBufSize " +
 		"ProxyHTMLCharsetOut ProxyHTMLFixups ProxyHTMLStripComments", why: "pages are not edited"},
-	{module: "http2", names: "H2Push H2PushPriority H2PushDiarySize H2PushResource H2Direct H2Upgrade H2MaxSessionStreams H2MaxWorkers H2MinWorkers H2MaxWorkerIdleSeconds H2WindowSize " +
-		"H2StreamMaxMemSize H2SerializeHeaders H2ModernTLSOnly H2TLSWarmUpSize H2TLSCoolDownSecs H2CopyFiles H2EarlyHints H2Padding H2OutputBuffering H2StreamTimeout " +
-		"H2MaxDataFrameLen H2MaxHeaderBlockLen H2SessionExtraFiles H2MaxStreamErrors H2ProxyRequests H2WebSockets H2EarlyHint", why: "it tunes Apache's HTTP/2"},
+	{module: "http2", names: "H2PushPriority H2PushDiarySize H2PushResource H2MaxWorkers H2MinWorkers H2MaxWorkerIdleSeconds " +
+		"H2StreamMaxMemSize H2SerializeHeaders H2ModernTLSOnly H2TLSWarmUpSize H2TLSCoolDownSecs H2CopyFiles H2OutputBuffering H2StreamTimeout " +
+		"H2MaxDataFrameLen H2MaxHeaderBlockLen H2SessionExtraFiles H2MaxStreamErrors H2ProxyRequests H2EarlyHint", why: "it tunes Apache's HTTP/2"},
 
 	// others
 	{module: "cache", names: "CacheEnable CacheDisable CacheRoot CacheDirLevels CacheDirLength CacheMaxFileSize CacheMinFileSize CacheDefaultExpire CacheMaxExpire CacheMinExpire " +

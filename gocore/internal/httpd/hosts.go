@@ -64,6 +64,7 @@ func (b *builder) hostSettings(v *VirtualHost, h *hostBuild) {
 	v.KeepAliveTimeout = c.KeepAliveTimeout.Or(5 * time.Second)
 	v.Timeout = c.Timeout.Or(60 * time.Second)
 	v.MaxKeepAliveRequests = c.MaxKeepAliveRequests.Or(100)
+	v.Protocols = c.Protocols.Or([]string{"http/1.1"})
 	v.LimitLine = c.LimitLine.Or(8190)
 	v.LimitFields = c.LimitFields.Or(100)
 	v.LimitFieldSize = c.LimitFieldSize.Or(8190)

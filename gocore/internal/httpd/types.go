@@ -140,6 +140,9 @@ type VirtualHost struct {
 	HandshakeTimeout                       time.Duration // 0 = Timeout
 	HeaderMinRate, BodyMinRate             int           // bytes per second that earn one more second; 0 = off
 	MaxKeepAliveRequests                   int           // 0 = no limit
+	Protocols                              []string      // "h2", "h2c" and "http/1.1", the best first
+	H2Streams, H2Window                    int           // of one HTTP/2 connection (mod_http2)
+	H2Direct                               bool          // h2c begins without an upgrade
 	LimitLine, LimitFields, LimitFieldSize int
 	TraceEnable                            bool
 	MergeTrailers                          bool // for access logs; see the directive

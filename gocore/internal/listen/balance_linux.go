@@ -49,7 +49,7 @@ func (r *Reactor) level() {
 		if c == nil || !c.state.CompareAndSwap(stIdle, stBusy) {
 			continue
 		}
-		if c.phase != phIdle || c.wire != nil || c.expired.Load() || c.adopted != 0 && now-c.adopted < int64(settleTime) {
+		if c.phase != phIdle || c.wire != nil || c.h2.Load() != nil || c.expired.Load() || c.adopted != 0 && now-c.adopted < int64(settleTime) {
 			r.putBack(c)
 			continue
 		}

@@ -91,7 +91,11 @@ type Conn struct {
 	hop       *Hop // not nil: a request from a front process; no descriptor
 	wire      wire // not nil: what is received and sent passes it; FD is its socket
 	wireID    uint32
-	last      bool // another process has the keys: it stays for one more request at most
+	last      bool                   // another process has the keys: it stays for one more request at most
+	h2        atomic.Pointer[h2Conn] // not nil: it speaks HTTP/2, and its requests are those of its streams
+	h2s       *h2Stream              // not nil: it is a stream of HTTP/2; no descriptor
+	h2id      uint32                 // the number of the stream that another process has; 0 none
+	limits    *http1.Limits          // not nil: instead of those in Settings
 }
 
 // Config of a source of requests.

@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"modwsgi/gocore/internal/http1"
+	"modwsgi/gocore/internal/http2"
 )
 
 // event is an epoll event for a connection. It takes ownership or leaves a note for the owner.
@@ -66,6 +67,11 @@ const (
 // serve goes on with an owned connection until it has to wait.
 func (r *Reactor) serve(th *thread, c *Conn) {
 	th.serving = c
+	if h := c.h2.Load(); h != nil {
+		r.serveH2(th, c, h)
+		return
+	}
+	c.holdStream(th.leads(r))
 	for {
 		switch r.advance(th, c) {
 		case gone:
@@ -161,6 +167,10 @@ func (r *Reactor) advance(th *thread, c *Conn) step {
 		return needOutput
 	}
 	q := c.req
+	if q != nil && c.h2s != nil && !c.routed && c.h2s.s.Refusal() != 0 {
+		c.begin(r.wall + r.now()/1000)
+		return r.refuse(c, c.h2s.s.Refusal())
+	}
 	if q == nil || q.InLen == 0 {
 		return needInput
 	}
@@ -176,11 +186,20 @@ func (r *Reactor) advance(th *thread, c *Conn) step {
 		if c.TLS != nil && r.secured(th, c) {
 			return gone
 		}
+		if c.Settings.H2C && c.Requests == 0 && c.wire == nil && q.Input()[0] == http2.Preface[0] {
+			if yes, more := startsH2(q.Input()); yes {
+				r.startH2(th, c, c.takeInput())
+				return gone
+			} else if more {
+				c.incomplete(&r.mem, r.now())
+				return needInput
+			}
+		}
 		if !c.headReady() {
 			c.moreHead(&r.mem)
 			return needInput
 		}
-		n, st := th.memos.Parse(q.Input(), &q.Head, &c.Settings.Limits, &c.memo)
+		n, st := th.memos.Parse(q.Input(), &q.Head, c.headLimits(), &c.memo)
 		if st == http1.Incomplete {
 			c.incomplete(&r.mem, r.now())
 			return needInput
@@ -190,6 +209,12 @@ func (r *Reactor) advance(th *thread, c *Conn) step {
 			return r.refuse(c, int(st))
 		}
 		q.BodyOff = uint64(n)
+		if c.h2s != nil {
+			c.h2s.h.memo.Store(c.memo)
+			if r.stays(c) && r.handOver(c, c.handover(q.Input())) {
+				return gone
+			}
+		}
 		c.persist(r.draining.Load() && !r.handoff.Load())
 		c.action = r.h.Route(c, q)
 		c.routed = true
@@ -243,6 +268,12 @@ func (r *Reactor) refuse(c *Conn, status int) step {
 // run calls the application on this Python thread, then writes.
 func (r *Reactor) run(th *thread, c *Conn) step {
 	q := c.req
+	c.holdStream(th.leads(r))
+	if c.h2s != nil && c.h2s.gone.Load() { // nobody waits for it any more
+		q.Aborted, q.Result = 1, ResultCut
+		return r.complete(c)
+	}
+	c.holdStream(false) // this thread may lose leadership meanwhile
 	th.begin(q)
 	ok := r.h.Run(c, q)
 	th.end()
@@ -271,6 +302,7 @@ func (r *Reactor) finish(th *thread, c *Conn) step {
 	if c.req.KeepAlive == 0 {
 		c.closing = true
 	}
+	c.holdStream(th.leads(r))
 	if r.hold(th, c) {
 		return gone
 	}
@@ -334,7 +366,10 @@ func (r *Reactor) flush(c *Conn) step {
 // event is asked for, which comes at once and after those that wait.
 func (r *Reactor) yield(c *Conn) step {
 	step := r.blocked(c)
-	if step == needOutput {
+	if step == needOutput && c.h2s != nil {
+		c.h2s.s.Poke()
+		c.h2s.h.kick()
+	} else if step == needOutput {
 		ev := syscall.EpollEvent{Events: connEvents, Fd: int32(c.FD)}
 		syscall.EpollCtl(r.ep, syscall.EPOLL_CTL_MOD, c.FD, &ev)
 	}
@@ -361,7 +396,7 @@ func (r *Reactor) complete(c *Conn) step {
 		r.mem.SetExtra(q, nil)
 	}
 	c.routed = false
-	if q.Aborted != 0 {
+	if q.Aborted != 0 || c.h2s != nil {
 		r.close(c)
 		return gone
 	}

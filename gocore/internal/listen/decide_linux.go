@@ -18,6 +18,7 @@ func (r *Reactor) decide(th *thread, c *Conn) bool {
 		c.phase = phDecide
 		switch {
 		case c.action == Think:
+			c.holdStream(false)
 			r.lead.thinking.Add(1)
 			go r.think(c)
 			return false
@@ -25,9 +26,11 @@ func (r *Reactor) decide(th *thread, c *Conn) bool {
 			r.lead.submit(th, c)
 			return false
 		}
+		c.holdStream(false)
 		th.begin(c.req)
 		c.action = r.h.Decide(c, c.req, true)
 		th.end()
+		c.holdStream(th.leads(r))
 	}
 	return true
 }

@@ -146,7 +146,10 @@ func (c *Conn) forget(startUs int64) {
 // persist decides whether the connection may stay open after the request.
 func (c *Conn) persist(leaving bool) {
 	q, s := c.req, c.Settings
-	q.KeepAlive = 0
+	if q.KeepAlive = 0; c.h2s != nil { // what becomes of the stream's connection is not said in its responses
+		q.KeepAlive = 1
+		return
+	}
 	if q.Head.Flags&http1.FlagKeepAlive != 0 && s.Persistent && (s.MaxRequests == 0 || c.Requests < s.MaxRequests) && !leaving && !c.last {
 		q.KeepAlive = 1
 	}

@@ -11,6 +11,7 @@ func (r *Reactor) forward(th *thread, c *Conn) step {
 		c.Stream = r.fw.ForwardStream(c, q)
 		return r.stream(c)
 	}
+	c.holdStream(false)
 	r.forwards.Add(1)
 	leads := th.leads(r)
 	if leads { // sent is the leader's: whoever else wrote it could undo that

@@ -21,7 +21,7 @@ const (
 // hold keeps the complete response of an owned connection until the batch is
 // done; false: it leaves now. th is the caller's own thread; only the leader holds.
 func (r *Reactor) hold(th *thread, c *Conn) bool {
-	if !th.leads(r) || len(r.ready) == 0 {
+	if !th.leads(r) || len(r.ready) == 0 || c.h2s != nil { // what streams write waits in their connection
 		return false
 	}
 	q := c.req

@@ -278,7 +278,7 @@ func (h *hopConn) begin(f *hop.Frame) (*Conn, error) {
 	q.KeepAlive = 1
 	handler, router := h.s.hopHandlers()
 	// no limits: the front has enforced its own
-	n, st := h.parse.Parse(q.Input()[:len(m.Head)], &q.Head, &http1.Limits{}, &c.memo)
+	n, st := h.parse.Parse(q.Input()[:len(m.Head)], &q.Head, &http1.Limits{HTTP2: isH2Head(m.Head)}, &c.memo)
 	if st != http1.OK || n != len(m.Head) {
 		h.s.hopReport(c, errors.New("the front sent a head that cannot be parsed"))
 		p.Fail(500)

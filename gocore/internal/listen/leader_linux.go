@@ -231,6 +231,7 @@ func (l *leadership) popIdle() *thread {
 // submit is for threads that are not Python's, the spare and the goroutines of
 // decide_linux.go: a request for the application, connection owned.
 func (l *leadership) submit(th *thread, c *Conn) {
+	c.holdStream(false)
 	if l.r.group != nil && !l.hasIdle() && l.lend(c) {
 		return
 	}
@@ -485,6 +486,7 @@ func (th *thread) lead() (again bool) {
 	defer th.guard(&again)
 	r := th.r
 	r.sendHops() // of the leader before
+	r.sendH2()
 	r.sendForwards()
 	r.sendHeld(th)
 	for th.leading {
@@ -494,6 +496,7 @@ func (th *thread) lead() (again bool) {
 		}
 		if len(r.ready) == 0 {
 			r.sendHops()
+			r.sendH2()
 			r.sendForwards()
 			if len(r.held) > 0 {
 				r.sendHeld(th)
@@ -504,6 +507,11 @@ func (th *thread) lead() (again bool) {
 		}
 		e := r.ready[len(r.ready)-1]
 		r.ready = r.ready[:len(r.ready)-1]
+		if e.c != nil && e.c.hop == nil {
+			r.event(th, e.c, e.ev)
+			th.serving = nil
+			continue
+		}
 		if e.c != nil {
 			r.runHop(th, e.c)
 			th.serving = nil

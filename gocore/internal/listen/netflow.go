@@ -72,7 +72,7 @@ func (n *netConn) request() bool {
 		}
 	}
 	for {
-		size, st := http1.Parse(q.Input(), &q.Head, &c.Settings.Limits)
+		size, st := http1.Parse(q.Input(), &q.Head, c.headLimits())
 		if st == http1.Incomplete {
 			for c.incomplete(&s.mem, s.now()); ; c.moreHead(&s.mem) {
 				if !n.read() {

@@ -24,17 +24,18 @@ const (
 // passport is what the process that has the keys knows of an encrypted connection.
 type passport struct {
 	Remote, Local   netip.AddrPort
-	Version, Cipher uint16
+	Version, Cipher uint16 // 0: in clear text
 	Resumed         bool
 	ALPN, SNI       string
 	Peer            [][]byte   // the client's certificates, DER
 	Chains          [][][]byte // as verified
 	Note            string     // Conn.SecureNote
+	HTTP2           uint32     // a stream of HTTP/2 with this number; 0: a connection of HTTP/1.1
 }
 
 // handover is what the successor has to read first: the PROXY header again, then what was received.
 func (c *Conn) handover(received []byte) []byte {
-	if c.Secure == nil {
+	if c.Secure == nil && c.h2s == nil {
 		b := received
 		if len(c.before) > 0 {
 			b = append(slices.Clone(c.before), received...)
@@ -44,11 +45,12 @@ func (c *Conn) handover(received []byte) []byte {
 		}
 		return b
 	}
-	s := c.Secure
-	p := passport{Remote: c.Remote, Local: c.Local, Version: s.Version, Cipher: s.CipherSuite, Resumed: s.DidResume,
-		ALPN: s.NegotiatedProtocol, SNI: s.ServerName, Peer: raw(s.PeerCertificates), Note: c.SecureNote}
-	for _, chain := range s.VerifiedChains {
-		p.Chains = append(p.Chains, raw(chain))
+	p := passport{Remote: c.Remote, Local: c.Local, Note: c.SecureNote, HTTP2: c.HTTP2()}
+	if s := c.Secure; s != nil {
+		p.Version, p.Cipher, p.Resumed, p.ALPN, p.SNI, p.Peer = s.Version, s.CipherSuite, s.DidResume, s.NegotiatedProtocol, s.ServerName, raw(s.PeerCertificates)
+		for _, chain := range s.VerifiedChains {
+			p.Chains = append(p.Chains, raw(chain))
+		}
 	}
 	text, err := json.Marshal(&p)
 	if err != nil {
@@ -101,6 +103,16 @@ func unpack(pending []byte) (*passport, []byte, error) {
 
 // stamp makes the connection the one that the passport describes.
 func (p *passport) stamp(c *Conn) error {
+	c.last = true
+	if p.HTTP2 != 0 {
+		limits := c.Settings.Limits
+		limits.HTTP2 = true
+		c.h2id, c.limits = p.HTTP2, &limits
+	}
+	if p.Version == 0 {
+		c.TLS = nil
+		return nil
+	}
 	s := &tls.ConnectionState{Version: p.Version, HandshakeComplete: true, DidResume: p.Resumed, CipherSuite: p.Cipher,
 		NegotiatedProtocol: p.ALPN, ServerName: p.SNI}
 	var err error
@@ -114,6 +126,6 @@ func (p *passport) stamp(c *Conn) error {
 		}
 		s.VerifiedChains = append(s.VerifiedChains, chain)
 	}
-	c.Secure, c.SecureNote, c.TLS, c.last = s, p.Note, nil, true
+	c.Secure, c.SecureNote, c.TLS = s, p.Note, nil
 	return nil
 }

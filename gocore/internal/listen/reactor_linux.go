@@ -78,6 +78,8 @@ type Reactor struct {
 	forwards atomic.Int64 // requests that are with the Forwarder
 	sides    sync.Pool    // threads for goroutines that go on with a connection
 	streams  atomic.Int64 // goroutines that write responses
+	h2dirty  []*h2Conn    // the leader's: with output that leaves at the end of the batch
+	h2live   atomic.Int64 // streams of HTTP/2 that are open
 	ctx      context.Context
 	cancel   context.CancelFunc
 	draining atomic.Bool
@@ -98,7 +100,7 @@ type Reactor struct {
 	share    func(fd int, pending []byte, to int) bool
 }
 
-// readyEvent is an event of epoll, or (c) a request that came over the hop.
+// readyEvent is an event of epoll, or (c) a request that came over the hop, or of a stream of HTTP/2.
 type readyEvent struct {
 	fd int32
 	ev uint32
@@ -215,6 +217,12 @@ func (r *Reactor) Drain(handoff bool) {
 	}
 	for i := range r.conns {
 		c := r.conns[i].Load()
+		if c != nil {
+			if h := c.h2.Load(); h != nil {
+				h.kick() // the leader says goodbye
+				continue
+			}
+		}
 		if c != nil && c.state.CompareAndSwap(stIdle, stBusy) {
 			if c.phase == phIdle && !r.stays(c) && (handoff || !r.promising(c)) {
 				r.leave(c)
@@ -295,6 +303,9 @@ func (r *Reactor) handOver(c *Conn, pending []byte) bool { return r.send(c, pend
 // go of it first: closing our descriptor does not do it while the supervisor
 // has another one, and the connection may come back.
 func (r *Reactor) send(c *Conn, pending []byte, by func(fd int, pending []byte) bool) bool {
+	if c.h2s != nil {
+		return r.relayH2(c, pending, by)
+	}
 	if c.wire != nil {
 		return r.relay(c, pending, by)
 	}
@@ -311,7 +322,7 @@ func (r *Reactor) send(c *Conn, pending []byte, by func(fd int, pending []byte) 
 }
 
 func (r *Reactor) checkDone() {
-	if r.draining.Load() && r.nconn.Load() == 0 && r.accepts.Load() == 0 {
+	if r.draining.Load() && r.nconn.Load() == 0 && r.h2live.Load() == 0 && r.accepts.Load() == 0 {
 		r.doneOnce.Do(func() { close(r.done) })
 	}
 }
@@ -435,6 +446,14 @@ func (r *Reactor) accept(lfd int) {
 
 // close releases everything of a connection that the caller owns.
 func (r *Reactor) close(c *Conn) {
+	if c.h2s != nil {
+		r.closeH2(c)
+		return
+	}
+	if h := c.h2.Load(); h != nil && c.state.Load() != stClosed {
+		h.shut()
+		defer r.newsH2(h, false)
+	}
 	r.mu.Lock()
 	if c.state.Swap(stClosed) == stClosed {
 		r.mu.Unlock()
@@ -490,7 +509,14 @@ func (r *Reactor) janitor() {
 		r.mu.Lock()
 		for i := range r.conns[:r.top] {
 			c := r.conns[i].Load()
-			if c == nil || c.expired.Load() {
+			if c == nil {
+				continue
+			}
+			if h := c.h2.Load(); h != nil {
+				h.overdueH2(now)
+				continue
+			}
+			if c.expired.Load() {
 				continue
 			}
 			if d := c.deadline.Load(); d == 0 || d > now {

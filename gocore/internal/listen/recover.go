@@ -47,7 +47,7 @@ func taken(h Handler, f reporter, c *Conn, p *passport) (ok bool) {
 	if err := p.stamp(c); err != nil {
 		return false
 	}
-	if h, is := h.(SecureHandler); is {
+	if h, is := h.(SecureHandler); is && c.Secure != nil {
 		h.Secured(c, nil)
 	}
 	return true

@@ -12,6 +12,9 @@ func (th *thread) guard(again *bool) {
 	if c != nil && c.home.r != nil {
 		r = c.home.r
 	}
+	if c != nil {
+		c.holdStream(false)
+	}
 	th.serving = nil
 	reporter(r.onPanic).report(c, v)
 	if th.cur.Load() != nil {

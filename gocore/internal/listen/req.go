@@ -179,6 +179,8 @@ type Settings struct {
 	HeaderMax, BodyMax          time.Duration
 	Persistent                  bool // KeepAlive On
 	MaxRequests                 int  // MaxKeepAliveRequests, 0 = no limit
+	H2C                         bool // connections in clear text may begin with the preface of HTTP/2
+	H2Streams, H2Window         int  // streams at a time, and bytes of each one's body that may be unread; 0: the defaults of package http2
 }
 
 // Action is what a Handler wants done with a request whose head is complete.

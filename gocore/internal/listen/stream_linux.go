@@ -37,6 +37,11 @@ func (r *Reactor) writeStream(c *Conn) {
 	defer r.streams.Add(-1)
 	write := c.Stream
 	c.Stream = nil
+	if c.h2s != nil {
+		c.holdStream(false)
+		r.streamOn(c, c.streamSocket(), write)
+		return
+	}
 	conn, fd, err := goConn(c.FD)
 	if err != nil { // out of descriptors
 		c.req.KeepAlive, c.unread = 0, true
@@ -65,6 +70,18 @@ func (r *Reactor) writeStream(c *Conn) {
 			r.track(fd, false)
 			conn.Close()
 		}
+	}()
+	write(s)
+	s.end(&r.mem)
+}
+
+// streamOn is writeStream for what has no descriptor.
+func (r *Reactor) streamOn(c *Conn, conn net.Conn, write func(*Stream)) {
+	s := newStream(r.ctx, c, conn)
+	c.stream.Store(s)
+	defer func() {
+		c.stream.Store(nil)
+		s.cancel()
 	}()
 	write(s)
 	s.end(&r.mem)

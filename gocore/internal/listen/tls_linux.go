@@ -40,6 +40,10 @@ func (r *Reactor) handshake(c *Conn, w *secure) {
 		r.close(c)
 		return
 	}
+	if c.Secure.NegotiatedProtocol == alpnH2 {
+		r.startH2(th, c, nil)
+		return
+	}
 	c.phase = phIdle
 	c.stage(r.now(), c.Settings.Header)
 	if r.draining.Load() && !r.handoff.Load() {

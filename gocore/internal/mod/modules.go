@@ -33,6 +33,7 @@ import (
 	"modwsgi/gocore/internal/mod/expires"
 	"modwsgi/gocore/internal/mod/filter"
 	"modwsgi/gocore/internal/mod/headers"
+	"modwsgi/gocore/internal/mod/http2"
 	"modwsgi/gocore/internal/mod/info"
 	"modwsgi/gocore/internal/mod/logconfig"
 	"modwsgi/gocore/internal/mod/logio"
@@ -68,6 +69,7 @@ var All = []httpd.AnyModule{
 	so.Module,
 	unixd.Module,
 	reqtimeout.Module,
+	http2.Module,
 	uniqueid.Module,
 	remoteip.Module, // before all that looks at the client's address
 	ssl.Module,      // before authzcore, which may let in by Satisfy Any whom this one must keep out, and before the schemes

@@ -315,7 +315,8 @@ static int fill_line(mw_env *w, PyObject *env, mw_route *rt, mw_req *r) {
     if (h->query.len) SET(QUERY_STRING, str(in + h->query.off, h->query.len));
     else SETB(QUERY_STRING, w->v_empty);
     SET(REQUEST_URI, str(in + h->target.off, h->target.len));
-    SETB(SERVER_PROTOCOL, h->flags & MW_HTTP11 ? w->v_http11 : w->v_http10);
+    SETB(SERVER_PROTOCOL, h->flags & MW_HTTP2 ? w->v_http20 : h->flags & MW_HTTP11 ? w->v_http11 : w->v_http10);
+    if (h->flags & MW_HTTP2 && PyDict_SetItem(env, w->k_http2, w->v_on) < 0) goto fail;
     return 0;
 fail:
     return -1;
@@ -422,6 +423,9 @@ mw_env *mw_env_new(int slot) {
     w->v_head = PyUnicode_InternFromString("HEAD");
     w->v_http11 = PyUnicode_InternFromString("HTTP/1.1");
     w->v_http10 = PyUnicode_InternFromString("HTTP/1.0");
+    w->v_http20 = PyUnicode_InternFromString("HTTP/2.0");
+    w->k_http2 = PyUnicode_InternFromString("HTTP2");
+    w->v_on = PyUnicode_InternFromString("on");
     w->v_empty = PyUnicode_InternFromString("");
     w->v_slash = PyUnicode_InternFromString("/");
     return PyErr_Occurred() ? NULL : w; /* out of memory at the very start */

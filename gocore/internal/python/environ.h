@@ -48,7 +48,7 @@ typedef struct { char s[64]; PyObject *o; } last_str;
  * GIL. Where Python has no GIL each thread has one of its own, so nothing here ever takes a lock. */
 typedef struct mw_env {
     PyObject *keys[K_COUNT + 1];
-    PyObject *k_scheme, *v_http, *v_https, *v_get, *v_post, *v_head, *v_http11, *v_http10, *v_empty, *v_slash;
+    PyObject *k_scheme, *v_http, *v_https, *v_get, *v_post, *v_head, *v_http11, *v_http10, *v_http20, *k_http2, *v_on, *v_empty, *v_slash;
     int slot;              /* of this in mw_route.heads */
     last_str local, remote;
     name_entry names[512];

@@ -41,6 +41,7 @@ var (
 	}}
 	http10 = []byte("HTTP/1.0")
 	http11 = []byte("HTTP/1.1")
+	http20 = []byte("HTTP/2.0")
 )
 
 // log writes the request's lines. Called by the connection's owner when the
@@ -67,6 +68,9 @@ func (x *accessEntry) fill(c *listen.Conn, q *listen.Req, t *target) {
 		e.Method, e.Target, e.Host = q.Bytes(q.Head.Method), q.Bytes(q.Head.Target), q.Bytes(q.Head.Host)
 		if q.Head.Flags&http1.FlagHTTP11 != 0 {
 			e.Proto = http11
+		}
+		if q.Head.Flags&http1.FlagHTTP2 != 0 {
+			e.Proto = http20
 		}
 		e.Line = firstLine(in[q.Head.Method.Off:])
 	} else {

@@ -86,6 +86,7 @@ func newDispatcher(w *worker) *dispatcher {
 			Header: v.HeaderTimeout, Body: v.BodyTimeout, KeepAlive: v.KeepAliveTimeout, IO: v.Timeout,
 			Handshake: v.HandshakeTimeout, HeaderRate: v.HeaderMinRate, BodyRate: v.BodyMinRate, HeaderMax: v.HeaderTimeoutMax, BodyMax: v.BodyTimeoutMax,
 			Persistent: v.KeepAlive, MaxRequests: v.MaxKeepAliveRequests,
+			H2C: v.H2Direct && slices.Contains(v.Protocols, "h2c"), H2Streams: v.H2Streams, H2Window: v.H2Window,
 		}
 	}
 	d.limit = int64(w.srv.MaxConnectionsPerChild)
@@ -287,6 +288,10 @@ func (d *dispatcher) request(c *listen.Conn, q *listen.Req, host *httpd.VirtualH
 		Chunked: h.Flags&http1.FlagChunked != 0}
 	if h.Flags&http1.FlagHTTP11 != 0 {
 		r.Proto = "HTTP/1.1"
+	}
+	if h.Flags&http1.FlagHTTP2 != 0 {
+		r.Proto = "HTTP/2.0"
+		r.SetEnv("HTTP2", "on")
 	}
 	if h.Flags&http1.FlagContentLength != 0 {
 		r.ContentLength = h.ContentLength

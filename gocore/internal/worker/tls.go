@@ -11,6 +11,7 @@ import (
 	"fmt"
 	"html"
 	"net/netip"
+	"slices"
 	"strconv"
 	"sync"
 	"sync/atomic"
@@ -45,9 +46,25 @@ func newTLS(srv *httpd.Server, files ssl.Files) (*tlsHosts, error) {
 	if len(hosts) == 0 {
 		return nil, nil
 	}
+	for v, h := range hosts {
+		h.Config.NextProtos = alpn(v)
+	}
 	t := &tlsHosts{hosts: hosts, secret: srv.Key("tickets of TLS sessions")}
 	t.rotate(time.Now())
 	return t, nil
+}
+
+// alpn is what a handshake may agree on; nil: nothing is said of protocols, which
+// means HTTP/1.1.
+func alpn(v *httpd.VirtualHost) []string {
+	if !slices.Contains(v.Protocols, "h2") {
+		return nil
+	}
+	list := slices.DeleteFunc(slices.Clone(v.Protocols), func(p string) bool { return p == "h2c" })
+	if !slices.Contains(list, "http/1.1") {
+		list = append(list, "http/1.1")
+	}
+	return list
 }
 
 // rotate gives the hosts the keys of their tickets when it is time. The keys

@@ -118,7 +118,7 @@ var serverRows = []httpd.Directive[config]{
 	{Name: "MergeSlashes", Args: "On|Off", Min: 1, Max: 1, In: sv, Default: "On", Set: flag(func(c *config) *httpd.Opt[bool] { return &c.MergeSlashes }), Doc: "Whether // in a path is one slash."},
 	{Name: "PidFile", Args: "file", Min: 1, Max: 1, In: httpd.InServer, Default: "logs/httpd.pid", Set: setPidFile, Doc: "The file with the process id of the server."},
 	{Name: "Protocols", Args: "protocol ...", Min: 1, Max: -1, In: sv, Default: "http/1.1", Set: setProtocols, Doc: "Which versions of HTTP are spoken."},
-	{Name: "ProtocolsHonorOrder", Args: "On|Off", Min: 1, Max: 1, In: sv, Default: "On", NoEffect: true, Set: ignoredFlag, Doc: "Accepted without effect."},
+	{Name: "ProtocolsHonorOrder", Args: "On|Off", Min: 1, Max: 1, In: sv, Default: "On", Set: setHonorOrder, Doc: "Whose order of protocols counts: the server's in any case."},
 	{Name: "ReceiveBufferSize", Args: "bytes", Min: 1, Max: 1, In: httpd.InServer, Default: "0", Set: mainInt(func(c *config) *int { return &c.RecvBuffer }, 0, 1<<30), Doc: "The receive buffer of sockets; 0 is the system's."},
 	{Name: "SendBufferSize", Args: "bytes", Min: 1, Max: 1, In: httpd.InServer, Default: "0", Set: mainInt(func(c *config) *int { return &c.SendBuffer }, 0, 1<<30), Doc: "The send buffer of sockets; 0 is the system's."},
 	{Name: "ServerAdmin", Args: "email|URL", Min: 1, Max: 1, In: sv, Set: setServerAdmin, Doc: "The address shown on error pages and in SERVER_ADMIN."},

@@ -182,15 +182,31 @@ func setListen(k *httpd.Cmd, c *config) error {
 	return nil
 }
 
-// setProtocols accepts the names; only HTTP/1.1 is spoken so far.
+// setProtocols takes the names in the order of preference. HTTP/1.1 is spoken in
+// any case, as in Apache.
 func setProtocols(k *httpd.Cmd, c *config) error {
+	var names []string
 	for _, p := range k.Args {
-		if strings.EqualFold(p, "h2") || strings.EqualFold(p, "h2c") {
-			k.Notice(httpd.CodeIgnored, "%s is not available yet", p)
+		switch p = strings.ToLower(p); p {
+		case "h2", "h2c", "http/1.1":
+			names = append(names, p)
+		case "acme-tls/1":
+			k.Notice(httpd.CodeIgnored, "%s has no effect: certificates are not fetched", p)
+		default:
+			return fmt.Errorf("%q is not h2, h2c or http/1.1", p)
 		}
 	}
-	c.Protocols = httpd.Some(k.Args)
+	c.Protocols = httpd.Some(names)
 	return nil
+}
+
+// setHonorOrder: the order of the client would count with Off.
+func setHonorOrder(k *httpd.Cmd, c *config) error {
+	on, err := k.Flag(0)
+	if err == nil && !on {
+		k.Notice(httpd.CodeIgnored, "no effect: the order of Protocols counts")
+	}
+	return err
 }
 
 func setServerAdmin(k *httpd.Cmd, c *config) error {

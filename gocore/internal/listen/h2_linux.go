@@ -1,0 +1,295 @@
+// HTTP/2 on the reactor. The socket's connection is read by the leader alone:
+// what a read brings becomes events of streams in the list of those that are
+// ready, which the leader serves one after another, so that the responses of a
+// batch leave together.
+//
+//	who                          | does with a connection of HTTP/2
+//	leader                       | reads, opens streams, tells them what happened, sends at the end of a batch
+//	a thread that has a stream   | writes into the codec and sends
+//	a goroutine that has a stream| the same
+//	janitor                      | finds streams whose time is over; the leader ends them
+package listen
+
+import (
+	"syscall"
+	"time"
+
+	"modwsgi/gocore/internal/http2"
+)
+
+// drainGrace is how long a client may take to answer that it knows of the end
+// of its connection.
+const drainGrace = 2 * time.Second
+
+// startH2 makes an owned connection without a request one of HTTP/2. pre was received.
+func (r *Reactor) startH2(th *thread, c *Conn, pre []byte) {
+	if q := c.req; q != nil {
+		r.mu.Lock()
+		c.req = nil
+		r.recycle(q)
+		r.mu.Unlock()
+	}
+	c.phase = phIdle
+	fd := c.FD
+	h := newH2(c, pre, func() { r.kick(fd) })
+	c.h2.Store(h)
+	if c.deadline.Load() == 0 {
+		c.stage(r.now(), c.Settings.Header)
+	}
+	r.serveH2(th, c, h)
+}
+
+// kick makes an event for a descriptor, so that the leader looks at it.
+func (r *Reactor) kick(fd int) {
+	ev := syscall.EpollEvent{Events: connEvents, Fd: int32(fd)}
+	syscall.EpollCtl(r.ep, syscall.EPOLL_CTL_MOD, fd, &ev)
+}
+
+// serveH2 goes on with an owned connection.
+func (r *Reactor) serveH2(th *thread, c *Conn, h *h2Conn) {
+	if !th.leads(r) {
+		c.state.Store(stIdle)
+		h.kick()
+		return
+	}
+	if h.flush() != nil { // what the socket did not take before
+		r.close(c)
+		return
+	}
+	for dry, ready := false, 0; ; {
+		n, opened := r.newsH2(h, !dry)
+		ready += n
+		if h.late.Load() {
+			r.lateH2(h)
+		}
+		if r.draining.Load() && !h.told.Swap(true) {
+			h.codec.Shutdown(false)
+			c.arm(r.now(), drainGrace)
+		}
+		if opened && !dry { // those requests run before more is read
+			c.state.Store(stIdle)
+			return
+		}
+		if !dry && !h.codec.Full() {
+			more, err := h.receive()
+			if err != nil && err != errAgain {
+				_ = h.flush() // GOAWAY
+				r.close(c)
+				return
+			}
+			dry = !more
+			continue
+		}
+		if ready > 0 {
+			r.dirtyH2(h) // leaves with what they answer
+		} else if h.flush() != nil {
+			r.close(c)
+			return
+		}
+		if h.codec.News() {
+			continue
+		}
+		if r.overH2(c, h) || r.release(c) {
+			return
+		}
+		dry = false
+	}
+}
+
+// overH2 looks at a connection of which nothing is left to read; true: it was closed.
+func (r *Reactor) overH2(c *Conn, h *h2Conn) bool {
+	if h.codec.Streams() > 0 {
+		if c.expired.Swap(false) { // a stream was opened just when the time was over
+			c.deadline.Store(0)
+		}
+		return false
+	}
+	if c.expired.Load() { // for the first stream, the next one, or an answer to GOAWAY
+		h.codec.Shutdown(true)
+	}
+	if h.codec.Leaving() {
+		_ = h.flush()
+		if c.wire != nil {
+			c.wire.bye()
+		}
+		r.close(c)
+		return true
+	}
+	h.quiet()
+	return false
+}
+
+// newsH2 puts the streams to which something happened into the list of those
+// that are ready, and says how many, and whether some are new. more: the
+// connection has to be looked at again after new ones.
+func (r *Reactor) newsH2(h *h2Conn, more bool) (ready int, opened bool) {
+	h.events = h.codec.Events(h.events[:0])
+	for i := range h.events {
+		opened = opened || h.events[i].What&http2.Opened != 0
+	}
+	if opened && more {
+		r.ready = append(r.ready, readyEvent{fd: int32(h.c.FD), ev: syscall.EPOLLIN})
+	}
+	for i := len(h.events) - 1; i >= 0; i-- { // served from the end: first in, first out
+		e := &h.events[i]
+		c, _ := e.User.(*Conn)
+		if e.What&http2.Opened != 0 {
+			c = r.openH2(h, e)
+		}
+		if c == nil {
+			continue
+		}
+		ev := uint32(syscall.EPOLLIN | syscall.EPOLLOUT)
+		if e.What&http2.Gone != 0 {
+			c.h2s.gone.Store(true)
+			ev |= syscall.EPOLLHUP
+		}
+		c.h2s.signal(e.What)
+		r.ready = append(r.ready, readyEvent{c: c, ev: ev})
+		ready++
+	}
+	clear(h.events)
+	return ready, opened
+}
+
+// openH2 makes a connection of a stream; nil: nobody waits for it any more.
+func (r *Reactor) openH2(h *h2Conn, e *http2.Event) *Conn {
+	if e.What&http2.Gone != 0 {
+		e.Stream.Release()
+		return nil
+	}
+	of := h.c
+	of.deadline.Store(0)
+	c := &Conn{FD: -1, ID: of.ID, Local: of.Local, Remote: of.Remote, Settings: of.Settings, User: of.User, Secure: of.Secure, SecureNote: of.SecureNote,
+		Requests: h.count, limits: &h.limits, memo: h.memo.Load(), home: of.home, drained: true}
+	h.count++
+	w := &h2Stream{c: c, h: h, s: e.Stream}
+	c.h2s = w
+	c.connect(w)
+	c.bind(r.mem.take(&r.mu, &r.pool))
+	head := e.Stream.Head()
+	q := c.req
+	r.mem.grow(q, uint64(len(head)))
+	q.InLen = uint64(copy(q.inBuf(), head))
+	e.Stream.User = c
+	h.mu.Lock()
+	h.streams[w] = struct{}{}
+	h.mu.Unlock()
+	r.h2live.Add(1)
+	return c
+}
+
+// closeH2 ends an owned stream.
+func (r *Reactor) closeH2(c *Conn) {
+	if c.state.Swap(stClosed) == stClosed {
+		return
+	}
+	w := c.h2s
+	h := w.h
+	q := c.req
+	w.s.End(q == nil || q.Aborted != 0)
+	w.s.Release()
+	h.mu.Lock()
+	delete(h.streams, w)
+	h.mu.Unlock()
+	c.dropFile()
+	c.disconnect()
+	r.mu.Lock()
+	if c.req = nil; q != nil {
+		r.recycle(q)
+	}
+	r.mu.Unlock()
+	last := h.codec.Streams() == 0
+	if last {
+		d := h.c.Settings.KeepAlive
+		if h.told.Load() {
+			d = drainGrace
+		}
+		h.c.arm(r.now(), d)
+	}
+	if w.held {
+		r.dirtyH2(h)
+	} else {
+		h.push()
+	}
+	if last && h.codec.Leaving() {
+		h.kick()
+	}
+	r.h2live.Add(-1)
+	r.checkDone()
+}
+
+// dirtyH2 lets output wait for the end of the batch; the leader's.
+func (r *Reactor) dirtyH2(h *h2Conn) {
+	if !h.dirty {
+		h.dirty = true
+		r.h2dirty = append(r.h2dirty, h)
+	}
+}
+
+// sendH2 sends what the batch has gathered; the leader's.
+func (r *Reactor) sendH2() {
+	for i, h := range r.h2dirty {
+		r.h2dirty[i] = nil
+		h.dirty = false
+		if h.flush() != nil || h.codec.News() {
+			h.kick()
+		}
+	}
+	r.h2dirty = r.h2dirty[:0]
+}
+
+// lateH2 lets the streams whose time is over see it.
+func (r *Reactor) lateH2(h *h2Conn) {
+	h.late.Store(false)
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	for w := range h.streams {
+		if w.c.expired.Load() {
+			r.ready = append(r.ready, readyEvent{c: w.c, ev: syscall.EPOLLIN | syscall.EPOLLOUT})
+		}
+	}
+}
+
+// overdueH2 is the janitor's.
+func (h *h2Conn) overdueH2(now int64) {
+	late := h.c.expired.Load()
+	if d := h.c.deadline.Load(); d != 0 && d <= now && !late {
+		h.c.expired.Store(true)
+		late = true
+	}
+	h.mu.Lock()
+	for w := range h.streams {
+		if d := w.c.deadline.Load(); d != 0 && d <= now && !w.c.expired.Swap(true) {
+			h.late.Store(true)
+			late = true
+		}
+	}
+	h.mu.Unlock()
+	if late {
+		h.kick()
+	}
+}
+
+// streamSocket is a stream for a goroutine that writes a response.
+func (c *Conn) streamSocket() *h2Socket { return &h2Socket{w: c.h2s} }
+
+// relayH2 is relay for a stream.
+func (r *Reactor) relayH2(c *Conn, pending []byte, by func(fd int, pending []byte) bool) bool {
+	inner, ok := offer(pending, by)
+	if !ok {
+		return false
+	}
+	c.deadline.Store(0)
+	c.phase = phRun
+	c.holdStream(false)
+	r.streams.Add(1)
+	go func() {
+		th := &thread{r: r, serving: c}
+		defer th.guard(nil)
+		defer r.streams.Add(-1)
+		defer r.close(c)
+		c.h2s.splice(inner)
+	}()
+	return true
+}
