@@ -58,11 +58,13 @@ class Client:
 
     def hung_up(self):
         """What the kernel knows at this moment; the event loop may not have heard of it yet."""
-        descriptor = self.writer.get_extra_info("socket").fileno()
+        sock = self.writer.get_extra_info("socket")
+        descriptor = sock.fileno() if sock is not None else -1  # None: TLS, and closed
         if descriptor < 0 or self.reader.at_eof() or self.reader.exception():
             return True
         poll = select.poll()
-        poll.register(descriptor, select.POLLIN | getattr(select, "POLLRDHUP", 0))
+        received = 0 if self.load.tls else select.POLLIN  # session tickets are no answers
+        poll.register(descriptor, received | getattr(select, "POLLRDHUP", 0))
         return bool(poll.poll(0))
 
     async def run(self):
@@ -103,9 +105,11 @@ class Client:
         if fresh:
             try:
                 self.reader, self.writer = await asyncio.wait_for(
-                    asyncio.open_connection("127.0.0.1", self.load.port), LIMIT)
+                    asyncio.open_connection("127.0.0.1", self.load.port, ssl=self.load.tls), LIMIT)
             except (OSError, asyncio.TimeoutError) as error:
-                note("refused", repr(error))
+                # A handshake that breaks off had a connection.
+                shaking = self.load.tls and not isinstance(error, ConnectionRefusedError)
+                note("silent-new" if shaking else "refused", repr(error))
                 return
         got = bytearray()
         try:
@@ -182,7 +186,8 @@ class Client:
 class Load:
     """with Load(server, clients=32) as load: ... ; afterwards load.answers holds every request."""
 
-    def __init__(self, running, path="/", clients=32, pause=0.02):
+    def __init__(self, running, path="/", clients=32, pause=0.02, tls=None):
+        self.tls = tls  # an SSLContext, or None
         self.port, self.path, self.clients, self.pause = running.port, path, clients, pause
         self.running = running
         self.answers, self.closed, self.done, self.broken = [], [], False, None

@@ -7,9 +7,12 @@ twenty killed processes and twenty changed configurations. Kept connections that
 import os
 import re
 import signal
+import ssl
+import subprocess
 import time
 from collections import Counter
 
+import httpx
 import pytest
 
 from harness import APPS, finish_all, wait_for
@@ -22,10 +25,17 @@ FULL = os.environ.get("MODWSGI_PROOF", "") not in ("", "0")
 RESTARTS, TOUCHES, KILLS, RELOADS = (100, 100, 20, 20) if FULL else (5, 5, 3, 3)
 PROCESSES = 2
 
+TLS = """\
+SSLEngine on
+SSLCertificateFile "{folder}/cert.pem"
+SSLCertificateKeyFile "{folder}/key.pem"
+"""
 # One process group: its processes accept from the clients. With a second one front processes pass requests on.
 SETUPS = {
     "direct": "",
     "front": "WSGIDaemonProcess other processes=1 threads=1\n",
+    "tls": TLS,
+    "tls front": TLS + "WSGIDaemonProcess other processes=1 threads=1\n",
 }
 
 COMMON = """\
@@ -39,9 +49,19 @@ def site(request, tmp_path):
     """A running server with two processes, and its script, which may be changed."""
     script = tmp_path / "load.wsgi"
     script.write_text((APPS / "load.wsgi").read_text())
-    extra = COMMON + SETUPS[request.param]
+    tls = "tls" in request.param
+    if tls:
+        subprocess.run(["openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes",
+                        "-subj", "/CN=load.example", "-out", tmp_path / "cert.pem", "-keyout", tmp_path / "key.pem"],
+                       check=True, capture_output=True)
+    extra = COMMON + SETUPS[request.param].replace("{folder}", str(tmp_path))
     running = launch(tmp_path / "root", f"processes={PROCESSES} threads=3", extra, script=script)
     running.script = script
+    running.tls = None
+    if tls:
+        running.tls = ssl.create_default_context()
+        running.tls.check_hostname, running.tls.verify_mode = False, ssl.CERT_NONE
+        running.client = httpx.Client(base_url=f"https://127.0.0.1:{running.port}", verify=running.tls, trust_env=False)
     try:
         running.wait_ready()
         yield running
@@ -70,7 +90,7 @@ def report(what, rounds, load, begun):
 
 def test_graceful_restarts(site):
     begun = time.monotonic()
-    with Load(site) as load:
+    with Load(site, tls=site.tls) as load:
         now = pids(load.answers) - {None}
         for turn in range(RESTARTS):
             site.send_signal(signal.SIGUSR1)
@@ -82,7 +102,7 @@ def test_graceful_restarts(site):
 
 def test_restarts_that_overtake_each_other(site):
     """A restart is asked for while the one before is under way."""
-    with Load(site) as load:
+    with Load(site, tls=site.tls) as load:
         old = pids(load.answers) - {None}
         for _ in range(RESTARTS):
             site.send_signal(signal.SIGUSR1)
@@ -94,7 +114,7 @@ def test_restarts_that_overtake_each_other(site):
 def test_touched_scripts(site):
     """After each change all processes are replaced by ones that have the new version."""
     begun = time.monotonic()
-    with Load(site) as load:
+    with Load(site, tls=site.tls) as load:
         for turn in range(TOUCHES):
             stamp = time.time_ns() + turn * 1_000_000_000
             os.utime(site.script, ns=(stamp, stamp))
@@ -109,7 +129,7 @@ def test_killed_processes(site):
     """Lost are at most the requests that the killed process had; waiting connections go to the others."""
     begun = time.monotonic()
     kills = {}
-    with Load(site) as load:
+    with Load(site, tls=site.tls) as load:
         for turn in range(KILLS):
             victim = min(serving(load))
             before = time.monotonic()
@@ -139,7 +159,7 @@ def test_changed_configurations(site):
     begun = time.monotonic()
     file = site.root / "httpd.conf"
     original = file.read_text()
-    with Load(site) as load:
+    with Load(site, tls=site.tls) as load:
         for turn in range(1, RELOADS + 1):
             text = original.replace("GENERATION 0", f"GENERATION {turn}")
             text += f"Header set X-Generation {turn}\n"
