@@ -60,12 +60,12 @@ func (d *dispatcher) hopTarget(key []byte) *target {
 	if known {
 		return t
 	}
-	p, err := planOf(key, d.w.srv.AllHosts())
+	p, port, err := planOf(key, d.w.srv.AllHosts())
 	if err != nil || p.ProcessGroup != d.w.cfg.Group {
 		d.w.logf(levelErr, "wsgi", "WSGI0362: a front process asks for something that process group '%s' does not serve", d.w.cfg.Group)
 		return nil
 	}
-	rt := d.register(p, p.ScriptName, p.Environ)
+	rt := d.register(p, p.ScriptName, p.Environ, port)
 	if rt == nil {
 		return nil
 	}

@@ -199,7 +199,7 @@ func (d *dispatcher) fastTarget(p *httpd.Plan) *target {
 	t := &target{host: p.Host, plan: p, fixed: true, hooked: p.Hooked() || p.ErrorOverride}
 	if t.pool = d.pool(p); t.pool != nil {
 		t.describe(planKey(p, true))
-	} else if t.route = d.register(p, p.ScriptName, p.Environ); t.route == nil {
+	} else if t.route = d.register(p, p.ScriptName, p.Environ, selfPort(p.Host)); t.route == nil {
 		return nil
 	}
 	d.mu.Lock()
@@ -212,7 +212,7 @@ func (d *dispatcher) fastTarget(p *httpd.Plan) *target {
 	return s[p.ID]
 }
 
-func (d *dispatcher) register(p *httpd.Plan, scriptName string, environ []httpd.EnvVar) *route {
+func (d *dispatcher) register(p *httpd.Plan, scriptName string, environ []httpd.EnvVar, port int) *route {
 	var env []byte
 	https := environ != nil && p.URLScheme == "https" // else each request says it
 	if p.Host != nil {                                // for requests without a Host field (HTTP/1.0); PEP 3333 wants some name
@@ -234,7 +234,7 @@ func (d *dispatcher) register(p *httpd.Plan, scriptName string, environ []httpd.
 	id, err := python.AddRoute(&python.Route{Script: script, ProcessGroup: p.ProcessGroup, ApplicationGroup: p.ApplicationGroup,
 		Callable: callable, Handler: p.Handler, HandlerScript: p.HandlerScript, ScriptName: scriptName, Environ: env,
 		PassAuthorization: p.PassAuthorization, MapHEAD: mapHEAD(p), Multithread: p.Multithread,
-		Multiprocess: p.Multiprocess, Port: selfPort(p.Host), HTTPS: https || p.Host != nil && p.Host.TLS, IgnoreActivity: p.IgnoreActivity, Sink: sink,
+		Multiprocess: p.Multiprocess, Port: port, HTTPS: https || p.Host != nil && p.Host.TLS, IgnoreActivity: p.IgnoreActivity, Sink: sink,
 		RunOnce: p.Group != nil && p.Group.Threads == 1 && p.Group.MaximumRequests == 1})
 	if err != nil {
 		d.w.logf(levelErr, "wsgi", "%v", err)
@@ -271,7 +271,7 @@ func (d *dispatcher) slowRoute(p *httpd.Plan) *route {
 	if rt := d.byKey[key]; rt != nil {
 		return rt
 	}
-	rt := d.register(p, "", nil)
+	rt := d.register(p, "", nil, selfPort(p.Host))
 	if rt != nil {
 		d.byKey[key] = rt
 	}

@@ -23,6 +23,9 @@ const (
 	planMade // ScriptName and Environ are those of the plan; else they come with each request
 )
 
+// planFixed is the length of what each description begins with: bits, host, level, port.
+const planFixed = 14
+
 // Bits of hop.Request.Flags.
 const hopNoBody = 1 // wsgi.input is empty, whatever the head says
 
@@ -48,6 +51,7 @@ func planKey(p *httpd.Plan, made bool) []byte {
 	b := binary.BigEndian.AppendUint32(nil, bits)
 	b = binary.BigEndian.AppendUint32(b, uint32(p.Host.Index()))
 	b = binary.BigEndian.AppendUint32(b, uint32(p.LogLevel))
+	b = binary.BigEndian.AppendUint16(b, uint16(selfPort(p.Host))) // the other side does not know which hosts speak TLS
 	for _, s := range []string{p.ProcessGroup, script, p.Handler, p.HandlerScript, p.ApplicationGroup, p.CallableObject} {
 		b = appendText(b, s)
 	}
@@ -77,15 +81,16 @@ func cutText(b []byte) (string, []byte, error) {
 	return string(b[k : k+int(n)]), b[k+int(n):], nil
 }
 
-// planOf makes a plan of its description. hosts are by index.
-func planOf(key []byte, hosts []*httpd.VirtualHost) (p *httpd.Plan, err error) {
-	if len(key) < 12 {
-		return nil, errPlanKey
+// planOf makes a plan of its description, and the port of its host. hosts are by index.
+func planOf(key []byte, hosts []*httpd.VirtualHost) (p *httpd.Plan, port int, err error) {
+	if len(key) < planFixed {
+		return nil, 0, errPlanKey
 	}
+	port = int(binary.BigEndian.Uint16(key[12:]))
 	bits := binary.BigEndian.Uint32(key)
 	host := binary.BigEndian.Uint32(key[4:])
 	if host >= uint32(len(hosts)) {
-		return nil, errPlanKey
+		return nil, 0, errPlanKey
 	}
 	p = &httpd.Plan{ID: -1, Host: hosts[host], LogLevel: int(binary.BigEndian.Uint32(key[8:])),
 		PassAuthorization: bits&planPassAuthorization != 0, Multithread: bits&planMultithread != 0, Multiprocess: bits&planMultiprocess != 0,
@@ -94,20 +99,20 @@ func planOf(key []byte, hosts []*httpd.VirtualHost) (p *httpd.Plan, err error) {
 	if bits&planMapHEAD != 0 {
 		p.MapHEAD = httpd.MapHEADOn
 	}
-	rest := key[12:]
+	rest := key[planFixed:]
 	for _, to := range []*string{&p.ProcessGroup, &p.Script, &p.Handler, &p.HandlerScript, &p.ApplicationGroup, &p.CallableObject} {
 		if *to, rest, err = cutText(rest); err != nil {
-			return nil, err
+			return nil, 0, err
 		}
 	}
 	if bits&planMade == 0 {
 		if len(rest) > 0 {
-			return nil, errPlanKey
+			return nil, 0, errPlanKey
 		}
-		return p, nil
+		return p, port, nil
 	}
 	if p.ScriptName, rest, err = cutText(rest); err != nil {
-		return nil, err
+		return nil, 0, err
 	}
 	for len(rest) > 0 {
 		var e httpd.EnvVar
@@ -115,9 +120,9 @@ func planOf(key []byte, hosts []*httpd.VirtualHost) (p *httpd.Plan, err error) {
 			e.Value, rest, err = cutText(rest)
 		}
 		if err != nil {
-			return nil, err
+			return nil, 0, err
 		}
 		p.Environ = append(p.Environ, e)
 	}
-	return p, nil
+	return p, port, nil
 }
