@@ -4,6 +4,7 @@
 package httpd
 
 import (
+	"crypto/sha256"
 	"errors"
 	"io"
 	"io/fs"
@@ -12,7 +13,6 @@ import (
 	"path"
 	"sync"
 	"syscall"
-	"time"
 
 	"modwsgi/gocore/internal/conf"
 )
@@ -34,9 +34,9 @@ type htaccessKey struct {
 }
 
 type htaccessFile struct {
-	mtime time.Time
-	size  int64
-	sec   *section // nil: unusable
+	version FileVersion
+	sum     [sha256.Size]byte // of the text
+	sec     *section          // nil: unusable
 }
 
 const htaccessCacheMax = 4096
@@ -64,9 +64,9 @@ func (r *Request) htaccess(dir string, m *merged) (*section, Status) {
 			r.Logf(LevelCrit, "core", "unable to check the access file: %v", err)
 			return nil, http.StatusForbidden
 		}
-		if !fi.Mode().IsRegular() {
-			r.Depend(file, fi)
-			continue
+		if !fi.Mode().IsRegular() { // as in httpd: denied to be safe
+			r.Logf(LevelCrit, "core", "AH00529: the access file %s is not a regular file", file)
+			return nil, http.StatusForbidden
 		}
 		r.Depend(file, fi)
 		x := r.Host.server.htaccessFile(r, file, fi, c)
@@ -87,10 +87,22 @@ func (s *Server) htaccessFile(r *Request, file string, fi os.FileInfo, c *CoreCo
 	s.access.mu.Lock()
 	f := s.access.m[key]
 	s.access.mu.Unlock()
-	if f != nil && f.mtime.Equal(fi.ModTime()) && f.size == fi.Size() && f.sec != nil {
+	if f != nil && f.sec != nil && f.version.Same(fi) {
 		return f.sec
 	}
-	f = &htaccessFile{mtime: fi.ModTime(), size: fi.Size(), sec: s.readHtaccess(r, file, c)}
+	version := VersionOf(fi)
+	text, err := readLimited(file)
+	if err != nil {
+		r.Logf(LevelCrit, "core", "cannot read the access file %s: %v", file, err)
+		return nil
+	}
+	sum := sha256.Sum256([]byte(text))
+	switch {
+	case f != nil && f.sec != nil && f.sum == sum: // the same section: what was made of it stays
+		f = &htaccessFile{version, sum, f.sec}
+	default:
+		f = &htaccessFile{version, sum, s.parseHtaccess(r, file, text, c)}
+	}
 	s.access.mu.Lock()
 	defer s.access.mu.Unlock()
 	if s.access.m == nil || len(s.access.m) >= htaccessCacheMax {
@@ -100,14 +112,9 @@ func (s *Server) htaccessFile(r *Request, file string, fi os.FileInfo, c *CoreCo
 	return f.sec
 }
 
-// readHtaccess parses a file; nil after an error, which is logged with file
+// parseHtaccess parses a file; nil after an error, which is logged with file
 // and line.
-func (s *Server) readHtaccess(r *Request, file string, c *CoreConfig) *section {
-	text, err := readLimited(file)
-	if err != nil {
-		r.Logf(LevelCrit, "core", "cannot read the access file %s: %v", file, err)
-		return nil
-	}
+func (s *Server) parseHtaccess(r *Request, file, text string, c *CoreConfig) *section {
 	opt := ConfOptions(s.mods)
 	opt.ServerRoot, opt.Defines, opt.Htaccess = s.ServerRoot, s.Tree.Defines, true
 	tree, diags := conf.ParseText(file, text, opt)

@@ -124,7 +124,7 @@ func (x *run) isFile(o option) bool {
 		return true
 	}
 	for _, root := range []string{x.r.Root(), x.r.ContextRoot} {
-		if root != "" && strings.HasPrefix(x.r.Filename, root) {
+		if rest, ok := strings.CutPrefix(x.r.Filename, strings.TrimSuffix(root, "/")); ok && root != "" && (rest == "" || rest[0] == '/') {
 			return true
 		}
 	}

@@ -8,7 +8,6 @@ import (
 	"os"
 	"strings"
 	"sync"
-	"time"
 
 	"modwsgi/gocore/internal/httpd"
 	"modwsgi/gocore/internal/sdbm"
@@ -18,8 +17,7 @@ import (
 type textMap struct {
 	name, file string
 	mu         sync.Mutex
-	mtime      time.Time
-	size       int64
+	version    httpd.FileVersion
 	values     map[string]string
 }
 
@@ -38,15 +36,16 @@ func (t *textMap) load(x *run) map[string]string {
 	}
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	if t.values != nil && fi.ModTime().Equal(t.mtime) && fi.Size() == t.size {
+	if t.values != nil && t.version.Same(fi) {
 		return t.values
 	}
+	version := httpd.VersionOf(fi)
 	text, err := os.ReadFile(t.file)
 	if err != nil {
 		x.r.Logf(httpd.LevelError, "rewrite", "cannot read the RewriteMap %s: %v", t.name, err)
 		return nil
 	}
-	t.values, t.mtime, t.size = parseText(string(text)), fi.ModTime(), fi.Size()
+	t.values, t.version = parseText(string(text)), version
 	return t.values
 }
 

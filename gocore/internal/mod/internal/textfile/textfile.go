@@ -9,7 +9,8 @@ import (
 	"os"
 	"strings"
 	"sync"
-	"time"
+
+	"modwsgi/gocore/internal/httpd"
 )
 
 const (
@@ -25,10 +26,8 @@ type Cache[T any] struct {
 }
 
 type entry[T any] struct {
-	mtime time.Time
-	size  int64
-	inode os.FileInfo
-	value *T
+	version httpd.FileVersion
+	value   *T
 }
 
 // New makes a cache; parse gets the lines without blanks at their ends, and
@@ -46,12 +45,13 @@ func (c *Cache[T]) Get(name string) (*T, error) {
 	c.mu.Lock()
 	e, ok := c.m[name]
 	c.mu.Unlock()
-	if ok && e.mtime.Equal(fi.ModTime()) && e.size == fi.Size() && os.SameFile(e.inode, fi) {
+	if ok && e.version.Same(fi) {
 		return e.value, nil
 	}
 	if !fi.Mode().IsRegular() { // a pipe would hold up the reader
 		return nil, fmt.Errorf("%s is not a regular file", name)
 	}
+	version := httpd.VersionOf(fi)
 	f, err := os.Open(name)
 	if err != nil {
 		return nil, err
@@ -77,6 +77,6 @@ func (c *Cache[T]) Get(name string) (*T, error) {
 		clear(c.m)
 	}
 	// fi was taken before reading: a change meanwhile shows as another time or size
-	c.m[name] = entry[T]{fi.ModTime(), fi.Size(), fi, v}
+	c.m[name] = entry[T]{version, v}
 	return v, nil
 }

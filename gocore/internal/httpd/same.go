@@ -1,0 +1,30 @@
+// FileVersion: what tells that a file that was read, a .htaccess file or one of
+// passwords for instance, is the same still.
+package httpd
+
+import (
+	"os"
+	"time"
+)
+
+// settled is how old a change must be before two changes could not have the
+// same time stamp: some ticks of the kernel.
+const settled = 100 * time.Millisecond
+
+// FileVersion is the state of a file when it was read.
+type FileVersion struct {
+	info os.FileInfo
+	sure bool // what is read later has another time stamp if it differs
+}
+
+// VersionOf is the state of a file about to be read.
+func VersionOf(fi os.FileInfo) FileVersion {
+	return FileVersion{fi, time.Since(changeTime(fi)) > settled}
+}
+
+// Same reports whether the file has not changed since. A copy that kept size
+// and time of modification is another file.
+func (v FileVersion) Same(fi os.FileInfo) bool {
+	return v.info != nil && v.sure && v.info.Size() == fi.Size() && v.info.ModTime().Equal(fi.ModTime()) && changeTime(v.info).Equal(changeTime(fi)) &&
+		os.SameFile(v.info, fi)
+}
