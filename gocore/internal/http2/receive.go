@@ -132,7 +132,7 @@ func (c *Conn) frame(kind, flags byte, id uint32, p []byte) *Error {
 		if len(p) < 8 {
 			return &Error{FrameSizeError, "GOAWAY is too short"}
 		}
-		c.leave(NoError, "") // no push: nothing of ours is concerned
+		// It concerns streams that we would open. The client opens no more, and closes when it has its answers.
 	case frameWindow:
 		return c.windowUpdate(id, p)
 	}

@@ -36,6 +36,7 @@ type h2Conn struct {
 	told   atomic.Bool
 	late   atomic.Bool // the janitor found streams whose time is over
 	count  int         // requests so far; the reader's
+	linger bool        // nothing more is sent; the reader's
 	memo   atomic.Pointer[http1.Memo]
 	kick   func() // makes the reader look at the connection; any thread
 

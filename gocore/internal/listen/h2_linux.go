@@ -11,6 +11,7 @@
 package listen
 
 import (
+	"errors"
 	"syscall"
 	"time"
 
@@ -20,6 +21,10 @@ import (
 // drainGrace is how long a client may take to answer that it knows of the end
 // of its connection.
 const drainGrace = 2 * time.Second
+
+// drainWait is how long a connection that is to end may have streams before its
+// client is told in the midst of them.
+const drainWait = time.Second
 
 // startH2 makes an owned connection without a request one of HTTP/2. pre was received.
 func (r *Reactor) startH2(th *thread, c *Conn, pre []byte) {
@@ -52,6 +57,10 @@ func (r *Reactor) serveH2(th *thread, c *Conn, h *h2Conn) {
 		h.kick()
 		return
 	}
+	if h.linger {
+		r.lingerH2(c)
+		return
+	}
 	if h.flush() != nil { // what the socket did not take before
 		r.close(c)
 		return
@@ -62,9 +71,8 @@ func (r *Reactor) serveH2(th *thread, c *Conn, h *h2Conn) {
 		if h.late.Load() {
 			r.lateH2(h)
 		}
-		if r.draining.Load() && !h.told.Swap(true) {
-			h.codec.Shutdown(false)
-			c.arm(r.now(), drainGrace)
+		if r.draining.Load() && !h.told.Load() {
+			r.drainH2(c, h)
 		}
 		if opened && !dry { // those requests run before more is read
 			c.state.Store(stIdle)
@@ -72,8 +80,10 @@ func (r *Reactor) serveH2(th *thread, c *Conn, h *h2Conn) {
 		}
 		if !dry && !h.codec.Full() {
 			more, err := h.receive()
-			if err != nil && err != errAgain {
-				_ = h.flush() // GOAWAY
+			if broken := (*http2.Error)(nil); errors.As(err, &broken) {
+				r.goodbyeH2(c, h)
+				return
+			} else if err != nil && err != errAgain {
 				r.close(c)
 				return
 			}
@@ -89,17 +99,36 @@ func (r *Reactor) serveH2(th *thread, c *Conn, h *h2Conn) {
 		if h.codec.News() {
 			continue
 		}
-		if r.overH2(c, h) || r.release(c) {
+		if r.overH2(c, h) {
+			r.goodbyeH2(c, h)
+			return
+		}
+		if r.release(c) {
 			return
 		}
 		dry = false
 	}
 }
 
-// overH2 looks at a connection of which nothing is left to read; true: it was closed.
+// drainH2 tells the client that its connection ends, in a moment without
+// streams if there is one soon: widespread clients give up what they wait for
+// when they hear it, although they should not.
+func (r *Reactor) drainH2(c *Conn, h *h2Conn) {
+	switch {
+	case h.codec.Streams() == 0 || c.expired.Load():
+		h.told.Store(true)
+		h.codec.Shutdown(false)
+		c.expired.Store(false)
+		c.arm(r.now(), drainGrace)
+	case c.deadline.Load() == 0:
+		c.arm(r.now(), drainWait)
+	}
+}
+
+// overH2 looks at a connection of which nothing is left to read; true: it ends.
 func (r *Reactor) overH2(c *Conn, h *h2Conn) bool {
 	if h.codec.Streams() > 0 {
-		if c.expired.Swap(false) { // a stream was opened just when the time was over
+		if c.expired.Swap(false) && !r.draining.Load() { // a stream was opened just when the time was over
 			c.deadline.Store(0)
 		}
 		return false
@@ -108,15 +137,44 @@ func (r *Reactor) overH2(c *Conn, h *h2Conn) bool {
 		h.codec.Shutdown(true)
 	}
 	if h.codec.Leaving() {
-		_ = h.flush()
-		if c.wire != nil {
-			c.wire.bye()
-		}
-		r.close(c)
 		return true
 	}
 	h.quiet()
 	return false
+}
+
+// goodbyeH2 sends what is left, GOAWAY for the last, and waits a moment for the
+// client to close: if something of it were unread, closing would destroy what was sent.
+func (r *Reactor) goodbyeH2(c *Conn, h *h2Conn) {
+	_ = h.flush()
+	if c.wire != nil {
+		c.wire.bye()
+	}
+	syscall.Shutdown(c.FD, syscall.SHUT_WR)
+	h.linger = true
+	h.shut()
+	r.newsH2(h, false)
+	c.expired.Store(false)
+	c.arm(r.now(), lingerTime)
+	r.lingerH2(c)
+}
+
+// lingerH2 discards what still comes.
+func (r *Reactor) lingerH2(c *Conn) {
+	var b [4096]byte
+	for {
+		n, e := sockRead(c.FD, b[:])
+		switch {
+		case e == syscall.EINTR || n > 0 && e == 0:
+		case e != syscall.EAGAIN || c.expired.Load():
+			r.close(c)
+			return
+		default:
+			if r.release(c) {
+				return
+			}
+		}
+	}
 }
 
 // newsH2 puts the streams to which something happened into the list of those
@@ -159,7 +217,9 @@ func (r *Reactor) openH2(h *h2Conn, e *http2.Event) *Conn {
 		return nil
 	}
 	of := h.c
-	of.deadline.Store(0)
+	if !r.draining.Load() {
+		of.deadline.Store(0)
+	}
 	c := &Conn{FD: -1, ID: of.ID, Local: of.Local, Remote: of.Remote, Settings: of.Settings, User: of.User, Secure: of.Secure, SecureNote: of.SecureNote,
 		Requests: h.count, limits: &h.limits, memo: h.memo.Load(), home: of.home, drained: true}
 	h.count++
@@ -212,7 +272,7 @@ func (r *Reactor) closeH2(c *Conn) {
 	} else {
 		h.push()
 	}
-	if last && h.codec.Leaving() {
+	if last && (h.codec.Leaving() || r.draining.Load()) {
 		h.kick()
 	}
 	r.h2live.Add(-1)
