@@ -86,7 +86,8 @@ soak: dev ## 200,000 mixed requests: does memory, or anything else, grow? (SOAK=
 # Part of the suite on a library whose C code is instrumented. Python's own memory is malloc's then, so that
 # AddressSanitizer sees objects that are used after their end; what Python never frees is no finding.
 ASAN_TESTS ?= tests/test_environ.py tests/test_input.py tests/test_response.py tests/test_errors.py tests/test_filewrapper.py \
-	tests/test_events.py tests/test_logs.py tests/test_dispatch.py tests/test_module_reload.py tests/test_auth.py tests/test_auth_scripts.py tests/test_fork.py
+	tests/test_events.py tests/test_logs.py tests/test_dispatch.py tests/test_module_reload.py tests/test_auth.py tests/test_auth_scripts.py tests/test_fork.py \
+	tests/test_telemetry.py tests/test_outstayed.py
 asan: dev ## Part of the tests with the C code under AddressSanitizer (needs gcc or clang with libasan)
 	@folder=$$(PATH="$(abspath $(BIN)):$$PATH" $(BIN)/python build/binding.py --asan) && rm -f $$folder/report.* && \
 	PYTHONPATH=$$folder PYTHONMALLOC=malloc MODWSGI_TEST_PRELOAD=$$($${CC:-cc} -print-file-name=libasan.so) \
