@@ -199,6 +199,7 @@ def test_user_agent(running):
 def test_the_end_of_a_process(running):
     server, service = running("WSGITelemetryService unix:{sock} interval=0.5")
     server.get("/")
+    service.wait(5)
     pid = service.seen[0][1]
     os.kill(pid, signal.SIGUSR1)
     stopping, stopped = service.wait(6), service.wait(7)
