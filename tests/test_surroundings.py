@@ -41,6 +41,24 @@ def test_virtual_memory_limit(timed):
     assert running.get("/").status_code == 200
 
 
+@pytest.mark.skipif(not os.access("/proc/self/timerslack_ns", os.R_OK), reason="needs Linux")
+def test_only_one_thread_has_coarse_timers(timed):
+    """Go's system monitor; threads that hand requests on to each other must not sleep that long."""
+    first = pid(timed("threads=3"))
+    slack = {}
+    for thread in os.listdir(f"/proc/{first}/task"):
+        try:
+            with open(f"/proc/{thread}/timerslack_ns") as file:
+                slack[int(thread)] = int(file.read())
+        except PermissionError:
+            pytest.skip("another thread's timer slack needs CAP_SYS_NICE")
+    with open("/proc/self/timerslack_ns") as file:
+        usual = int(file.read())
+    coarse = [thread for thread in slack if slack[thread] != usual]
+    assert [slack[thread] for thread in coarse] == [20_000_000]
+    assert list(slack).index(coarse[0]) == 2, "the main thread, the one that starts the runtime, its system monitor"
+
+
 def test_cpu_priority(timed):
     assert timed("threads=2 cpu-priority=5").get("/nice").text == "5"
 

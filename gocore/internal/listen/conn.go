@@ -106,7 +106,6 @@ type Config struct {
 	Threads     int        // Python threads, at least 1
 	Track       func(fd int, open bool)
 	ThreadStart func(thread int) error // run once on each Python thread
-	TimerStart  func()                 // run once on the thread that measures the quantum; may be nil
 	// Leaders is how many threads may serve short requests at the same time: more
 	// than one only makes sense where the interpreter has no global lock. Linux.
 	Leaders int

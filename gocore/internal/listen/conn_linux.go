@@ -435,8 +435,15 @@ func (r *Reactor) tryFlush(q *Req) {
 	if !atomic.CompareAndSwapUint32(&q.OutLock, 0, 1) {
 		return
 	}
+	if atomic.LoadUint32(&q.Streaming) != 0 && q.Aborted == 0 {
+		q.pass()
+	}
+	atomic.StoreUint32(&q.OutLock, 0)
+}
+
+// pass sends what is in the output buffer, as much of it as goes now.
+func (q *Req) pass() {
 	switch {
-	case atomic.LoadUint32(&q.Streaming) == 0 || q.Aborted != 0:
 	case q.Wire != 0: // also what the wire has taken and could not send
 		if n, e := (Wires{}).Write(q.Wire, q.pendingOut()); e == 0 {
 			q.OutOff += uint64(n)
@@ -456,5 +463,4 @@ func (r *Reactor) tryFlush(q *Req) {
 			}
 		}
 	}
-	atomic.StoreUint32(&q.OutLock, 0)
 }

@@ -16,6 +16,7 @@ func (r *Reactor) forward(th *thread, c *Conn) step {
 	leads := th.leads(r)
 	if leads { // sent is the leader's: whoever else wrote it could undo that
 		r.sent = true
+		r.kept(0)
 	}
 	r.fw.Forward(c, q, leads)
 	return gone

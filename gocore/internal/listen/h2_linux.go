@@ -285,6 +285,7 @@ func (r *Reactor) dirtyH2(h *h2Conn) {
 		h.dirty = true
 		r.h2dirty = append(r.h2dirty, h)
 	}
+	r.kept(0)
 }
 
 // sendH2 sends what the batch has gathered; the leader's.

@@ -154,6 +154,7 @@ func (r *Reactor) hopDone(th *thread, c *Conn) {
 	th.serving = nil
 	if th.leads(r) && len(r.ready) > 0 {
 		r.hop.dirty = append(r.hop.dirty, h)
+		r.kept(th.since)
 		return
 	}
 	h.flush()

@@ -9,9 +9,9 @@
 //	worker       | finishes its request, then takes the     | follower
 //	             | next from the queue, if any              |
 //
-// The monitor looks every quantum. A leader that is inside the application for
-// longer loses leadership (compare-and-swap on busySince) to an idle follower,
-// else to the spare thread. The spare runs no Python: it goes on accepting,
+// The monitor (monitor_linux.go) takes leadership from a leader that is held up
+// inside the application and gives it to an idle follower, else to the spare
+// thread. The spare runs no Python: it goes on accepting,
 // reading, writing and answering what needs no application; a request for the
 // application it gives, together with leadership, to a Python thread that is
 // idle, or puts it into the queue. Every Python thread that comes free looks
@@ -19,7 +19,6 @@
 package listen
 
 import (
-	"bytes"
 	"fmt"
 	"runtime"
 	"sync"
@@ -64,7 +63,8 @@ type leadership struct {
 	idle      []*thread // Python followers, last in first out: warm caches
 	spareIdle bool
 	queue     []*Conn
-	busySince atomic.Int64 // reactor clock when the leader entered the application; 0 it has not, or leadership was taken
+	busySince atomic.Int64 // reactor clock when the leader entered the application; 0 it has not, or leadership was taken; negative: lent
+	recall    atomic.Bool  // the leader waits for what it has lent
 	current   atomic.Pointer[thread]
 	parked    atomic.Bool // the monitor sleeps
 	unpark    chan struct{}
@@ -332,17 +332,6 @@ func (l *leadership) handQueue(handoff bool) {
 	}
 }
 
-// ripe reports whether what a stream has buffered has waited long enough for more.
-func (th *thread) ripe(q *Req, now int64) bool {
-	if th.r.flushDelay <= 0 {
-		return true
-	}
-	if n := atomic.LoadUint64(&q.OutLen); n != th.seen {
-		th.seen, th.seenAt = n, now
-	}
-	return now-th.seenAt >= int64(th.r.flushDelay)
-}
-
 // begin and end frame the application on a Python thread.
 func (th *thread) begin(q *Req) {
 	l := &th.r.lead
@@ -365,114 +354,8 @@ func (th *thread) end() {
 	th.cur.Store(nil)
 	l.active.Add(-1)
 	if th.leading {
-		th.leading = l.busySince.CompareAndSwap(th.since, 0)
+		th.leading = l.keep(th.since)
 	}
-}
-
-// clock is the time of the last begin or monitor tick: good enough for seconds.
-func (l *leadership) clock() int64 { return l.coarse.Load() }
-
-// monitor hands leadership on when the leader is held up, and flushes
-// responses that are being streamed. It parks when no thread is in the
-// application. While all requests are short it looks less and less often: each
-// look costs a wake-up, which displaces the leader; the first one that finds
-// something to do brings the quantum back.
-func (l *leadership) monitor() {
-	runtime.LockOSThread()
-	if l.r.onTimer != nil {
-		l.r.onTimer()
-	}
-	tick, calm, idle := quantum, 0, 0
-	for !l.r.stopped.Load() {
-		q := syscall.NsecToTimespec(int64(tick))
-		syscall.Nanosleep(&q, nil)
-		if calm++; calm > calmTicks {
-			tick = min(tick*2, quantumMax)
-		}
-		if l.active.Load() == 0 {
-			if idle++; idle > idleTicks {
-				l.parked.Store(true)
-				if l.active.Load() == 0 || !l.parked.CompareAndSwap(true, false) {
-					<-l.unpark
-				}
-				tick, calm, idle = quantum, calmTicks-10, 0 // nothing is known of the requests to come
-			}
-			continue
-		}
-		idle = 0
-		now := l.r.now()
-		l.coarse.Store(now)
-		if l.r.siblings != nil {
-			l.relieve(now)
-		}
-		for _, th := range l.threads {
-			c := th.cur.Load()
-			if c == nil || atomic.LoadUint32(&c.Streaming) == 0 || atomic.CompareAndSwapUint32(&c.Streaming, streamNew, streamSeen) {
-				continue // a stream that ends before the next look leaves with its end
-			}
-			if th.ripe(c, now) {
-				l.r.tryFlush(c)
-				tick, calm = quantum, 0
-			}
-		}
-		b := l.busySince.Load()
-		if b == 0 { // requests run elsewhere, so they are long: the next leader may be held up at once
-			tick, calm = min(tick, 2*quantum), 0
-			continue
-		}
-		if now-b < int64(quantum) {
-			continue
-		}
-		th := l.current.Load()
-		c := th.cur.Load()
-		inApp := c != nil && atomic.LoadUint32(&c.Phase) == phaseApp
-		blocked := inApp && (l.r.parallel || th.blocked())
-		if !blocked && now-b < int64(gilPatience) {
-			continue // it waits for the GIL, computes, or was displaced: another Python thread could only wait as well
-		}
-		tick, calm = quantum, 0
-		l.handOn(b, blocked)
-	}
-}
-
-// blocked tells a thread that waits in a system call from one that computes or
-// was displaced by another process. Only the first has left the GIL to others.
-func (th *thread) blocked() bool {
-	var b [128]byte
-	n, err := syscall.Pread(th.stat, b[:], 0)
-	if err != nil {
-		return true // no /proc: judge by time alone
-	}
-	// "TID (name) S ...": the name can contain anything, the fields after it cannot
-	i := bytes.LastIndexByte(b[:n], ')')
-	return i < 0 || i+2 >= n || b[i+2] != 'R'
-}
-
-// handOn takes leadership from a leader that has been in the application since b.
-func (l *leadership) handOn(b int64, toPython bool) {
-	l.mu.Lock()
-	var to *thread
-	if toPython {
-		to = l.popIdle()
-	}
-	if to == nil && l.spareIdle {
-		to, l.spareIdle = l.spare, false
-	}
-	if to == nil {
-		l.mu.Unlock()
-		return
-	}
-	if !l.busySince.CompareAndSwap(b, 0) { // it came back in time
-		if to == l.spare {
-			l.spareIdle = true
-		} else {
-			l.idle = append(l.idle, to)
-		}
-		l.mu.Unlock()
-		return
-	}
-	l.mu.Unlock()
-	to.wake <- wakeup{lead: true}
 }
 
 // loop is the leader's: handle ready connections until leadership is lost.
@@ -485,24 +368,16 @@ func (th *thread) loop() {
 func (th *thread) lead() (again bool) {
 	defer th.guard(&again)
 	r := th.r
-	r.sendHops() // of the leader before
-	r.sendH2()
-	r.sendForwards()
-	r.sendHeld(th)
+	r.sendBatch(th) // of the leader before
 	for th.leading {
 		if r.stopped.Load() {
 			r.wake() // for whoever would lead next
 			return false
 		}
-		if len(r.ready) == 0 {
-			r.sendHops()
-			r.sendH2()
-			r.sendForwards()
-			if len(r.held) > 0 {
-				r.sendHeld(th)
-				continue
+		if r.due || len(r.ready) == 0 {
+			if !r.sendBatch(th) && len(r.ready) == 0 {
+				r.poll()
 			}
-			r.poll()
 			continue
 		}
 		e := r.ready[len(r.ready)-1]
@@ -555,6 +430,9 @@ func (th *thread) fromQueue() {
 			return
 		}
 		th.resume(c)
+		if th.leading && th.r.due {
+			th.r.sendBatch(th)
+		}
 	}
 }
 

@@ -36,13 +36,8 @@ const maxFD = 1 << 16 // connections are in a table by descriptor
 
 // Times of the reactor itself.
 const (
-	quantum     = 100 * time.Microsecond // measured best, see docs/architecture.md
-	quantumMax  = 1 * time.Millisecond   // between two looks of the monitor while all requests are short
-	calmTicks   = 50                     // so many looks without work before it looks less often
-	idleTicks   = 20                     // so many looks without a request in the application before it sleeps
-	gilPatience = 2 * time.Millisecond   // a leader that computes or waits for the GIL for longer gives the epoll set to the spare thread
-	janitorGap  = 250 * time.Millisecond // resolution of connection time-outs
-	sendChunk   = 4 << 20                // bytes of a file that one connection sends before it is the others' turn
+	janitorGap = 250 * time.Millisecond // resolution of connection time-outs
+	sendChunk  = 4 << 20                // bytes of a file that one connection sends before it is the others' turn
 )
 
 // Reactor serves plaintext HTTP/1 on inherited listeners. Create with New,
@@ -59,7 +54,8 @@ type Reactor struct {
 	events   []syscall.EpollEvent
 	ready    []readyEvent
 	held     []*Conn // the leader's: responses that leave together, see held_linux.go
-	heldAt   int64   // when the first of them was put there
+	batchAt  int64   // the leader's: since when something is held, hops and forwards included; 0 nothing
+	due      bool    // the leader's: it is time to send that
 	heldBuf  [holdCount]*Conn
 	conns    []atomic.Pointer[Conn]
 	top      int        // above every descriptor that was a connection; under mu
@@ -91,7 +87,6 @@ type Reactor struct {
 	doneOnce sync.Once
 	onStart  func(thread int) error
 	onPanic  func(c *Conn, value any, stack []byte)
-	onTimer  func()
 
 	queueTimeout, flushDelay time.Duration // of Config
 
@@ -110,7 +105,7 @@ type readyEvent struct {
 // New prepares the epoll set. Nothing is accepted before Start.
 func New(c Config) (*Reactor, error) {
 	r := &Reactor{files: c.Listeners, h: c.Handler, mem: c.Memory, lfds: map[int]bool{}, watches: map[int]func(){}, track: c.Track, events: make([]syscall.EpollEvent, 256),
-		conns: make([]atomic.Pointer[Conn], maxFD), start: time.Now(), done: make(chan struct{}), onStart: c.ThreadStart, onPanic: c.Panic, onTimer: c.TimerStart,
+		conns: make([]atomic.Pointer[Conn], maxFD), start: time.Now(), done: make(chan struct{}), onStart: c.ThreadStart, onPanic: c.Panic,
 		queueTimeout: c.QueueTimeout, flushDelay: c.FlushDelay, scarcity: scarcity{tell: c.Exhausted}, siblings: c.Siblings, share: c.Share}
 	if r.track == nil {
 		r.track = func(int, bool) {}

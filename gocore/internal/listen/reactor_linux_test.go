@@ -4,6 +4,8 @@ import (
 	"bufio"
 	"io"
 	"net"
+	"runtime"
+	"sync/atomic"
 	"syscall"
 	"testing"
 	"time"
@@ -113,39 +115,126 @@ func TestHeldResponseLeaves(t *testing.T) {
 func TestHold(t *testing.T) {
 	for _, k := range []struct {
 		name    string
-		follows bool // the thread leads
-		alone   bool // nothing else is ready
-		size    uint64
-		count   int
-		age     time.Duration
+		follows bool          // the thread does not lead
+		alone   bool          // nothing else is ready
+		size    uint64        // of the response
+		count   int           // responses that are held
+		age     time.Duration // since when they are
+		took    time.Duration // the request itself
+		static  bool          // it was answered without the application
 		file    bool
 		want    bool
+		due     bool
 	}{
 		{name: "more is ready", want: true},
 		{name: "a follower", follows: true},
-		{name: "the last of a batch", alone: true},
+		{name: "nothing else is ready", alone: true},
+		{name: "the last of a batch", alone: true, count: 3, want: true},
 		{name: "large", size: holdBytes + 1},
 		{name: "a file", file: true},
 		{name: "one more", count: 1, want: true},
-		{name: "the first waits long enough", count: 1, age: 2 * holdMax},
+		{name: "the first waits long enough", count: 1, age: 2 * batchMax, want: true, due: true},
+		{name: "the last that fits", count: holdCount - 1, want: true, due: true},
 		{name: "enough", count: holdCount},
+		{name: "a long request", count: 3, took: 2 * shortRun, want: true, due: true},
+		{name: "a response without application", count: 3, took: 2 * shortRun, static: true, want: true},
 	} {
 		t.Run(k.name, func(t *testing.T) {
 			r := &Reactor{start: time.Now().Add(-time.Minute)}
 			if !k.alone {
 				r.ready = make([]readyEvent, 1)
 			}
-			r.held, r.heldAt = make([]*Conn, k.count), r.now()-int64(k.age)
+			r.held = make([]*Conn, k.count)
+			if k.count > 0 {
+				r.batchAt = r.now() - int64(k.age)
+			}
 			c := &Conn{req: &Req{OutLen: max(k.size, 100), FileFD: -1}}
 			if k.file {
 				c.req.FileFD = 3
 			}
-			assert.Equal(t, k.want, r.hold(&thread{r: r, leading: !k.follows}, c))
+			if k.static {
+				c.action = Respond
+			}
+			th := &thread{r: r, leading: !k.follows, since: r.now() - int64(k.took)}
+			assert.Equal(t, k.want, r.hold(th, c))
+			assert.Equal(t, k.due, r.due)
 			if k.want {
 				assert.Equal(t, c, r.held[len(r.held)-1])
+				assert.NotZero(t, r.batchAt)
 			}
 		})
 	}
+}
+
+func TestLookAfter(t *testing.T) {
+	assert.Equal(t, quantum, lookAfter(0), "something was found at the last look")
+	assert.Equal(t, quantum, lookAfter(int64(quietShare*quantum)))
+	assert.Equal(t, 3*quantum, lookAfter(int64(3*quietShare*quantum)))
+	assert.Equal(t, quantumMax, lookAfter(int64(time.Hour)))
+}
+
+// TestBeside: the monitor uses what is the leader's only while the leader is in
+// the application, and a leader that comes back waits for it.
+func TestBeside(t *testing.T) {
+	r := &Reactor{start: time.Now()}
+	r.lead.init(r, 1)
+	l := &r.lead
+	never := func() { t.Error("the leader may use it") }
+	l.beside(7, never)
+	l.busySince.Store(8)
+	l.beside(7, never) // the next request
+	lent, back, shared := make(chan bool), make(chan bool), 0
+	go l.beside(8, func() {
+		close(lent)
+		for !l.recall.Load() {
+			runtime.Gosched()
+		}
+		shared++
+	})
+	<-lent
+	assert.False(t, l.keep(7), "who lost leadership before does not wait")
+	go func() {
+		back <- l.keep(8)
+	}()
+	assert.True(t, <-back)
+	assert.Equal(t, 1, shared)
+	assert.Zero(t, l.busySince.Load())
+	assert.False(t, l.keep(8), "leadership was taken")
+}
+
+// TestSendAhead: the monitor sends what the leader keeps, once, and the leader goes on with the connection.
+func TestSendAhead(t *testing.T) {
+	pair, err := syscall.Socketpair(syscall.AF_UNIX, syscall.SOCK_STREAM|syscall.SOCK_NONBLOCK, 0)
+	require.NoError(t, err)
+	defer syscall.Close(pair[1])
+	app := &fakeApp{mem: goMemory()}
+	r := &Reactor{h: app, mem: app.mem, start: time.Now(), track: func(int, bool) {}, conns: make([]atomic.Pointer[Conn], maxFD), done: make(chan struct{}), ready: make([]readyEvent, 1)}
+	r.lead.init(r, 1)
+	c := &Conn{FD: pair[0], home: home{r}, Settings: &Settings{}, closing: true}
+	c.state.Store(stBusy)
+	r.need(c)
+	c.req.FD, c.req.FileFD = int32(pair[0]), -1
+	r.mem.Append(c.req, []byte("response"))
+	th := r.lead.threads[0]
+	th.leading, th.since = true, 5
+	require.True(t, r.hold(th, c))
+	received := func() string {
+		var b [64]byte
+		n, _ := syscall.Read(pair[1], b[:])
+		return string(b[:max(n, 0)])
+	}
+	r.sendAhead(5)
+	assert.Empty(t, received(), "the leader is not in the application")
+	r.lead.busySince.Store(5)
+	r.sendAhead(5)
+	r.sendAhead(5)
+	assert.Equal(t, "response", received())
+	assert.True(t, r.lead.keep(5))
+	assert.EqualValues(t, 0, app.done.Load())
+	assert.True(t, r.sendBatch(th))
+	assert.EqualValues(t, 1, app.done.Load())
+	assert.Empty(t, received())
+	assert.Equal(t, stClosed, c.state.Load())
 }
 
 // TestReactorsShareThreads: a request that finds the threads of its reactor busy runs on another's.

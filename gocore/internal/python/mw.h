@@ -162,11 +162,6 @@ int mw_gil_off(void);
 int mw_thread_start(int thread_id);
 int mw_sink_add(const mw_sink_conf *conf);
 int mw_log_error(void); /* errno of the last record that could not be written, 0 none */
-#ifdef __linux__
-void mw_timer_slack(void);
-#else
-static inline void mw_timer_slack(void) {}
-#endif
 /* More of the body as it was sent, on the thread of the request, no GIL: >0 bytes, 0 the end, -errno. */
 int64_t mw_body_read(mw_req *r, char *p, size_t n);
 int mw_route_add(const mw_route_conf *conf);

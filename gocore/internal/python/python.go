@@ -10,11 +10,11 @@ package python
 /*
 #cgo CFLAGS: -std=gnu11 -O2 -Wall -Wno-unused-parameter -fvisibility=hidden
 #cgo linux CFLAGS: -D_GNU_SOURCE
+#cgo linux LDFLAGS: -pthread -Wl,--wrap=pthread_create
 #cgo darwin LDFLAGS: -Wl,-undefined,dynamic_lookup
 #cgo noescape mw_run
 #cgo nocallback mw_run
 #cgo nocallback mw_stale
-#cgo nocallback mw_timer_slack
 #include <stdlib.h>
 #include "mw.h"
 */
@@ -158,10 +158,6 @@ func LogError() error {
 	}
 	return nil
 }
-
-// TimerSlack gives the calling thread, which must be locked to its goroutine,
-// the system's default timer precision: see sched_linux.c.
-func TimerSlack() { C.mw_timer_slack() }
 
 // AddRoute registers a target and returns its index. It takes no GIL.
 func AddRoute(r *Route) (uint32, error) {

@@ -22,7 +22,6 @@ int mw_run_init(void) { return (load_lock = PyThread_allocate_lock()) ? 0 : -1; 
 int mw_thread_start(int id) {
     mw_thread *t = calloc(1, sizeof *t);
     if (!t) return -1;
-    mw_timer_slack(); /* the application's timers are its own */
     t->number = id;
     t->st = mw_interps[0];
     if (mw_enter(t, t->st) < 0) return -1;

@@ -7,25 +7,30 @@
  * measured, 6 % of a busy worker's CPU, and every wake-up displaces the leader
  * or a neighbour. It cannot be configured, but it sleeps with usleep, whose
  * precision is the thread's timer slack, and a thread inherits the slack of
- * its creator. So the slack is raised while the runtime starts its first
- * threads, and put back for the loading thread; threads with timing of their
- * own (Python threads, the monitor of package listen) set theirs.
+ * its creator. So the slack is raised for the moment in which sysmon is
+ * created: the second thread of the runtime, after the one that starts it. The
+ * linker leads the runtime's calls of pthread_create here (--wrap in python.go).
  *
- * Nothing depends on it: where the order of constructors differs the loading
- * thread keeps the larger slack until mw_timer_slack is called.
+ * No other thread may have it: one that looks for work sleeps for 3 us before it
+ * takes over a goroutine that was just made ready, and each hand-over between
+ * threads would last as long as the slack. Nothing depends on sysmon's being
+ * quick here, since there are more Ps than threads that could block.
  */
+#include <pthread.h>
 #include <sys/prctl.h>
 
-enum { COARSE_NS = 5000000, DEFAULT_NS = 50000 };
+enum { SLACK_NS = 20000000, SYSMON = 1 };
 
-static int saved;
+int __real_pthread_create(pthread_t *t, const pthread_attr_t *attr, void *(*start)(void *), void *arg);
 
-__attribute__((constructor(101))) static void before_runtime(void) {
-    saved = prctl(PR_GET_TIMERSLACK, 0, 0, 0, 0);
-    prctl(PR_SET_TIMERSLACK, COARSE_NS, 0, 0, 0);
+int __wrap_pthread_create(pthread_t *t, const pthread_attr_t *attr, void *(*start)(void *), void *arg) {
+    static int created, usual; /* the first two threads are made one after the other */
+    int n = __atomic_load_n(&created, __ATOMIC_ACQUIRE), own = prctl(PR_GET_TIMERSLACK, 0, 0, 0, 0);
+    if (n == 0) usual = own;
+    int slack = n == SYSMON ? SLACK_NS : own == SLACK_NS ? usual : own; /* sysmon makes threads too */
+    if (slack != own) prctl(PR_SET_TIMERSLACK, slack, 0, 0, 0);
+    int rc = __real_pthread_create(t, attr, start, arg);
+    if (slack != own) prctl(PR_SET_TIMERSLACK, own, 0, 0, 0);
+    if (rc == 0) __atomic_add_fetch(&created, 1, __ATOMIC_ACQ_REL);
+    return rc;
 }
-
-/* The calling thread's timers get the system's default precision. No GIL. */
-void mw_timer_slack(void) { prctl(PR_SET_TIMERSLACK, saved > 0 && saved < COARSE_NS ? saved : DEFAULT_NS, 0, 0, 0); }
-
-__attribute__((constructor)) static void after_runtime(void) { mw_timer_slack(); }

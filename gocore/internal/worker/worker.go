@@ -169,7 +169,7 @@ func (w *worker) start() error {
 	w.source, err = listen.Open(listen.Config{Handler: w.d, Listeners: listeners, Threads: threads, Leaders: leaders(), Track: python.TrackFD,
 		QueueTimeout: w.d.queueTimeout, FlushDelay: w.d.flushDelay,
 		Memory: listen.Memory{Alloc: python.Alloc, Realloc: python.Realloc, Free: python.Free}, Hop: w.hopConfig(hops),
-		ThreadStart: w.threadStart, Panic: w.panicked, Exhausted: w.exhausted, TimerStart: python.TimerSlack, Siblings: w.siblings, Share: w.share})
+		ThreadStart: w.threadStart, Panic: w.panicked, Exhausted: w.exhausted, Siblings: w.siblings, Share: w.share})
 	if err != nil {
 		return err
 	}
