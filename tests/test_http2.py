@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import signal
 import subprocess
 import threading
@@ -10,9 +11,11 @@ import h2.errors
 import httpx
 import pytest
 
-from h2client import H2Conn, trusting
+from certificates import Certificates
+from h2client import H2Conn, translated, trusting
 from harness import finish_all, wait_for
-from test_modes import FRONT, GROUP, launch
+from soak import WHOLE
+from test_modes import APPLICATION, FRONT, GROUP, INTERPRETER, SKIPPED, expected, launch
 from tls import BEHIND, DIRECT, EMBEDDED, context, curl
 
 pytestmark = pytest.mark.ours
@@ -220,3 +223,56 @@ def test_nothing_is_lost_in_restarts(sink):
     assert served[0] > 500
 
 
+
+
+__all__ = ["expected"]  # the fixture
+MODES = {
+    "embedded": APPLICATION,
+    "group": GROUP + APPLICATION,
+    "group, one thread": GROUP.replace("threads=5", "threads=1") + APPLICATION,
+    "front": FRONT + APPLICATION,
+    "interpreter": GROUP + INTERPRETER,
+    "filtered": "SetOutputFilter DEFLATE\n" + GROUP + APPLICATION,
+}
+SECURE = """
+SSLEngine on
+SSLCertificateFile "{certs}/localhost.pem"
+SSLCertificateKeyFile "{certs}/localhost.key"
+"""
+
+
+@pytest.mark.parametrize("secure", [False, True], ids=["h2c", "h2"])
+@pytest.mark.parametrize("mode", MODES)
+def test_answers_are_those_of_http1(mode, secure, tmp_path, expected):
+    """Every request of the soak test, on one connection, is answered as over HTTP/1.1 in embedded mode."""
+    text, tls = PROTOCOLS + MODES[mode], None
+    if secure:
+        certs = Certificates(tmp_path / "certs")
+        certs.make("localhost", names=["DNS:localhost"])
+        text, tls = text + SECURE.format(certs=certs.folder), trusting()
+    running = launch(text, tmp_path / "root")
+    found = []
+    try:
+        with H2Conn(running.port, tls) as conn:
+            numbers = []
+            for (_, data), before in zip(WHOLE, expected, strict=True):
+                if data.startswith(SKIPPED):
+                    continue
+                head, separator, body = data.partition(b"\r\n\r\n")
+                count = head.count(b"%d")
+                head = head % ((7,) * count) if count else head.replace(b"%%", b"%")
+                method, path, fields, body, authority = translated(head + separator + body)
+                numbers.append((conn.open(method, path, fields, body, authority), data, before))
+            for number, data, before in numbers:
+                answer = conn.answer(number)
+                now = ("cut", {}, False)
+                if answer.code is None:
+                    fields = {k: v for k, v in answer.fields.items() if k not in ("date", "content-length")}
+                    if mode == "filtered":
+                        fields.pop("vary", None)
+                    now = answer.status, fields, re.sub(rb"127\.0\.0\.1(:| Port )\d+", b"HOST", answer.body)
+                if now != before:
+                    found.append((data[:60], before, now))
+        assert not found, found
+    finally:
+        finish_all([running])

@@ -20,6 +20,7 @@ CASES = {
     "static-document-root": "--application-type static --document-root pages --directory-index start.html",
     "host-port": "app.wsgi --host 127.0.0.1 --port 8080 --server-backlog 50",
     "ipv6": "app.wsgi --host [::1]",
+    "http2": "app.wsgi --http2",
     "processes": "app.wsgi --processes 3 --threads 1",
     "single-process-given": "app.wsgi --processes 1",
     "embedded": "app.wsgi --embedded-mode --processes 2 --threads 8 --python-path lib --maximum-requests 100",

@@ -129,7 +129,7 @@ def test_help_of_a_command_names_every_option_that_is_not_hidden(capsys):
     assert "--ssl-port" not in out
 
 
-HARMLESS = ["--http2", "--verbose-debugging"]
+HARMLESS = ["--verbose-debugging"]
 
 
 @pytest.mark.parametrize("line", HARMLESS)

@@ -94,6 +94,8 @@ ListenBacklog {s.server_backlog}
 
 def _network(s: Settings) -> str:
     lines = [f"Timeout {s.socket_timeout}"]
+    if s.http2:
+        lines.append("Protocols h2 h2c http/1.1")
     if s.keep_alive_timeout > 0:
         lines += ["KeepAlive On", f"KeepAliveTimeout {s.keep_alive_timeout}"]
     else:

@@ -45,6 +45,7 @@ class Settings:
     limit_request_body: int
     host: str | None
     port: int
+    http2: bool
     server_backlog: int
     keep_alive_timeout: int
     server_name: str | None
