@@ -120,6 +120,7 @@ type secured struct {
 	host  *ssl.Host // of the handshake
 	conn  *httpd.Secure
 	bare  bool // the client named none of several hosts
+	stale bool // made under another configuration, whose demands were less
 }
 
 // client gives the hosts of a connection, and what a TLS connection remembers; nil: clear text.
@@ -135,7 +136,8 @@ func (d *dispatcher) client(c *listen.Conn) (*httpd.HostSet, *secured) {
 		if h == nil { // the address spoke TLS in the process that it comes from
 			return u, nil
 		}
-		s := &secured{hosts: u, host: h, conn: h.Connection(c.Secure), bare: c.Secure.ServerName == "" && len(u.All()) > 1}
+		s := &secured{hosts: u, host: h, conn: h.Connection(c.Secure), bare: c.Secure.ServerName == "" && len(u.All()) > 1,
+			stale: c.TLS == nil && !h.Admits(c.Secure)} // it came from another process
 		c.User = s
 		return u, s
 	}
@@ -188,6 +190,10 @@ func (d *dispatcher) misplaced(c *listen.Conn, q *listen.Req, s *secured, host *
 		return d.clearText(c, q, host), true
 	}
 	status, why := s.host.Misdirected(host, c.Secure.ServerName, s.bare)
+	if status == 0 && s.stale {
+		status, why = 421, "the connection was made before a restart and lacks what is demanded now"
+		q.KeepAlive = 0
+	}
 	if status == 0 {
 		return 0, false
 	}

@@ -301,3 +301,25 @@ func TestUserName(t *testing.T) {
 		assert.Equal(t, c.want, r.User)
 	}
 }
+
+// What a connection of an earlier configuration must have to be served on.
+func TestAdmits(t *testing.T) {
+	w := newWorld(t)
+	const ca = "SSLCACertificateFile ca.pem\n"
+	for text, want := range map[string][3]bool{ // nobody, alice, a stranger
+		"":                                    {true, true, true},
+		ca + "SSLVerifyClient require":        {false, true, false},
+		ca + "SSLVerifyClient optional":       {true, true, false},
+		ca + "SSLVerifyClient optional_no_ca": {true, true, true},
+		"SSLProtocol TLSv1.3":                 {false, false, false},
+	} {
+		_, h := w.host(t, text+"\n")
+		for i, id := range []*identity{nil, w.good, w.stranger} {
+			s := &tls.ConnectionState{Version: tls.VersionTLS12}
+			if id != nil {
+				s.PeerCertificates = []*x509.Certificate{id.cert}
+			}
+			assert.Equal(t, want[i], h.Admits(s), "%s %d", text, i)
+		}
+	}
+}

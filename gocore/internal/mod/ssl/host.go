@@ -183,6 +183,19 @@ func (c *Config) policy(how sniPolicy) string {
 	return fmt.Sprint(client, c.versions.V, c.suites.V)
 }
 
+// Admits says whether a connection meets the host's demands. One that was made
+// here does; one that came from the process before a restart met those of the
+// configuration then.
+func (h *Host) Admits(s *tls.ConnectionState) bool {
+	if s.Version < h.Config.MinVersion || h.Config.MaxVersion != 0 && s.Version > h.Config.MaxVersion {
+		return false
+	}
+	if h.c.client.V == verifyRequire && len(s.PeerCertificates) == 0 {
+		return false
+	}
+	return h.Config.VerifyConnection == nil || h.Config.VerifyConnection(*s) == nil
+}
+
 // Misdirected judges a request on a TLS connection: v is the host of its Host
 // field, h that of the handshake. why is for the log; 0: it may be served.
 func (h *Host) Misdirected(v *httpd.VirtualHost, sni string, several bool) (status int, why string) {

@@ -135,9 +135,9 @@ func TestSuites(t *testing.T) {
 		"ALL:-kECDHE:+HIGH:AESGCM":    gcm,
 		"ECDHE-RSA-AES256-GCM-SHA384": {tls.TLS_ECDHE_RSA_WITH_AES_256_GCM_SHA384},
 		"ECDHE-RSA-AES256-GCM-SHA384 DHE-RSA-AES256-GCM-SHA384": {tls.TLS_ECDHE_RSA_WITH_AES_256_GCM_SHA384},
-		"AES128-SHA:!ECDHE":                                     {tls.TLS_RSA_WITH_AES_128_CBC_SHA},
-		"AESGCM:!AES256:!ECDSA":                                 {tls.TLS_ECDHE_RSA_WITH_AES_128_GCM_SHA256},
-		"!AES:ALL":                                              {tls.TLS_ECDHE_ECDSA_WITH_CHACHA20_POLY1305_SHA256, tls.TLS_ECDHE_RSA_WITH_CHACHA20_POLY1305_SHA256},
+		"AES128-SHA:!ECDHE":     {tls.TLS_RSA_WITH_AES_128_CBC_SHA},
+		"AESGCM:!AES256:!ECDSA": {tls.TLS_ECDHE_RSA_WITH_AES_128_GCM_SHA256},
+		"!AES:ALL":              {tls.TLS_ECDHE_ECDSA_WITH_CHACHA20_POLY1305_SHA256, tls.TLS_ECDHE_RSA_WITH_CHACHA20_POLY1305_SHA256},
 	} {
 		_, hosts := loaded(t, simple(t), hostFrom+pair+`SSLCipherSuite "`+spec+"\"\n</VirtualHost>\n")
 		for _, h := range hosts {
