@@ -115,16 +115,18 @@ def test_clear_text_on_a_tls_port(tls_site):
 
 
 @pytest.mark.parametrize(
-    "more2, status",
+    "more2, certificate, status",
     [
-        ("", 200),
-        ("SSLProtocol -all +TLSv1.3", 421),
-        ("SSLVerifyClient require\nSSLCACertificateFile @CERTS@/root.pem", 421),
-        ("SSLEngine off", 421),
+        ("", "one", 200),
+        ("", "two", 421),
+        ("SSLProtocol -all +TLSv1.3", "one", 421),
+        ("SSLVerifyClient require\nSSLCACertificateFile @CERTS@/root.pem", "one", 421),
+        ("SSLEngine off", "one", 421),
     ],
 )
-def test_misdirected(tls_site, more2, status):
-    running = tls_site(ONE + TWO, more2=more2)
+def test_misdirected(tls_site, more2, certificate, status):
+    two = TWO.replace("/two.example", f"/{certificate}.example")
+    running = tls_site(ONE + two, more2=more2)
     answer = get(running, name="two.example", sni="one.example", version=ssl.TLSVersion.TLSv1_3)
     assert answer.status_code == status
     if status == 421:

@@ -15,6 +15,10 @@ A case file holds cases, each a configuration, files and requests:
         > a=1
     POST /x/a.txt
         z> a=1                          # the same, compressed with gzip
+    GET /x/a.txt
+        @tls one.example                # over TLS with this name in the handshake; - : with none
+        @client alice                   # with this certificate of ${CERTS}, see certificates() below
+        @version 1.2                    # of TLS
     GET /x/?C=N ! body: the listing is ours    # a difference that is wanted, with its reason
 
 `!` names what may differ (status, body, or a header field) and why. The test fails as well when
@@ -23,7 +27,9 @@ nothing differs there any more, so that no excuse outlives its difference.
 
 from __future__ import annotations
 
+import atexit
 import contextlib
+import functools
 import gzip
 import http.client
 import os
@@ -31,12 +37,15 @@ import re
 import shutil
 import signal
 import socket
+import ssl
 import subprocess
 import tempfile
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
+
+from certificates import Certificates
 
 APACHE = shutil.which("apache2") or "/usr/sbin/apache2"
 MODULES = Path("/usr/lib/apache2/modules")
@@ -47,7 +56,7 @@ LOADED = """
 mpm_event authn_core authn_file authn_anon authz_core authz_host authz_user authz_groupfile authz_owner
 access_compat auth_basic auth_digest alias actions autoindex brotli cgid deflate dir env expires filter headers macro
 mime mime_magic negotiation proxy proxy_http proxy_balancer lbmethod_byrequests slotmem_shm ratelimit remoteip rewrite
-setenvif status unique_id userdir vhost_alias reqtimeout wsgi
+setenvif socache_shmcb ssl status unique_id userdir vhost_alias reqtimeout wsgi
 """.split()  # noqa: SIM905  # easier to keep than a list of 42 literals
 
 BASE = """\
@@ -84,10 +93,12 @@ class Ask:
     headers: list[tuple[str, str]] = field(default_factory=list)
     body: bytes = b""
     differs: dict[str, str] = field(default_factory=dict)
+    tls: dict[str, str] = field(default_factory=dict)
     version: str = "HTTP/1.1"
 
     def __str__(self) -> str:
-        return " ".join([self.method, self.target, *(f"{k}: {v}" for k, v in self.headers)])
+        words = [f"{k}: {v}" for k, v in self.headers] + [f"@{k} {v}" for k, v in self.tls.items()]
+        return " ".join([self.method, self.target, *words])
 
 
 @dataclass
@@ -139,6 +150,9 @@ def request(case: Case, line: str, where: str) -> None:
         if text.startswith(("> ", "z> ")):
             body = text.partition(" ")[2].encode() + b"\n"
             case.asks[-1].body += gzip.compress(body) if text[0] == "z" else body
+        elif text[0] == "@":
+            name, _, value = text[1:].partition(" ")
+            case.asks[-1].tls[name] = value
         else:
             name, found, value = text.partition(":")
             if not found:
@@ -221,6 +235,8 @@ class Pair:
                 text += "User www-data\nGroup www-data\n"
         text += self.case.config
         config = run / "httpd.conf"
+        if "${CERTS}" in text:
+            text = text.replace("${CERTS}", str(certificates().folder))
         config.write_text(text.replace("${ROOT}", str(root)).replace("${PORT}", str(port)))
         command = [APACHE, "-f", str(config), "-DFOREGROUND"] if name == "apache" else [*ours, str(config)]
         with (run / "output").open("wb") as output:
@@ -260,18 +276,28 @@ class Pair:
         return first, second
 
     def answer(self, ask: Ask, port: int) -> Answer:
-        with socket.create_connection(("127.0.0.1", port), 20) as sock:
-            lines = [f"{ask.method} {ask.target} {ask.version}"]
-            if not any(name.lower() == "host" for name, _ in ask.headers) and ask.version != "HTTP/1.0":
-                lines.append("Host: localhost")
-            lines += [f"{name}: {value.replace('${PORT}', str(port))}" for name, value in ask.headers]
-            if ask.body:
-                lines.append(f"Content-Length: {len(ask.body)}")
-            lines.append("Connection: close")
-            sock.sendall("\r\n".join([*lines, "", ""]).encode("latin-1") + ask.body)
-            response = http.client.HTTPResponse(sock, method=ask.method)
-            response.begin()
-            body = response.read()
+        try:
+            with socket.create_connection(("127.0.0.1", port), 20) as sock:
+                if not ask.tls:
+                    return self.exchange(ask, port, sock)
+                with secure(ask, sock) as wrapped:
+                    return self.exchange(ask, port, wrapped)
+        except (ssl.SSLError, ConnectionResetError):  # of TLS 1.3 the client sees a refusal when it reads
+            return Answer(0, {}, b"", True)
+
+    def exchange(self, ask: Ask, port: int, sock: socket.socket) -> Answer:
+        """One request on a connection."""
+        lines = [f"{ask.method} {ask.target} {ask.version}"]
+        if not any(name.lower() == "host" for name, _ in ask.headers) and ask.version != "HTTP/1.0":
+            lines.append("Host: localhost")
+        lines += [f"{name}: {value.replace('${PORT}', str(port))}" for name, value in ask.headers]
+        if ask.body:
+            lines.append(f"Content-Length: {len(ask.body)}")
+        lines.append("Connection: close")
+        sock.sendall("\r\n".join([*lines, "", ""]).encode("latin-1") + ask.body)
+        response = http.client.HTTPResponse(sock, method=ask.method)
+        response.begin()
+        body = response.read()
         headers: dict[str, str] = {}
         for name, value in response.getheaders():
             key = name.lower()
@@ -316,6 +342,38 @@ class Pair:
             with contextlib.suppress(ProcessLookupError):  # its own group, see start
                 os.killpg(process.pid, signal.SIGKILL)
             process.wait()
+
+
+@functools.cache
+def certificates() -> Certificates:
+    """Authorities, hosts and clients; made once, kept until the end of the tests."""
+    made = Certificates(tempfile.mkdtemp(prefix="modwsgi-certificates-"))
+    atexit.register(shutil.rmtree, made.folder, True)
+    made.authority("root")
+    for name in ("one.example", "two.example", "three.example"):
+        made.host(name, key="rsa" if name == "two.example" else "ec")
+    made.client("alice", subject="/C=DE/O=Some, Company/OU=First/OU=Second/CN=alice",
+                names=["email:alice@example.com", "DNS:a.example"])
+    made.client("carol")
+    made.authority("elsewhere")
+    made.client("mallory", by="elsewhere")
+    made.revoke("crl.pem", "carol")
+    return made
+
+
+def secure(ask: Ask, sock: socket.socket) -> ssl.SSLSocket:
+    """The handshake that a request asks for."""
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+    context.check_hostname, context.verify_mode = False, ssl.CERT_NONE
+    version = {"1.2": ssl.TLSVersion.TLSv1_2, "1.3": ssl.TLSVersion.TLSv1_3}[ask.tls.get("version", "1.3")]
+    context.minimum_version = context.maximum_version = version
+    if "cipher" in ask.tls:
+        context.set_ciphers(ask.tls["cipher"])
+    if "client" in ask.tls:
+        stem = certificates().folder / ask.tls["client"]
+        context.load_cert_chain(f"{stem}.pem", f"{stem}.key")
+    name = ask.tls.get("tls", "-")
+    return context.wrap_socket(sock, server_hostname=None if name == "-" else name)
 
 
 @contextlib.contextmanager

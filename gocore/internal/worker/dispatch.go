@@ -162,7 +162,7 @@ func (d *dispatcher) Route(c *listen.Conn, q *listen.Req) listen.Action {
 	if host.LogsFirstByte {
 		q.TrackFirst = 1
 	}
-	if secure != nil && (secure.host.V != host || secure.bare || secure.stale) || secure == nil && host.TLS {
+	if secure != nil && (secure.host.V != host || secure.bare || secure.stale || q.Head.Host.Len == 0) || secure == nil && host.TLS {
 		if a, handled := d.misplaced(c, q, secure, host); handled {
 			return a
 		}

@@ -178,6 +178,7 @@ func clientText(a netip.AddrPort) string {
 // misplaced judges a request by its host and connection. handled: it was
 // answered, because the host is not to be served on such a connection.
 func (d *dispatcher) misplaced(c *listen.Conn, q *listen.Req, s *secured, host *httpd.VirtualHost) (a listen.Action, handled bool) {
+	named := q.Head.Host.Len > 0 || s == nil || c.Secure.ServerName == ""
 	if s == nil {
 		if !host.TLS {
 			return 0, false
@@ -187,7 +188,12 @@ func (d *dispatcher) misplaced(c *listen.Conn, q *listen.Req, s *secured, host *
 			d.tell(host, "AH02032: a request in clear text for the host %s, which speaks TLS only", host.ServerName)
 			return d.status(c, q, first, d.request(c, q, first), 421, atOnce), true
 		}
-		return d.clearText(c, q, host), true
+		return d.clearText(c, q, hosts.Default), true // as if no host had been chosen
+	}
+	if !named {
+		d.tell(host, "AH02031: a request without a host, on a connection that was made for %s", c.Secure.ServerName)
+		q.KeepAlive = 0
+		return d.status(c, q, host, d.request(c, q, host), 400, atOnce), true
 	}
 	status, why := s.host.Misdirected(host, c.Secure.ServerName, s.bare)
 	if status == 0 && s.stale {
@@ -197,16 +203,16 @@ func (d *dispatcher) misplaced(c *listen.Conn, q *listen.Req, s *secured, host *
 	if status == 0 {
 		return 0, false
 	}
-	code := "AH02032"
 	if status == 403 {
-		code = "AH02033"
+		d.tell(host, "AH02033: %s", why)
+	} else {
+		d.tell(host, "AH02032: %s", why)
 	}
-	d.tell(host, "%s: %s", code, why)
-	r := d.request(c, q, s.host.V)
+	r := d.request(c, q, host)
 	if status == 403 {
 		r.Note(httpd.NoteError, "<p>The browser did not say in the handshake which host it wants (SNI), which is needed here.</p>\n")
 	}
-	return d.status(c, q, s.host.V, r, status, atOnce), true
+	return d.status(c, q, host, r, status, atOnce), true
 }
 
 // tell writes a record about a client of the host.

@@ -65,11 +65,12 @@ func access(r *httpd.Request, c *Config) httpd.Status {
 	if c.onlyTLS && !r.TLS {
 		return refuse(r, "SSL connection required")
 	}
-	if r.TLS {
-		wishes(r, c)
-		if why := lacks(r, c); why != "" {
-			return refuse(r, why)
-		}
+	if !r.TLS { // as in httpd, where SSLRequireSSL alone is for hosts without TLS
+		return httpd.OK
+	}
+	wishes(r, c)
+	if why := lacks(r, c); why != "" {
+		return refuse(r, why)
 	}
 	for _, q := range c.requires {
 		ok, err := q.cond.True(r)

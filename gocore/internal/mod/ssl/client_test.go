@@ -270,8 +270,8 @@ func TestVariables(t *testing.T) {
 		"SSL_CLIENT_S_DN_CN": "#Jürgen, <x>", "SSL_CLIENT_S_DN_Email": "j@example.com", "SSL_CLIENT_I_DN_O": "Example, Inc.", "SSL_CLIENT_A_KEY": "id-ecPublicKey",
 		"SSL_CLIENT_A_SIG": "ecdsa-with-SHA256", "SSL_CLIENT_V_REMAIN": "5", "SSL_CLIENT_SAN_Email_0": "a@example.com", "SSL_CLIENT_SAN_Email_1": "b@example.com",
 		"SSL_CLIENT_SAN_DNS_1": "two.example", "SSL_SERVER_S_DN_CN": "www.example.com", "SSL_SERVER_SAN_DNS_0": "www.example.com", "SSL_CLIENT_CERT": special.pem(),
-		"SSL_CLIENT_CERT_CHAIN_0": special.pem(), "SSL_SERVER_CERT": w.files["c.pem"], "SSL_CLIENT_V_END": special.cert.NotAfter.UTC().Format("Jan _2 15:04:05 2006 GMT"),
-		"SSL_CLIENT_CERT_CHAIN_1": "", "SSL_CLIENT_SAN_Email_2": "",
+		"SSL_SERVER_CERT": w.files["c.pem"], "SSL_CLIENT_V_END": special.cert.NotAfter.UTC().Format("Jan _2 15:04:05 2006 GMT"),
+		"SSL_CLIENT_CERT_CHAIN_0": "", "SSL_CLIENT_SAN_Email_2": "",
 	} {
 		assert.Equal(t, want, get(name), name)
 	}
@@ -281,6 +281,9 @@ func TestVariables(t *testing.T) {
 		v, _ := r.Var(name)
 		assert.Equal(t, want, v, name)
 	}
+	below := h.Connection(&tls.ConnectionState{PeerCertificates: []*x509.Certificate{w.good.cert, w.root.cert}})
+	assert.Equal(t, []string{w.good.pem(), w.root.pem(), ""}, []string{below.Lookup(nil, "SSL_CLIENT_CERT"), below.Lookup(nil, "SSL_CLIENT_CERT_CHAIN_0"),
+		below.Lookup(nil, "SSL_CLIENT_CERT_CHAIN_1")}, "the chain is without the client's own")
 	r, _ = ask(t, srv, h, special, "/old")
 	assert.Equal(t, "/C=DE/OU=First/OU=Second/CN=#J\\xC3\\xBCrgen, <x>/emailAddress=j@example.com", r.Secure.Lookup(r, "SSL_CLIENT_S_DN"))
 	r, _ = ask(t, srv, h, special, "/none")

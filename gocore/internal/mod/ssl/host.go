@@ -180,7 +180,11 @@ func (c *Config) policy(how sniPolicy) string {
 	if how == sniAuth {
 		return client
 	}
-	return fmt.Sprint(client, c.versions.V, c.suites.V)
+	all := fmt.Sprint(client, c.versions.V, c.suites.V, c.chain.name)
+	for i, p := range c.certs {
+		all += " " + p.name + " " + c.key(i).name
+	}
+	return all
 }
 
 // Admits says whether a connection meets the host's demands. One that was made

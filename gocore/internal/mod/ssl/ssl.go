@@ -42,7 +42,7 @@ type crlMode struct {
 type sniPolicy uint8
 
 const (
-	sniSecure sniPolicy = iota // the same protocols, ciphers and demands on clients
+	sniSecure sniPolicy = iota // the same certificates, protocols, ciphers and demands on clients
 	sniAuth                    // the same demands on clients
 	sniStrict                  // not at all
 )

@@ -185,16 +185,19 @@ func TestTwoKeys(t *testing.T) {
 }
 
 func TestMisdirected(t *testing.T) {
-	a, b, c := issue(t, nil, "a.example", nil), issue(t, nil, "b.example", nil), issue(t, nil, "c.example", nil)
+	both := func(c *x509.Certificate) { c.DNSNames = []string{"a.example", "b.example"} }
+	a, b, c := issue(t, nil, "a.example", both), issue(t, nil, "b.example", nil), issue(t, nil, "c.example", nil)
 	files := map[string]string{"a.pem": a.pem() + a.keyPEM(t), "b.pem": b.pem() + b.keyPEM(t), "c.pem": c.pem() + c.keyPEM(t)}
 	host := func(name, more string) string {
-		return "<VirtualHost *:8443>\nServerName " + name + ".example\nSSLEngine on\nSSLCertificateFile " + name + ".pem\n" + more + "</VirtualHost>\n"
+		return "<VirtualHost *:8443>\nServerName " + name + ".example\nSSLEngine on\n" + more + "</VirtualHost>\n"
 	}
 	for _, x := range []struct {
 		name, main, b, sni string
 		status             int
 	}{
 		{"alike", "", "", "a.example", 0},
+		{"another certificate", "", "SSLCertificateFile b.pem\n", "a.example", 421},
+		{"another certificate, authonly", "SSLVHostSNIPolicy authonly\n", "SSLCertificateFile b.pem\n", "a.example", 0},
 		{"other versions", "", "SSLProtocol TLSv1.3\n", "a.example", 421},
 		{"other ciphers", "", "SSLCipherSuite AESGCM\n", "a.example", 421},
 		{"other demands", "", "SSLCACertificateFile c.pem\nSSLVerifyClient require\n", "a.example", 421},
@@ -207,7 +210,10 @@ func TestMisdirected(t *testing.T) {
 		{"no TLS", "", "SSLEngine off\n", "a.example", 421},
 	} {
 		t.Run(x.name, func(t *testing.T) {
-			srv, read, said := site(t, files, "Listen 8443\nServerName m\n"+x.main+host("a", "")+host("b", x.b))
+			if !strings.Contains(x.b, "SSLCertificateFile") {
+				x.b += "SSLCertificateFile a.pem\n"
+			}
+			srv, read, said := site(t, files, "Listen 8443\nServerName m\n"+x.main+host("a", "SSLCertificateFile a.pem\n")+host("b", x.b))
 			require.NotContains(t, said, "error")
 			hosts := load(t, srv, read)
 			set := srv.Hosts(netip.MustParseAddrPort("127.0.0.1:8443"))

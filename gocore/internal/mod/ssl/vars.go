@@ -174,8 +174,8 @@ func (c view) lookup(name string) string {
 		return ""
 	}
 	if n, ok := strings.CutPrefix(which, "CERT_CHAIN_"); ok {
-		if i, err := strconv.Atoi(n); err == nil && i >= 0 && i < len(peers) {
-			return pemText(peers[i])
+		if i, err := strconv.Atoi(n); err == nil && i >= 0 && i < len(peers)-1 { // without the client's own
+			return pemText(peers[i+1])
 		}
 		return ""
 	}
@@ -326,7 +326,8 @@ func (c view) export(o option, set func(name, value string)) {
 	for i, cert := range c.peers() {
 		if i == 0 {
 			set("SSL_CLIENT_CERT", pemText(cert))
+		} else {
+			set(fmt.Sprintf("SSL_CLIENT_CERT_CHAIN_%d", i-1), pemText(cert))
 		}
-		set(fmt.Sprintf("SSL_CLIENT_CERT_CHAIN_%d", i), pemText(cert))
 	}
 }
