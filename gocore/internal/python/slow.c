@@ -74,7 +74,7 @@ static void describe(mw_slow *s, const mw_thread *t, const mw_req *r) {
     TEXT(method, r->in + h->method.off, h->method.len);
     const char *scheme = rt->conf.https || (https && (!strcasecmp(https, "on") || !strcmp(https, "1"))) ? "https" : "http";
     TEXT(scheme, scheme, strlen(scheme));
-    set_variable(s->protocol, sizeof s->protocol, r, "SERVER_PROTOCOL", h->flags & MW_HTTP11 ? "HTTP/1.1" : "HTTP/1.0", 8);
+    TEXT(protocol, h->flags & MW_HTTP2 ? "HTTP/2.0" : h->flags & MW_HTTP11 ? "HTTP/1.1" : "HTTP/1.0", 8);
     const char *host = r->in + h->host.off, *colon = memchr(host, ':', h->host.len);
     TEXT(host, host, colon && host[0] != '[' ? (size_t)(colon - host) : h->host.len);
     set_variable(s->peer, sizeof s->peer, r, "REMOTE_ADDR", r->remote, strlen(r->remote));
