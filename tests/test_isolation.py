@@ -4,12 +4,16 @@ Runs as root with throw-away users (tenants.py), else it is skipped.
 """
 
 import os
+import re
 import signal
+import ssl
+import subprocess
 
+import httpx
 import pytest
 
-from harness import alive, descendants, wait_for
-from tenants import site
+from harness import alive, descendants, free_port, wait_for
+from tenants import json_of, site
 
 pytestmark = pytest.mark.ours
 
@@ -180,6 +184,60 @@ result = found
     # The request of two has it in its environ, so the scan can find it there.
     assert place.run("two", "result = environ['TOKEN']") == SECRET
     assert place.run("two", scan) > 0
+
+
+def test_keys_of_tls(users):
+    """A tenant's processes never have the key of a host, not even of its own: the front speaks TLS for them."""
+    scan = """\
+import re
+halves = [bytes.fromhex(text) for text in (FIRST, SECOND)]  # in one piece only where the key is
+whole = b"".join(halves) if CONTROL else None
+found = 0
+with open("/proc/self/maps") as maps, open("/proc/self/mem", "rb", 0) as memory:
+    for line in maps:
+        span, rights, *_, name = line.split()
+        if rights[0] != "r" or name in ("[vvar]", "[vsyscall]", "[vvar_vclock]"):
+            continue
+        start, end = (int(part, 16) for part in span.split("-"))
+        try:
+            memory.seek(start)
+            while start < end:
+                block = memory.read(min(end - start, 1 << 24))
+                if not block:
+                    break
+                found += sum(block.startswith(halves[1], m.end()) for m in re.finditer(re.escape(halves[0]), block))
+                start += len(block)
+        except (OSError, ValueError, OverflowError):
+            pass
+        del block
+result = found
+"""
+    with site(users) as made:
+        secure, key, cert = free_port(), made.folder / "key.pem", made.folder / "cert.pem"
+        subprocess.run(["openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes", "-subj", "/CN=two.test",
+                        "-out", cert, "-keyout", key], check=True, capture_output=True)
+        os.chmod(key, 0o600)
+        listed = subprocess.run(["openssl", "pkey", "-in", key, "-noout", "-text"], check=True, capture_output=True, text=True).stdout
+        scalar = re.sub(r"[\s:]", "", re.search(r"priv:(.*?)pub:", listed, re.S)[1])[-64:]
+        (begin, end) = key.read_text().split("\n")[1][:32].encode().hex()[:32], key.read_text().split("\n")[1][:32].encode().hex()[32:]
+        host = made.host("two").replace(f"*:{made.port}>", f"127.0.0.1:{secure}>").replace(
+            "ServerName two.test", f"ServerName two.test\n    SSLEngine on\n    SSLCertificateFile {cert}\n    SSLCertificateKeyFile {key}")
+        made.start(made.host("one"), host, main=f"Listen 127.0.0.1:{secure}\n")
+        context = ssl.create_default_context(cafile=str(cert))
+        context.check_hostname = False
+        with httpx.Client(verify=context, trust_env=False, timeout=30) as client:
+
+            def ask(source, first, second, control=False):
+                text = f"FIRST, SECOND, CONTROL = {first!r}, {second!r}, {control}\n" + source
+                answer = client.post(f"https://127.0.0.1:{secure}/", content=text.encode(), headers={"Host": "two.test"})
+                assert answer.status_code == 200, answer.text
+                return json_of(answer)
+
+            assert ask("result = environ['wsgi.url_scheme']", "", "") == "https"
+            for first, second in ((scalar[:32], scalar[32:]), (begin, end)):
+                assert ask(scan, first, second, True) > 0, "the scan finds what is there"
+                assert ask(scan, first, second) == 0
+            assert "PermissionError" in ask(f"try:\n    result = open({str(key)!r}).read()\nexcept OSError as e:\n    result = repr(e)", "", "")
 
 
 def test_environment(place):
