@@ -236,7 +236,7 @@ func TestPacer(t *testing.T) {
 // A process that sends as many small frames as it can is read at a bounded rate, and its requests still end.
 func TestFloodOfFrames(t *testing.T) {
 	s := socketPath(t, "s")
-	const each = 100_000 // bytes, one in each frame
+	const each = 50_000 // bytes, one in each frame
 	start(t, listen(t, s), Hello{Threads: 9}, func(q *call) {
 		b := headFrame(q.stream, each, false)
 		for range each {
@@ -247,7 +247,7 @@ func TestFloodOfFrames(t *testing.T) {
 	p := group(t, nil, s)
 	begin := time.Now()
 	var rs []*recorder
-	for range 3 {
+	for range 2 {
 		r := record(t)
 		rs = append(rs, r)
 		p.Do(get("/"), r, false)
@@ -255,5 +255,5 @@ func TestFloodOfFrames(t *testing.T) {
 	for _, r := range rs {
 		r.want(strings.Repeat("x", each))
 	}
-	assert.Greater(t, time.Since(begin), time.Second*(3*each-framesAtOnce-3*framesPerRequest)/framesPerSecond*9/10)
+	assert.Greater(t, time.Since(begin), time.Second*(2*each-framesAtOnce-2*framesPerRequest)/framesPerSecond*9/10)
 }

@@ -103,7 +103,7 @@ func (p *Pool) lastError() string {
 	for i := range p.slots {
 		s := &p.slots[i]
 		switch {
-		case s.err != nil && !s.half:
+		case s.err != nil:
 			return ": " + s.err.Error()
 		case s.state == Starting:
 			why = ": its process is starting"

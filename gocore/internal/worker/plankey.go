@@ -7,6 +7,7 @@ package worker
 import (
 	"encoding/binary"
 	"errors"
+	"slices"
 
 	"modwsgi/gocore/internal/httpd"
 )
@@ -52,7 +53,7 @@ func planKey(p *httpd.Plan, made bool) []byte {
 	b = binary.BigEndian.AppendUint32(b, uint32(p.Host.Index()))
 	b = binary.BigEndian.AppendUint32(b, uint32(p.LogLevel))
 	b = binary.BigEndian.AppendUint16(b, uint16(selfPort(p.Host))) // the other side does not know which hosts speak TLS
-	for _, s := range []string{p.ProcessGroup, script, p.Handler, p.HandlerScript, p.ApplicationGroup, p.CallableObject} {
+	for _, s := range []string{p.Host.ServerName, p.ProcessGroup, script, p.Handler, p.HandlerScript, p.ApplicationGroup, p.CallableObject} {
 		b = appendText(b, s)
 	}
 	if !made {
@@ -81,7 +82,9 @@ func cutText(b []byte) (string, []byte, error) {
 	return string(b[k : k+int(n)]), b[k+int(n):], nil
 }
 
-// planOf makes a plan of its description, and the port of its host. hosts are by index.
+// planOf makes a plan of its description, and the port of its host. hosts are
+// by index; one that has another name there is looked for, and without one the
+// main server's logs are the plan's.
 func planOf(key []byte, hosts []*httpd.VirtualHost) (p *httpd.Plan, port int, err error) {
 	if len(key) < planFixed {
 		return nil, 0, errPlanKey
@@ -89,8 +92,12 @@ func planOf(key []byte, hosts []*httpd.VirtualHost) (p *httpd.Plan, port int, er
 	port = int(binary.BigEndian.Uint16(key[12:]))
 	bits := binary.BigEndian.Uint32(key)
 	host := binary.BigEndian.Uint32(key[4:])
-	if host >= uint32(len(hosts)) {
+	name, rest, err := cutText(key[planFixed:])
+	if err != nil || len(hosts) == 0 {
 		return nil, 0, errPlanKey
+	}
+	if host >= uint32(len(hosts)) || hosts[host].ServerName != name { // a front of another generation (WSGISocketRotation Off)
+		host = uint32(max(0, slices.IndexFunc(hosts, func(v *httpd.VirtualHost) bool { return v.ServerName == name })))
 	}
 	p = &httpd.Plan{ID: -1, Host: hosts[host], LogLevel: int(binary.BigEndian.Uint32(key[8:])),
 		PassAuthorization: bits&planPassAuthorization != 0, Multithread: bits&planMultithread != 0, Multiprocess: bits&planMultiprocess != 0,
@@ -99,7 +106,6 @@ func planOf(key []byte, hosts []*httpd.VirtualHost) (p *httpd.Plan, port int, er
 	if bits&planMapHEAD != 0 {
 		p.MapHEAD = httpd.MapHEADOn
 	}
-	rest := key[planFixed:]
 	for _, to := range []*string{&p.ProcessGroup, &p.Script, &p.Handler, &p.HandlerScript, &p.ApplicationGroup, &p.CallableObject} {
 		if *to, rest, err = cutText(rest); err != nil {
 			return nil, 0, err

@@ -39,6 +39,12 @@ func TestPlanKey(t *testing.T) {
 		_, _, err = planOf(key, nil)
 		assert.Error(t, err, "no such host")
 	}
+	main, other := &httpd.VirtualHost{ServerName: "main"}, &httpd.VirtualHost{ServerName: "other"}
+	for want, hosts := range map[*httpd.VirtualHost][]*httpd.VirtualHost{host: {main, other, host}, main: {main, other}} {
+		got, _, err := planOf(planKey(p, true), hosts)
+		require.NoError(t, err)
+		assert.Same(t, want, got.Host)
+	}
 	_, _, err := planOf(append(planKey(p, false), 0), []*httpd.VirtualHost{host})
 	assert.Error(t, err, "more than it has")
 }
