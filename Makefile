@@ -58,7 +58,7 @@ cross: ## Vets what other systems compile: macOS, FreeBSD, Windows (configuratio
 	@CGO_ENABLED=0 go vet -tags netconn ./gocore/internal/listen
 
 # What requests, responses and errors look like must not depend on who accepts them.
-FRONT_TESTS = environ response input errors filewrapper error_documents http_protocol headers status tls
+FRONT_TESTS = environ response input errors filewrapper error_documents http_protocol headers status tls http2
 
 test-front: dev ## The tests of requests and responses, behind a front process
 	@PATH="$(abspath $(BIN)):$$PATH" MODWSGI_TEST_FRONT=1 $(BIN)/python -m pytest $(FRONT_TESTS:%=tests/test_%.py)
