@@ -70,10 +70,11 @@ def test_what_is_no_file_refuses(closed, make):
 
 
 @pytest.mark.parametrize("line", [
-    "Options ExecCGI", "Options +FollowSymLinks", "SetHandler wsgi-script", "AllowOverride All", "WSGIScriptAlias /x /x",
-    "Include /etc/hostname", "Define x y", "SecRuleEngine On", "RewriteEngine On", "php_value a", "ErrorDocument 403 ok",
-    "<Directory />", "<Location />\nRequire all granted\n</Location>", "ProxyPass / http://127.0.0.1/", "LoadModule a b",
-    "Require all granted\nNonsense", "<Files a.txt>\nSetHandler cgi-script\n</Files>", "<If true>\nOptions ExecCGI\n</If>",
+    "Options ExecCGI", "Options +FollowSymLinks", "SetHandler wsgi-script", "AllowOverride All",
+    "WSGIScriptAlias /x /x", "Include /etc/hostname", "Define x y", "SecRuleEngine On", "RewriteEngine On",
+    "php_value a", "ErrorDocument 403 ok", "<Directory />", "<Location />\nRequire all granted\n</Location>",
+    "ProxyPass / http://127.0.0.1/", "LoadModule a b", "Require all granted\nNonsense",
+    "<Files a.txt>\nSetHandler cgi-script\n</Files>", "<If true>\nOptions ExecCGI\n</If>",
 ])
 def test_lines_beyond_the_override_refuse(closed, line):
     running, access = closed
