@@ -146,6 +146,16 @@ def test_chunked_body_and_expect(site):
         assert conn.response()[2] == b"abc"
 
 
+def test_a_client_that_waits_is_let_go_on_before_the_answer_begins(site):
+    """However fast the program's first words are: behind them no 100 (Continue) can come."""
+    for _ in range(30):
+        with site.conn() as conn:
+            conn.send(b"POST /cat.cgi HTTP/1.1\r\nHost: x\r\nContent-Length: 5\r\nExpect: 100-continue\r\n\r\n")
+            assert conn.until(b"\r\n\r\n") == b"HTTP/1.1 100 Continue"
+            conn.send(b"12345")
+            assert conn.response()[2] == b"12345"
+
+
 def test_output_comes_as_it_is_written(site):
     with httpx.stream("GET", site.url + "/slow.cgi") as answer:
         times = []

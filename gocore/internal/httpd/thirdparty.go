@@ -121,23 +121,37 @@ func AbsentModule(id string) (refuse bool, why, cure string) {
 			}
 		}
 	}
-	switch {
-	case lower == "proxy_fcgi_module": // may be there for other things, or for nothing
-		return false, "files with PHP are answered with 500 so that nobody sees their source", ""
-	case RunsPHP(id):
-		return false, "files with PHP are answered with 500 so that nobody sees their source", "let its own server run PHP, and ProxyPass to that; SetHandler default-handler sends such files as they are"
+	if kinds := Runs(id); len(kinds) > 0 {
+		why := "files with " + kinds[0] + " are answered with 500 so that nobody sees their source"
+		if lower == "proxy_fcgi_module" || lower == "lua_module" { // may be there for other things, or for nothing
+			return false, why, ""
+		}
+		return false, why, "let its own server run them, and ProxyPass to that; SetHandler default-handler sends such files as they are"
 	}
 	return false, "", ""
 }
 
-// RunsPHP reports whether a module that does not exist here is how Apache
-// hosts run PHP: php_module, php7_module and so on, proxy_fcgi, fcgid.
-func RunsPHP(id string) bool {
-	id = strings.ToLower(id)
-	if rest, ok := strings.CutPrefix(id, "php"); ok {
-		return strings.HasSuffix(rest, "_module")
+// Runs lists what a module that does not exist here runs on other hosts: the
+// name of a language, and the extensions of its files, in lower case. PHP's
+// digits are left out: php stands for php8, too.
+func Runs(id string) []string {
+	php := []string{"PHP", "php", "phps", "phtml", "phar"}
+	switch id = strings.ToLower(id); id {
+	case "proxy_fcgi_module", "suphp_module":
+		return php
+	case "fcgid_module", "fastcgi_module":
+		return append(php, "fcgi", "fpl")
+	case "perl_module":
+		return []string{"Perl", "pl", "pm"}
+	case "python_module":
+		return []string{"Python", "py", "psp"}
+	case "lua_module":
+		return []string{"Lua", "lua"}
 	}
-	return id == "proxy_fcgi_module" || id == "fcgid_module" || id == "fastcgi_module" || id == "suphp_module"
+	if rest, ok := strings.CutPrefix(id, "php"); ok && strings.HasSuffix(rest, "_module") {
+		return php
+	}
+	return nil
 }
 
 // absentHandlers are handlers of modules that do not exist here.

@@ -41,8 +41,9 @@ type script struct {
 
 	cmd   *exec.Cmd
 	mu    sync.Mutex
-	body  error // why the request's body could not be read
-	ended bool  // the process is gone, its number may be another's
+	first []byte // of the request's body, read before the program started
+	body  error  // why the request's body could not be read
+	ended bool   // the process is gone, its number may be another's
 }
 
 // errSilent is the time-out.
@@ -66,6 +67,15 @@ func (s *script) run(w httpd.StreamWriter) error {
 		defer spool.Close()
 		s.cmd.Stdin = spool
 	} else if hasBody {
+		if v, _ := s.r.Get("Expect"); strings.EqualFold(v, "100-continue") {
+			// The client waits for 100 (Continue), which the first Read sends: once
+			// the program's answer has begun it would be too late.
+			s.first = make([]byte, copyBlock)
+			n, err := s.r.Body().Read(s.first)
+			if s.first = s.first[:n]; err != nil && !errors.Is(err, io.EOF) {
+				return err
+			}
+		}
 		pipe, err := s.cmd.StdinPipe()
 		if err != nil {
 			return s.broken(err)
@@ -115,6 +125,11 @@ func (s *script) feed(in io.WriteCloser) {
 	defer in.Close()
 	buf := make([]byte, copyBlock)
 	body := s.r.Body()
+	if len(s.first) > 0 {
+		if _, err := in.Write(s.first); err != nil {
+			return
+		}
+	}
 	for {
 		n, err := body.Read(buf)
 		if n > 0 {

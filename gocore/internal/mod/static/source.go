@@ -5,11 +5,18 @@ package static
 
 import (
 	"path"
+	"slices"
 	"strings"
 
 	"modwsgi/gocore/internal/conf"
 	"modwsgi/gocore/internal/httpd"
 )
+
+// runner is a module that ran programs and is not here.
+type runner struct {
+	module, language string
+	extensions       []string
+}
 
 // source says why a file may be the source of a program, "" if it is not. With
 // "SetHandler default-handler" nothing is.
@@ -22,37 +29,37 @@ func source(r *httpd.Request, c *Config) string {
 	if kind := strings.ToLower(r.ContentType); strings.HasPrefix(kind, "application/x-httpd-") {
 		return "nobody serves the type " + kind
 	}
-	if c.php != "" && isPHP(r.Filename) {
-		return "PHP was run by " + c.php + ", which does not exist here"
+	for _, x := range c.runners {
+		if x.runs(r.Filename) {
+			return x.language + " was run by " + x.module + ", which does not exist here"
+		}
 	}
 	return ""
 }
 
-// isPHP reports whether one of a file name's extensions is PHP's.
-func isPHP(file string) bool {
+// runs reports whether one of a file name's extensions is the language's; a
+// number may follow (php8).
+func (x runner) runs(file string) bool {
 	_, extensions, _ := strings.Cut(path.Base(file), ".")
-	for x := range strings.SplitSeq(strings.ToLower(extensions), ".") {
-		if x == "phtml" || x == "phar" {
-			return true
-		}
-		if rest, ok := strings.CutPrefix(x, "php"); ok && strings.Trim(rest, "0123456789s") == "" { // php, php8, phps
+	for e := range strings.SplitSeq(strings.ToLower(extensions), ".") {
+		if e != "" && slices.Contains(x.extensions, strings.TrimRight(e, "0123456789")) {
 			return true
 		}
 	}
 	return false
 }
 
-// runsPHP finds the LoadModule line of a module that runs PHP.
-func runsPHP(list []*conf.Directive) string {
+// runners finds the LoadModule lines of such modules.
+func runners(list []*conf.Directive) (out []runner) {
 	for _, d := range list {
-		if strings.EqualFold(d.Name, "LoadModule") && len(d.Args) > 0 && httpd.RunsPHP(d.Args[0]) {
-			return d.Args[0]
-		}
-		if strings.EqualFold(d.Name, "VirtualHost") {
-			if id := runsPHP(d.Children); id != "" {
-				return id
+		switch {
+		case strings.EqualFold(d.Name, "VirtualHost"):
+			out = append(out, runners(d.Children)...)
+		case strings.EqualFold(d.Name, "LoadModule") && len(d.Args) > 0:
+			if kinds := httpd.Runs(d.Args[0]); len(kinds) > 0 {
+				out = append(out, runner{d.Args[0], kinds[0], kinds[1:]})
 			}
 		}
 	}
-	return ""
+	return out
 }

@@ -28,7 +28,7 @@ import (
 type Config struct {
 	overlaps, reversals httpd.Opt[int]
 	encodings           httpd.Opt[[]string] // PrecompressedFiles, in order of preference
-	php                 string              // the module that ran PHP and is not here; "": none was asked for
+	runners             []runner            // modules that ran programs and are not here
 }
 
 // Module is the default handler.
@@ -44,9 +44,9 @@ var Module = &httpd.Module[Config]{
 	},
 	Merge: func(parent, child *Config) *Config {
 		return &Config{overlaps: parent.overlaps.Over(child.overlaps), reversals: parent.reversals.Over(child.reversals),
-			encodings: parent.encodings.Over(child.encodings), php: parent.php}
+			encodings: parent.encodings.Over(child.encodings), runners: parent.runners}
 	},
-	Begin:   func(tree *conf.Tree, c *Config) { c.php = runsPHP(tree.Root) },
+	Begin:   func(tree *conf.Tree, c *Config) { c.runners = runners(tree.Root) },
 	Handler: handle,
 }
 
