@@ -46,7 +46,7 @@ application. Names and defaults are those of mod_wsgi-express 6.
 | works | as in mod_wsgi-express |
 | differs | works; the last column says what is not the same |
 | new | this project's own |
-| notice | accepted; a notice on stderr says that it has no effect (yet) |
+| notice | accepted; a notice on stderr says that it has no effect |
 | refused | the command ends with exit 1: the site would be less protected if the option were ignored |
 
 """
@@ -81,7 +81,7 @@ DIFFERENT = {
     "--receive-buffer-size": "of the connection to the client.",
 }
 NEW = {"--maximum-requests-jitter", "--resident-memory-limit"}
-EFFECTS = {table.WORKS: "works", table.LATER: "notice", table.APACHE: "notice", table.REFUSED: "refused"}
+EFFECTS = {table.WORKS: "works", table.NOTHING: "notice", table.APACHE: "notice", table.REFUSED: "refused"}
 
 
 def cell(text: str) -> str:

@@ -136,7 +136,7 @@ HARMLESS = ["--verbose-debugging"]
 def test_options_without_effect_are_said_once(line, run):
     result = run("setup-server", "app.wsgi", *line.split())
     assert result.code == 0
-    assert result.err == f"mod_wsgi-express: notice: option {line.split()[0]} has no effect yet\n"
+    assert result.err == f"mod_wsgi-express: notice: option {line.split()[0]} has no effect, as in mod_wsgi\n"
 
 
 def test_options_of_https_without_effect_are_said(run):

@@ -37,7 +37,7 @@ nav a { margin-right: 1em }
 NAMES = (("index.html", "Start"), ("options.html", "Options"), ("directives.html", "Directives"))
 EFFECTS = {
     table.WORKS: "yes",
-    table.LATER: "no effect yet",
+    table.NOTHING: "no effect, as in mod_wsgi",
     table.APACHE: "no effect: steers Apache itself",
     table.REFUSED: "refused",
 }

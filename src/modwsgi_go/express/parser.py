@@ -184,8 +184,8 @@ def _help(row: table.Row) -> str:
     text = row.help
     if row.default is not None and row.kind != table.FLAG:
         text += f" Default: {row.default}."
-    if row.effect == table.LATER:
-        text += " No effect yet."
+    if row.effect == table.NOTHING:
+        text += " No effect, as in mod_wsgi."
     elif row.effect == table.APACHE:
         text += " No effect here."
     elif row.effect == table.REFUSED:

@@ -262,12 +262,12 @@ def complete(command: str, argv: Sequence[str], given: dict[str, Any], positiona
 
 
 def notices(given: dict[str, Any]) -> list[str]:
-    """One sentence for each given option that does nothing (yet)."""
+    """One sentence for each given option that does nothing."""
     lines = []
     for row in table.ROWS:
         if row.dest in given:
-            if row.effect == table.LATER:
-                lines.append(f"option {row.name} has no effect yet")
+            if row.effect == table.NOTHING:
+                lines.append(f"option {row.name} has no effect, as in mod_wsgi")
             elif row.effect == table.APACHE:
                 lines.append(f"option {row.name} has no effect: it steers Apache itself")
     if "server_alias" in given and "server_name" not in given:

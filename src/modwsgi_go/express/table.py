@@ -28,7 +28,7 @@ PAIRS = "pairs"
 
 # Effects.
 WORKS = "works"
-LATER = "later"  # accepted; a notice says that it has no effect yet
+NOTHING = "nothing"  # accepted; a notice says that it has no effect, as in mod_wsgi itself
 APACHE = "apache"  # steers Apache itself; a notice says that it has no effect here
 REFUSED = "refused"  # ignoring it would weaken the site: the command ends with exit 1
 
@@ -211,7 +211,7 @@ GROUPS: list[tuple[str, list[Row]]] = [
         Row("--rotate-logs", FLAG, False, "", WORKS, "Rotate the logs by size."),
         Row("--max-log-size", INT, 5, "MB", WORKS, "Size at which they are rotated."),
         Row("--rotatelogs-executable", TEXT, None, "FILE-PATH", WORKS, "Program that rotates them."),
-        Row("--verbose-debugging", FLAG, False, "", LATER, ""),
+        Row("--verbose-debugging", FLAG, False, "", NOTHING, ""),
     ]),
     ("Reloading", [
         Row("--disable-reloading", FLAG, False, "", WORKS, "Do not reload when the application's file changes."),
