@@ -282,7 +282,8 @@ class TestDebian:
             text = text.replace(f"IncludeOptional {word}-enabled/", f"IncludeOptional {word}-available/")
         file = write(tmp_path, f'ServerRoot "{DEBIAN}"\n{text}')
         report = check_json(file, "--envvars", DEBIAN / "envvars")
-        assert not [problem for problem in report["diagnostics"] if problem["severity"] != "notice"]
+        # ports.conf listens on 443, where no site speaks TLS yet
+        assert {problem["code"] for problem in report["diagnostics"] if problem["severity"] != "notice"} <= {"SSL-ADDRESS"}
 
     @pytest.mark.skipif(not shutil.which("apache2"), reason="apache2 is not installed")
     def test_every_directive_of_every_module_is_known(self, tmp_path):
