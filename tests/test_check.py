@@ -283,7 +283,8 @@ class TestDebian:
         file = write(tmp_path, f'ServerRoot "{DEBIAN}"\n{text}')
         report = check_json(file, "--envvars", DEBIAN / "envvars")
         # ports.conf listens on 443, where no site speaks TLS yet
-        assert {problem["code"] for problem in report["diagnostics"] if problem["severity"] != "notice"} <= {"SSL-ADDRESS"}
+        codes = {problem["code"] for problem in report["diagnostics"] if problem["severity"] != "notice"}
+        assert codes <= {"SSL-ADDRESS"}
 
     @pytest.mark.skipif(not shutil.which("apache2"), reason="apache2 is not installed")
     def test_every_directive_of_every_module_is_known(self, tmp_path):
