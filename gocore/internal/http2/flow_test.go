@@ -151,6 +151,41 @@ func TestWaitingIsGone(t *testing.T) {
 	assert.Equal(t, []uint32{7}, writable(p.news()))
 }
 
+// TestTurnsAreNotLost: a stream whose turn it is may be reset, or have no window
+// of its own; then it is the next one's.
+func TestTurnsAreNotLost(t *testing.T) {
+	for name, give := range map[string]func(p *peer, s *Stream){
+		"by the client": func(p *peer, s *Stream) { require.NoError(t, p.fr.WriteRSTStream(s.ID, xhttp2.ErrCodeCancel)) },
+		"by the user":   func(_ *peer, s *Stream) { s.Release() },
+		"its window": func(p *peer, s *Stream) {
+			s.window = 1
+			_, err := s.Write([]byte("xxx"))
+			require.NoError(t, err)
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			p := dial(t, Config{}, xhttp2.Setting{ID: xhttp2.SettingInitialWindowSize, Val: 1 << 20})
+			var streams []*Stream
+			for id := uint32(1); id < 9; id += 2 {
+				p.headers(id, true, get("/")...)
+				s, _ := p.opened()
+				_, err := s.Write([]byte(ofLength(100_000)))
+				require.NoError(t, err)
+				streams = append(streams, s)
+			}
+			p.news()
+			require.NoError(t, p.fr.WriteWindowUpdate(0, 1000))
+			require.NoError(t, p.flush())
+			assert.Equal(t, []uint32{1}, writable(p.news()))
+			for _, s := range streams[:3] {
+				give(p, s)
+				require.NoError(t, p.flush())
+				assert.Equal(t, []uint32{s.ID + 2}, writable(p.news()))
+			}
+		})
+	}
+}
+
 // TestBodyWindow: the client may send as much as was read; the connection's
 // window is given back at once; a large body gets a larger window.
 func TestBodyWindow(t *testing.T) {

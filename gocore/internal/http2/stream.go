@@ -128,6 +128,7 @@ func (c *Conn) over(s *Stream, reset bool) {
 		c.lastData = nil
 	}
 	c.recycle(s)
+	c.wake() // it may have been its turn
 }
 
 // recycle keeps the structure of a stream that nobody has any more. mu held.

@@ -67,8 +67,8 @@ func (s *Stream) Write(p []byte) (n int, err error) {
 			break
 		}
 	}
-	if len(c.waiting) > 0 && !s.wants {
-		c.wake() // what was kept for us may be left
+	if !s.wants || s.window <= 0 {
+		c.wake() // what was kept for us is left
 	}
 	return n, nil
 }

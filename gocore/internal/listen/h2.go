@@ -23,6 +23,9 @@ import (
 	"modwsgi/gocore/internal/http2"
 )
 
+// h2Keep is the output buffer, in bytes, that a connection without streams keeps.
+const h2Keep = 4 << 10
+
 // alpnH2 is HTTP/2 in the negotiation of TLS.
 const alpnH2 = "h2"
 
@@ -39,6 +42,7 @@ type h2Conn struct {
 	linger bool        // nothing more is sent; the reader's
 	memo   atomic.Pointer[http1.Memo]
 	kick   func() // makes the reader look at the connection; any thread
+	later  func() // sends at the end of the batch; the leader's
 
 	send   sync.Mutex // of who sends
 	out    []byte     // taken from the codec
@@ -52,9 +56,9 @@ type h2Conn struct {
 	events []http2.Event // the reader's
 }
 
-func newH2(c *Conn, pre []byte, kick func()) *h2Conn {
+func newH2(c *Conn, pre []byte, kick, later func()) *h2Conn {
 	s := c.Settings
-	h := &h2Conn{c: c, wire: c.wire, pre: pre, kick: kick, limits: s.Limits, streams: map[*h2Stream]struct{}{}}
+	h := &h2Conn{c: c, wire: c.wire, pre: pre, kick: kick, later: later, limits: s.Limits, streams: map[*h2Stream]struct{}{}}
 	h.limits.HTTP2 = true
 	h.codec = http2.New(http2.Config{MaxStreams: s.H2Streams, Window: s.H2Window, Limits: s.Limits})
 	return h
@@ -169,7 +173,7 @@ func (h *h2Conn) push() {
 func (h *h2Conn) quiet() {
 	h.codec.Quiet()
 	h.send.Lock()
-	if h.off == len(h.out) {
+	if h.off == len(h.out) && cap(h.out) > h2Keep {
 		h.out, h.off = nil, 0
 	}
 	h.send.Unlock()
@@ -232,8 +236,8 @@ func (w *h2Stream) signals(writing bool) chan struct{} {
 
 func (w *h2Stream) read(p []byte) (int, error) {
 	n, err := w.s.Read(p)
-	if !w.held && w.h.codec.Pending() > 0 { // windows
-		w.h.push()
+	if w.h.codec.Pending() > 0 { // windows
+		_ = w.flush()
 	}
 	switch {
 	case n > 0:
@@ -261,7 +265,9 @@ func (w *h2Stream) write(p []byte) (int, error) {
 }
 
 func (w *h2Stream) flush() error {
-	if !w.held {
+	if w.held {
+		w.h.later()
+	} else {
 		w.h.push()
 	}
 	return nil

@@ -36,7 +36,8 @@ func (r *Reactor) startH2(th *thread, c *Conn, pre []byte) {
 	}
 	c.phase = phIdle
 	fd := c.FD
-	h := newH2(c, pre, func() { r.kick(fd) })
+	var h *h2Conn
+	h = newH2(c, pre, func() { r.kick(fd) }, func() { r.dirtyH2(h) })
 	c.h2.Store(h)
 	if c.deadline.Load() == 0 {
 		c.stage(r.now(), c.Settings.Header)
@@ -252,13 +253,14 @@ func (r *Reactor) closeH2(c *Conn) {
 	h.mu.Lock()
 	delete(h.streams, w)
 	h.mu.Unlock()
-	c.dropFile()
 	c.disconnect()
-	r.mu.Lock()
-	if c.req = nil; q != nil {
+	if q != nil {
+		c.dropFile()
+		c.req = nil
+		r.mu.Lock()
 		r.recycle(q)
+		r.mu.Unlock()
 	}
-	r.mu.Unlock()
 	last := h.codec.Streams() == 0
 	if last {
 		d := h.c.Settings.KeepAlive

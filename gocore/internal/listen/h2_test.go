@@ -140,6 +140,19 @@ func testH2Requests(t *testing.T, k *h2Kit) {
 	k.gone(t)
 }
 
+// TestH2FromQueue: part of a response that the leader took from the queue, while
+// nothing else happens on the connection.
+func TestH2FromQueue(t *testing.T) { eachH2(t, testH2FromQueue) }
+
+func testH2FromQueue(t *testing.T, k *h2Kit) {
+	k.start(t, 1, nil)
+	body := strings.Repeat("x", 800<<10)
+	for range 3 {
+		_, got := k.do(t, "POST", "/think", strings.NewReader(body))
+		assert.True(t, got == "/think:"+body, len(got))
+	}
+}
+
 func TestH2Cut(t *testing.T) { eachH2(t, testH2Cut) }
 
 func testH2Cut(t *testing.T, k *h2Kit) {
