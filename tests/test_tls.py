@@ -24,6 +24,9 @@ def test_environ(tls_site, groups):
         assert seen["SERVER_PORT"] == str(running.port) and seen["SERVER_NAME"] == "one.example"
         assert "HTTPS" not in seen
         assert not [k for k in seen if k.startswith("SSL_")], "only with StdEnvVars"
+        # as in mod_wsgi, only where the application runs in the process that has the connection
+        expected = [0, None] if groups == BEHIND else [1, "TLSv1.3"]
+        assert [seen["is_https"], seen["lookup"]] == expected
     seen = httpx.get(f"http://127.0.0.1:{running.plain}/", trust_env=False).json()
     assert seen["wsgi.url_scheme"] == "http" and seen["is_https"] == 0
 
@@ -273,3 +276,50 @@ def test_static_files(tls_site):
     assert get(running, "/s/big.bin", headers={"Range": "bytes=1000-1999"}).content == data[1000:2000]
     for _ in range(3):
         assert get(running, "/s/small.txt").text == "hello"
+
+
+ACCESS = """
+def allow_access(environ, host):
+    lookup = environ["mod_ssl.var_lookup"]
+    return environ["mod_ssl.is_https"]() and lookup("SSL_PROTOCOL") == "TLSv1.3" and lookup("SSL_CLIENT_CERT") is None
+"""
+
+
+def test_scripts_of_access_control_see_the_connection(tls_site):
+    more = '<Location />\nWSGIAccessScript "@ROOT@/access.py"\n</Location>'
+    running = tls_site(more=more, **{"access.py": ACCESS})
+    assert get(running, version=ssl.TLSVersion.TLSv1_3).status_code == 200
+    assert get(running, version=ssl.TLSVersion.TLSv1_2).status_code == 403
+
+
+def test_proxies_in_front(tls_site):
+    """A PROXY header comes before the handshake; what a trusted proxy says of the client and its scheme counts."""
+    more = "RemoteIPProxyProtocol On\nWSGITrustedProxies 192.0.2.7\n"
+    more += "WSGITrustedProxyHeaders X-Forwarded-For X-Forwarded-Proto"
+    running = tls_site(more=more)
+
+    def ask(fields):
+        made = context(running.certs)
+        with socket.create_connection(("127.0.0.1", running.port), timeout=10) as plain:
+            plain.sendall(b"PROXY TCP4 192.0.2.7 127.0.0.1 4321 443\r\n")
+            with made.wrap_socket(plain, server_hostname="one.example") as tls:
+                tls.sendall(b"GET / HTTP/1.1\r\nHost: one.example\r\nConnection: close\r\n" + fields + b"\r\n")
+                status, _, body = parse(b"".join(iter(lambda: tls.recv(65536), b"")))
+                assert status == 200
+                return json.loads(body)
+
+    seen = ask(b"")
+    assert (seen["REMOTE_ADDR"], seen["REMOTE_PORT"], seen["wsgi.url_scheme"]) == ("192.0.2.7", "4321", "https")
+    seen = ask(b"X-Forwarded-For: 203.0.113.5\r\nX-Forwarded-Proto: http\r\n")
+    assert (seen["REMOTE_ADDR"], seen["wsgi.url_scheme"]) == ("203.0.113.5", "http")
+
+
+def test_a_section_for_clients_in_htaccess_is_closed(tls_site):
+    """Nobody was asked in the handshake, so nobody can have what it wants."""
+    files = "<Directory @ROOT@/s>\nAllowOverride All\nRequire all granted\n</Directory>\nAlias /s @ROOT@/s\n"
+    running = tls_site(files + ONE.replace("@MORE@", 'SSLCACertificateFile "@CERTS@/root.pem"'))
+    (running.root / "s").mkdir()
+    (running.root / "s" / "f.txt").write_text("secret")
+    assert get(running, "/s/f.txt", client="alice").text == "secret"
+    (running.root / "s" / ".htaccess").write_text("SSLVerifyClient require\n")
+    wait_for(lambda: get(running, "/s/f.txt", client="alice").status_code == 403, 5, "the .htaccess file to count")

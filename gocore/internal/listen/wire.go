@@ -78,6 +78,14 @@ func (c *Conn) disconnect() {
 	c.wire, c.wireID = nil, 0
 }
 
+// WireConn is the connection of a number that C has, Req.Wire; nil: there is none any more.
+func WireConn(id uint32) *Conn {
+	if c, ok := wireTable.conns.Load(id); ok {
+		return c.(*Conn)
+	}
+	return nil
+}
+
 func wireOf(id uint32) wire {
 	if c, ok := wireTable.conns.Load(id); ok {
 		return c.(*Conn).wire

@@ -17,7 +17,7 @@
 #include <unistd.h>
 
 static PyObject *is_https(PyObject *self, PyObject *args) { return Py_NewRef(self); }
-static PyObject *var_lookup(PyObject *self, PyObject *name) { Py_RETURN_NONE; }
+static PyObject *var_lookup(PyObject *self, PyObject *name) { return mw_secure_var((uint32_t)PyLong_AsUnsignedLong(self), name); }
 static PyMethodDef is_https_def = {"is_https", is_https, METH_VARARGS, "is_https() -> bool: does the client use TLS?"};
 static PyMethodDef var_lookup_def = {"var_lookup", var_lookup, METH_O, "var_lookup(name) -> str or None: a variable of the TLS connection."};
 
@@ -41,9 +41,13 @@ static int put_next(PyObject *env, const char **p) {
     return rc;
 }
 
-static PyObject *script_environ(const mw_script *s, PyObject *errors) {
-    PyObject *env = PyDict_New();
-    if (!env) return NULL;
+static PyObject *script_environ(const mw_script *s, uint32_t wire, PyObject *errors) {
+    PyObject *env = PyDict_New(), *id = PyLong_FromUnsignedLong(wire);
+    if (!env || !id) {
+        Py_XDECREF(env);
+        Py_XDECREF(id);
+        return NULL;
+    }
     int rc = 0;
     for (const char *p = s->environ, *end = p + s->environ_len; p < end && !rc;) rc = put_next(env, &p);
     PyObject *https = s->https ? Py_True : Py_False;
@@ -53,8 +57,9 @@ static PyObject *script_environ(const mw_script *s, PyObject *errors) {
         put(env, "mod_wsgi.process_group", PyUnicode_FromString("")) < 0 ||
         put(env, "mod_wsgi.application_group", PyUnicode_DecodeLatin1(s->application_group, (Py_ssize_t)strlen(s->application_group), NULL)) < 0 ||
         put(env, "mod_ssl.is_https", PyCFunction_New(&is_https_def, https)) < 0 ||
-        put(env, "mod_ssl.var_lookup", PyCFunction_New(&var_lookup_def, NULL)) < 0)
+        put(env, "mod_ssl.var_lookup", PyCFunction_New(&var_lookup_def, id)) < 0)
         Py_CLEAR(env);
+    Py_DECREF(id);
     return env;
 }
 
@@ -165,7 +170,7 @@ void mw_script_call(const mw_script *s, mw_req *r, mw_script_result *out) {
     } else if (!PyObject_HasAttrString(mod, s->function)) {
         mw_logf(MW_ERR, r, "[script %s] WSGI%s: the script does not contain the function '%s'.", s->script, missing_id[s->kind], s->function);
     } else {
-        if ((errors = mw_log_stream(st, "<wsgi.errors>")) && (env = script_environ(s, errors))) res = call(s, mod, env);
+        if ((errors = mw_log_stream(st, "<wsgi.errors>")) && (env = script_environ(s, r ? r->wire : 0, errors))) res = call(s, mod, env);
         if (res) out->answer = answer(s, res, out);
         if (res && out->answer == MW_SCRIPT_FAILED) mw_log_exception(r, "WSGI%s: what '%s' of '%s' returned cannot be used", result_id[s->kind], s->function, s->script);
         else if (!res) mw_log_exception(r, "while running '%s', function '%s'", s->script, s->function);

@@ -197,6 +197,9 @@ int mw_commit(mw_response *s, int64_t known_length);  /* write the head to out; 
 int mw_put_block(mw_response *s, const char *p, size_t n, int last); /* -1 client gone (no exception) */
 int mw_finish(mw_response *s);
 int mw_send_file(mw_response *s, int fd, int64_t off, int64_t len);
+/* wire.c: is the connection encrypted, and its variables (a str, None, or NULL with an exception). With the GIL. */
+int mw_secure(uint32_t wire);
+PyObject *mw_secure_var(uint32_t wire, PyObject *name);
 /* hooks.c: the same for a response with hooks */
 int mw_commit_hooked(mw_response *s, size_t mark, int64_t length);
 int mw_put_hooked(mw_req *r, const char *p, size_t n);

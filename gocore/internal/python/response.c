@@ -366,8 +366,21 @@ static int resp_clear(PyObject *self) {
     Py_CLEAR(((mw_response *)self)->checked);
     return 0;
 }
-static PyObject *ssl_is_https(PyObject *self, PyObject *u) { return PyLong_FromLong(0); }
-static PyObject *ssl_var_lookup(PyObject *self, PyObject *name) { Py_RETURN_NONE; }
+/* The request's wire, 0: none; -1 with an exception after the request. */
+static int64_t wire_of(PyObject *self) {
+    mw_req *r = ((mw_response *)self)->req;
+    if (r) return r->wire;
+    PyErr_SetString(PyExc_RuntimeError, "the request has finished");
+    return -1;
+}
+static PyObject *ssl_is_https(PyObject *self, PyObject *u) {
+    int64_t wire = wire_of(self);
+    return wire < 0 ? NULL : PyLong_FromLong(mw_secure((uint32_t)wire));
+}
+static PyObject *ssl_var_lookup(PyObject *self, PyObject *name) {
+    int64_t wire = wire_of(self);
+    return wire < 0 ? NULL : mw_secure_var((uint32_t)wire, name);
+}
 
 #include <structmember.h>
 static PyMemberDef resp_members[] = {

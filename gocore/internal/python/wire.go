@@ -4,6 +4,7 @@
 package python
 
 /*
+#include <stdlib.h>
 #include "mw.h"
 */
 import "C"
@@ -33,6 +34,34 @@ func SetWires(w Wires) { wires = w }
 
 // RunWired is Run for a request with a wire.
 func RunWired(req unsafe.Pointer) { C.mw_run_wired((*C.mw_req)(req)) }
+
+// secureVar finds a variable of mod_ssl; false: the connection is not encrypted.
+var secureVar func(wire uint32, name string) (string, bool)
+
+// SetSecureVar gives applications the variables of TLS connections
+// (ssl_var_lookup); before the first request. f is called with the GIL held.
+func SetSecureVar(f func(wire uint32, name string) (string, bool)) { secureVar = f }
+
+//export mwSecureVar
+func mwSecureVar(w C.uint32_t, name *C.char, value **C.char) (found C.int) {
+	defer func() {
+		if recover() != nil { // a certificate that cannot be shown must not end the process
+			found = 0
+		}
+	}()
+	if secureVar == nil {
+		return 0
+	}
+	v, ok := secureVar(uint32(w), C.GoString(name))
+	if !ok {
+		return 0
+	}
+	if v == "" {
+		return 1
+	}
+	*value = C.CString(v)
+	return 1
+}
 
 //export mwWireRead
 func mwWireRead(w C.uint32_t, p unsafe.Pointer, n C.size_t) C.int64_t {

@@ -168,6 +168,22 @@ func (d *dispatcher) Secured(c *listen.Conn, err error) {
 	}
 }
 
+// secureVar finds a variable of the connection for an application or a script; false: it is not encrypted.
+func (d *dispatcher) secureVar(wire uint32, name string) (string, bool) {
+	c := listen.WireConn(wire)
+	if c == nil || c.Secure == nil {
+		return "", false
+	}
+	_, s := d.client(c)
+	switch {
+	case s == nil:
+		return "", false
+	case name == "HTTPS":
+		return "on", true
+	}
+	return s.conn.Lookup(nil, name), true
+}
+
 func clientText(a netip.AddrPort) string {
 	if !a.IsValid() {
 		return "a client"

@@ -164,6 +164,7 @@ func (w *worker) start() error {
 	if w.d.tls, err = newTLS(srv, w.cfg.TLS); err != nil {
 		return err
 	}
+	python.SetSecureVar(w.d.secureVar)
 	w.d.board = newStatusBoard(w, logs[process.ScoreboardName])
 	w.d.front = newFront(w.d, w.cfg, srv)
 	w.source, err = listen.Open(listen.Config{Handler: w.d, Listeners: listeners, Threads: threads, Leaders: leaders(), Track: python.TrackFD,

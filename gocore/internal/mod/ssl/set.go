@@ -231,7 +231,7 @@ func setRequire(k *httpd.Cmd, c *Config) error {
 	if err != nil {
 		return err
 	}
-	c.requires = append(c.requires, &require{text, cond})
+	c.requires = append(c.requires, &requirement{text, cond})
 	return nil
 }
 

@@ -76,7 +76,7 @@ type Config struct {
 	options  options
 	user     string // SSLUserName
 	onlyTLS  bool   // SSLRequireSSL
-	requires []*require
+	requires []*requirement
 
 	asking *asking // of the main server
 }
@@ -85,8 +85,8 @@ type Config struct {
 // clients' certificates: those must be asked for in the handshake.
 type asking struct{ hosts map[int]bool }
 
-// require is one SSLRequire.
-type require struct {
+// requirement is one SSLRequire.
+type requirement struct {
 	text string
 	cond *httpd.Expr
 }
