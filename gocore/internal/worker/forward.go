@@ -31,9 +31,10 @@ type forward struct {
 	mu        sync.Mutex
 	x         *hop.Exchange
 	away      listen.Away
-	out       []byte // of the response, as the client gets it
-	unsent    int    // bytes of body in out
-	sent      int64  // bytes of body in all
+	out       []byte  // of the response, as the client gets it
+	buf       *[]byte // where it began, for the next forward
+	unsent    int     // bytes of body in out
+	sent      int64   // bytes of body in all
 	headLen   int
 	chunked   bool
 	nobody    bool
@@ -43,6 +44,11 @@ type forward struct {
 	failure   *hop.Failure
 	wake      chan struct{}
 }
+
+// outs are buffers for responses that are written in one piece.
+var outs = sync.Pool{New: func() any { b := make([]byte, 0, 1<<10); return &b }}
+
+const outKeep = 64 << 10 // larger buffers are not kept
 
 // Forward implements listen.Forwarder.
 func (d *dispatcher) Forward(c *listen.Conn, q *listen.Req, more bool) {
@@ -73,6 +79,10 @@ func (f *forward) Head(_ *hop.Exchange, status int, length int64, text []byte) {
 		return
 	}
 	f.begun = true
+	if f.buf == nil {
+		f.buf = outs.Get().(*[]byte)
+		f.out = (*f.buf)[:0]
+	}
 	f.out = f.head(f.out, status, length, text)
 	f.headLen = len(f.out)
 }
@@ -252,6 +262,11 @@ func (f *forward) respond() {
 	} else {
 		f.keep()
 		f.d.mem.Append(f.q, f.out)
+		if f.buf != nil && cap(f.out) <= outKeep {
+			*f.buf = f.out[:0]
+			outs.Put(f.buf)
+		}
+		f.buf, f.out = nil, nil // nobody looks at it after the end
 		f.q.SentBody = f.sent
 		if f.failure != nil {
 			f.q.Result, f.q.KeepAlive = listen.ResultCut, 0

@@ -45,6 +45,7 @@ func Main() int {
 		fmt.Fprintln(os.Stderr, "modwsgi-go worker:", err)
 		return 1
 	}
+	collectSeldom()
 	w := &worker{cfg: cfg, lifecycle: lifecycle{stop: make(chan string, 8), drain: make(chan bool, 8)}}
 	w.away = make(chan struct{}, max(cfg.Handovers, 1))
 	if err := w.start(); err != nil {
