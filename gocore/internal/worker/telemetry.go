@@ -36,8 +36,9 @@ type telemeter struct {
 	sequence atomic.Uint32
 	failed   error // the last one that was logged; one goroutine
 	turn     sync.Mutex
-	asking   atomic.Bool // the garbage collectors
-	decided  int         // requests that ran when the end was decided
+	asking   atomic.Bool  // the garbage collectors
+	decided  atomic.Int64 // requests that ran when the end was decided
+	over     atomic.Bool  // the last word is said
 }
 
 // startTelemetry begins to measure if the configuration asks for it. Before
@@ -115,6 +116,9 @@ func (t *telemeter) send(m *telemetry.Message) error {
 func (t *telemeter) report() {
 	t.turn.Lock()
 	defer t.turn.Unlock()
+	if t.over.Load() {
+		return
+	}
 	if t.target == nil {
 		for _, s := range python.TakeSlow() {
 			t.logSlow(&s)
@@ -287,10 +291,13 @@ func (t *telemeter) collector(c *python.Collector) {
 func (t *telemeter) stopping(reason string) { t.ending(telemetry.Stopping, reason) }
 
 func (t *telemeter) stopped(reason string) {
-	if t != nil {
-		t.report()
+	if t == nil {
+		return
 	}
-	t.ending(telemetry.Stopped, reason)
+	t.report()
+	if !t.over.Swap(true) {
+		t.ending(telemetry.Stopped, reason)
+	}
 }
 
 func (t *telemeter) ending(kind telemetry.Kind, reason string) {
@@ -299,14 +306,14 @@ func (t *telemeter) ending(kind telemetry.Kind, reason string) {
 	}
 	served, running := t.w.timers.served()
 	if kind == telemetry.Stopping {
-		t.decided = running
+		t.decided.Store(int64(running))
 	}
 	r := t.w.recycling.Load()
 	m := t.message(kind)
 	m.Text(telemetry.Reason, reason, telemetry.MaxHost)
 	m.Float(telemetry.Uptime, time.Since(t.w.timers.started).Seconds())
 	m.Uint(telemetry.Lifetime, int64(served))
-	m.Uint(telemetry.ActiveDecision, int64(t.decided))
+	m.Uint(telemetry.ActiveDecision, t.decided.Load())
 	if kind == telemetry.Stopped {
 		m.Uint(telemetry.ActiveExit, int64(running))
 	}
