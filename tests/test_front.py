@@ -248,7 +248,8 @@ def test_group_whose_processes_do_not_start(site, script):
 def test_group_that_takes_its_time_to_start(site, script, tmp_path):
     """connect-timeout counts from the request on; who asks when the process is ready is served."""
     slow = script(f"import os, time\nwhile not os.path.exists('{tmp_path}/go'): time.sleep(0.01)\n" + APP, "slow.wsgi")
-    running = site(config=f"WSGIDaemonProcess slow connect-timeout=1 socket-timeout=30\nWSGIScriptAlias /slow {slow} process-group=slow\n"
+    running = site(config=f"WSGIDaemonProcess slow connect-timeout=1 socket-timeout=30\n"
+                          f"WSGIScriptAlias /slow {slow} process-group=slow\n"
                           f"<Location /slow>\nRequire all granted\n</Location>\n"
                           f"WSGIImportScript {slow} process-group=slow application-group=%{{GLOBAL}}\n")
     assert running.get("/slow/").status_code == 503
@@ -264,7 +265,8 @@ def test_log_id_of_records_of_the_application(site, way):
     for _ in range(2):
         running.get("/note")
         running.get("/quiet")
-    lines = wait_for(lambda: len(text := (running.root / "ids.log").read_text().splitlines()) == 4 and text, what="the access log")
+    file = running.root / "ids.log"
+    lines = wait_for(lambda: len(text := file.read_text().splitlines()) == 4 and text, what="the access log")
     ids = dict(line.split() for line in lines)
     assert ids["/quiet"] == "-" and f"id={ids['/note']} " in running.log()
 

@@ -72,13 +72,13 @@ class Limited:
         if len(self.workers) != processes:
             raise Failed(f"{len(self.workers)} processes instead of {processes}")
         self.quotas = [Quota(f"modwsgi-bench-{pid}", share) for pid in self.workers]
-        for quota, pid in zip(self.quotas, self.workers):
+        for quota, pid in zip(self.quotas, self.workers, strict=True):
             quota.hold(pid)
 
     def load(self, seconds):
         before = [cpu(pid) for pid in self.workers]
         rate = self.running.load(seconds).rate
-        used = [(cpu(pid) - was) / (seconds * self.share / 100) for pid, was in zip(self.workers, before)]
+        used = [(cpu(pid) - was) / (seconds * self.share / 100) for pid, was in zip(self.workers, before, strict=True)]
         self.rounds.append((rate, used))
 
     def median(self):
