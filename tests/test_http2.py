@@ -16,7 +16,7 @@ from h2client import H2Conn, translated, trusting
 from harness import finish_all, wait_for
 from soak import WHOLE
 from test_modes import APPLICATION, FRONT, GROUP, INTERPRETER, SKIPPED, expected, launch
-from tls import BEHIND, DIRECT, EMBEDDED, context, curl
+from tls import BEHIND, DIRECT, EMBEDDED, ONE, TWO, context, curl
 
 pytestmark = pytest.mark.ours
 
@@ -103,6 +103,27 @@ def site_raw(port, data):
     from harness import raw
 
     return raw(port, data)
+
+
+def test_other_host(tls_site):
+    """A browser may ask for another host on a connection if the certificate has its name too: 421 where it must not."""
+    site = tls_site(PROTOCOLS + ONE + TWO)
+    with H2Conn(site.port, trusting(), name="one.example") as conn:
+        assert conn.request("GET", "/", authority=f"one.example:{site.port}").status == 200
+        assert conn.request("GET", "/", authority=f"two.example:{site.port}").status == 421
+        assert conn.request("GET", "/", authority=f"one.example:{site.port}").status == 200
+
+
+def test_too_long(tls_site):
+    site = tls_site(groups=PROTOCOLS + DIRECT)
+    with H2Conn(site.plain) as conn:
+        assert conn.request("GET", "/" + "x" * 9000, authority="one.example").status == 414
+        assert conn.request("GET", "/", [("x-long", "x" * 9000)], authority="one.example").status == 400
+        assert conn.request("GET", "/", [(f"x-{n}", "x") for n in range(120)], authority="one.example").status == 400
+        many = [("x-long", "x" * 4000)] * 20  # a few bytes each, once the table has it
+        answer = conn.request("GET", "/", many, authority="one.example")
+        assert answer.status == 431
+        assert conn.request("GET", "/", authority="one.example").status == 200
 
 
 SINK = "WSGIChunkedRequest On\n" + PROTOCOLS

@@ -168,6 +168,8 @@ func (r *Reactor) advance(th *thread, c *Conn) step {
 	}
 	q := c.req
 	if q != nil && c.h2s != nil && !c.routed && c.h2s.s.Refusal() != 0 {
+		c.phase = phHead
+		c.forget(r.wall + r.now()/1000) // there is no head to speak of
 		c.begin(r.wall + r.now()/1000)
 		return r.refuse(c, c.h2s.s.Refusal())
 	}
