@@ -9,6 +9,7 @@ import (
 	"crypto/tls"
 	"fmt"
 	"io"
+	"math/rand/v2"
 	"net"
 	"net/http"
 	"os"
@@ -425,4 +426,60 @@ func testH2TooLongHead(t *testing.T, k *h2Kit) {
 	assert.Equal(t, 400, res.StatusCode, "as over HTTP/1.1")
 	_, got := k.do(t, "GET", "/a", nil)
 	assert.Equal(t, "/a:", got)
+}
+
+// TestH2Chaos: clients that do anything at any time leave nothing behind, and
+// harm nobody who waits for a complete answer.
+func TestH2Chaos(t *testing.T) { eachH2(t, testH2Chaos) }
+
+func testH2Chaos(t *testing.T, k *h2Kit) {
+	k.start(t, 3, nil)
+	paths := []string{"/a", "/static", "/big", "/think", "/think/python", "/error", "/panic-run", "/panic-stream-cut", "/p"}
+	var wg sync.WaitGroup
+	for i := range 8 {
+		client := *k
+		client.client = client.newClient(t)
+		wg.Go(func() {
+			r := rand.New(rand.NewPCG(1, uint64(i)))
+			var mine sync.WaitGroup
+			for range 20 {
+				path := paths[r.IntN(len(paths))]
+				body := strings.Repeat("z", r.IntN(3)*r.IntN(150_000))
+				patience := time.Duration(r.IntN(30)) * time.Millisecond
+				part := int64(r.IntN(2 * bigSize))
+				mine.Go(func() {
+					ctx, cancel := context.WithTimeout(context.Background(), patience)
+					defer cancel()
+					req, _ := http.NewRequestWithContext(ctx, "POST", client.scheme+"://"+client.addr+path, struct{ io.Reader }{strings.NewReader(body)})
+					if res, err := client.client.Do(req); err == nil {
+						_, _ = io.CopyN(io.Discard, res.Body, part)
+						res.Body.Close()
+					}
+				})
+				if r.IntN(4) == 0 {
+					mine.Wait()
+				}
+				if r.IntN(20) == 0 {
+					client.tr.CloseIdleConnections()
+				}
+			}
+			mine.Wait()
+			client.tr.CloseIdleConnections()
+		})
+		wg.Go(func() {
+			for range 10 {
+				_, got := k.do(t, "GET", "/whole", nil)
+				assert.Equal(t, "/whole:", got)
+			}
+		})
+	}
+	wg.Wait()
+	k.tr.CloseIdleConnections()
+	k.gone(t)
+	k.source.Drain(false)
+	select {
+	case <-k.source.Done(): // no stream is left
+	case <-time.After(10 * time.Second):
+		t.Fatal("not done")
+	}
 }
