@@ -95,7 +95,7 @@ func usage(tree *conf.Tree, diags []conf.Diagnostic) []usageJSON {
 			said[at] = effectRefused
 		case d.Severity == conf.Error && said[at] == "":
 			said[at] = effectWrong
-		case (d.Code == httpd.CodeIgnored || d.Code == conf.CodeModule) && said[at] == "":
+		case (d.Code == httpd.CodeIgnored || d.Code == httpd.CodeHandler || d.Code == conf.CodeModule) && said[at] == "":
 			said[at] = effectIgnored
 		}
 	}

@@ -22,6 +22,7 @@ const (
 	CodeUnknown      = conf.CodeUnknownDirective
 	CodeSection      = conf.CodeNotSection
 	CodeIgnored      = "HTTPD-IGNORED"          // accepted, has no effect
+	CodeHandler      = "HTTPD-HANDLER"          // of a module that does not exist here
 	CodeUnavailable  = "HTTPD-NOT-AVAILABLE"    // would weaken the site if it were ignored
 	CodeVhostAddress = "HTTPD-VHOST-ADDRESS"    // a <VirtualHost> address that cannot be used
 	CodeNoListen     = "HTTPD-NO-LISTEN"        // nothing to listen on

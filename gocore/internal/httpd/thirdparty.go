@@ -191,7 +191,7 @@ func (b *builder) absentHandlers(root []*conf.Directive) {
 			severity = conf.Notice
 		}
 		if !served[name] {
-			b.report(d, severity, "HTTPD-HANDLER", "", "no module here has the handler %q: requests for what it should serve get status 500", d.Args[0])
+			b.report(d, severity, CodeHandler, "", "no module here has the handler %q: requests for what it should serve get status 500", d.Args[0])
 		}
 	}
 }
