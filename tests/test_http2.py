@@ -172,6 +172,21 @@ def test_cancelled(sink):
         assert conn.request("GET", "/").status == 200
 
 
+def test_rapid_reset(sink):
+    """Who opens streams only to give them up loses the connection, and nobody else notices (CVE-2023-44487)."""
+    with H2Conn(sink.port) as other, H2Conn(sink.port) as conn, pytest.raises(OSError):
+        for _ in range(100_000):
+            number = conn.h2.get_next_available_stream_id()
+            head = [(":method", "GET"), (":scheme", "http"), (":path", "/big?size=100000"), (":authority", "x")]
+            conn.h2.send_headers(number, head, end_stream=True)
+            conn.h2.reset_stream(number)
+            if number % 100 == 1:
+                conn.flush()
+                assert other.request("GET", "/").status == 200
+    with H2Conn(sink.port) as conn:
+        assert conn.request("GET", "/").status == 200
+
+
 def test_upload_of_unknown_length(sink):
     with H2Conn(sink.port) as conn:
         number = conn.open("POST", "/length", body="")

@@ -31,18 +31,19 @@ const alpnH2 = "h2"
 
 // h2Conn is a connection that speaks HTTP/2.
 type h2Conn struct {
-	c      *Conn // whose socket it is
-	wire   wire  // of the socket; nil: none
-	codec  *http2.Conn
-	limits http1.Limits
-	pre    []byte // received before it was known to be HTTP/2
-	told   atomic.Bool
-	late   atomic.Bool // the janitor found streams whose time is over
-	count  int         // requests so far; the reader's
-	linger bool        // nothing more is sent; the reader's
-	memo   atomic.Pointer[http1.Memo]
-	kick   func() // makes the reader look at the connection; any thread
-	later  func() // sends at the end of the batch; the leader's
+	c         *Conn // whose socket it is
+	wire      wire  // of the socket; nil: none
+	codec     *http2.Conn
+	limits    http1.Limits
+	pre       []byte // received before it was known to be HTTP/2
+	told      atomic.Bool
+	late      atomic.Bool // the janitor found streams whose time is over
+	count     int         // requests so far; the reader's
+	linger    bool        // nothing more is sent; the reader's
+	discarded int         // bytes received since
+	memo      atomic.Pointer[http1.Memo]
+	kick      func() // makes the reader look at the connection; any thread
+	later     func() // sends at the end of the batch; the leader's
 
 	send   sync.Mutex // of who sends
 	out    []byte     // taken from the codec

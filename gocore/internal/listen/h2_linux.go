@@ -22,6 +22,9 @@ import (
 // of its connection.
 const drainGrace = 2 * time.Second
 
+// discardMax is how much of a connection that has ended is read and thrown away, in bytes.
+const discardMax = 512 << 10
+
 // drainWait is how long a connection that is to end may have streams before its
 // client is told in the midst of them.
 const drainWait = time.Second
@@ -59,7 +62,7 @@ func (r *Reactor) serveH2(th *thread, c *Conn, h *h2Conn) {
 		return
 	}
 	if h.linger {
-		r.lingerH2(c)
+		r.lingerH2(c, h)
 		return
 	}
 	if h.flush() != nil { // what the socket did not take before
@@ -157,17 +160,23 @@ func (r *Reactor) goodbyeH2(c *Conn, h *h2Conn) {
 	r.newsH2(h, false)
 	c.expired.Store(false)
 	c.arm(r.now(), lingerTime)
-	r.lingerH2(c)
+	r.lingerH2(c, h)
 }
 
-// lingerH2 discards what still comes.
-func (r *Reactor) lingerH2(c *Conn) {
+// lingerH2 discards what still comes, unless it is too much.
+func (r *Reactor) lingerH2(c *Conn, h *h2Conn) {
 	var b [4096]byte
 	for {
 		n, e := sockRead(c.FD, b[:])
+		if e == 0 {
+			h.discarded += n
+		}
 		switch {
+		case c.expired.Load() || h.discarded > discardMax:
+			r.close(c)
+			return
 		case e == syscall.EINTR || n > 0 && e == 0:
-		case e != syscall.EAGAIN || c.expired.Load():
+		case e != syscall.EAGAIN:
 			r.close(c)
 			return
 		default:
