@@ -100,7 +100,6 @@ var catalogue = []catalogueRow{
 	{module: "ssl", names: "SSLProxyCARevocationFile SSLProxyCARevocationPath", refuse: true, why: "certificates would not be checked"},
 	{module: "ssl", names: "SSLProxyMachineCertificateFile SSLProxyMachineCertificatePath SSLProxyMachineCertificateChainFile", refuse: true,
 		why: "other servers would not know this one"},
-	{module: "ssl", names: "SSLProxyCipherSuite", why: "the ciphers are those of Go"},
 	{module: "md", names: "MDomain MDCertificateAgreement MDCertificateAuthority MDContactEmail MDPrivateKeys MDRenewMode MDRequireHttps MDMembers MDStoreDir " +
 		"MDCAChallenges MDCertificateProtocol MDDriveMode MDMember MDMustStaple MDPortMap MDHttpProxy MDRenewWindow MDNotifyCmd MDBaseServer MDChallengeDns01 MDChallengeDns01Version " +
 		"MDCertificateFile MDCertificateKeyFile MDServerStatus MDCertificateStatus MDWarnWindow MDMessageCmd MDStapling MDStapleOthers MDStaplingKeepResponse MDStaplingRenewWindow " +

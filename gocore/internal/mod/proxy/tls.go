@@ -27,11 +27,13 @@ type tlsSettings struct {
 	depth                    httpd.Opt[int]
 	roots                    httpd.Opt[*x509.CertPool] // not set: the system's
 	versions                 httpd.Opt[[2]uint16]      // least and greatest
+	suites                   httpd.Opt[[]uint16]       // of TLS 1.2
 }
 
 func (p tlsSettings) over(k tlsSettings) tlsSettings {
 	return tlsSettings{engine: p.engine.Over(k.engine), name: p.name.Over(k.name), cn: p.cn.Over(k.cn), expire: p.expire.Over(k.expire),
-		require: p.require.Over(k.require), depth: p.depth.Over(k.depth), roots: p.roots.Over(k.roots), versions: p.versions.Over(k.versions)}
+		require: p.require.Over(k.require), depth: p.depth.Over(k.depth), roots: p.roots.Over(k.roots), versions: p.versions.Over(k.versions),
+		suites: p.suites.Over(k.suites)}
 }
 
 // svp is where the directives may stand: "server config, virtual host, proxy section".
@@ -56,6 +58,8 @@ var tlsDirectives = []httpd.Directive[Config]{
 		Doc: "Whether the certificate must not have expired."},
 	{Name: "SSLProxyProtocol", Args: "[+|-]protocol ...", Min: 1, Max: -1, In: svp, Default: "all", Set: setProtocol,
 		Doc: "Versions of TLS towards https:// servers: TLSv1.2 and TLSv1.3 are there."},
+	{Name: "SSLProxyCipherSuite", Args: "[protocol] specification", Min: 1, Max: 2, In: svp, Default: "DEFAULT", Set: setSuites,
+		Doc: "Cipher suites of TLS 1.2 towards https:// servers, as SSLCipherSuite has them."},
 }
 
 func setEngine(k *httpd.Cmd, c *Config) error {
@@ -134,14 +138,22 @@ func setProtocol(k *httpd.Cmd, c *Config) error {
 	return err
 }
 
+func setSuites(k *httpd.Cmd, c *Config) error {
+	list, older, err := ssl.ParseCiphers(k)
+	if older {
+		c.tls.suites = httpd.Some(list)
+	}
+	return err
+}
+
 // id differs between settings that demand different things of a server.
 func (p tlsSettings) id() string {
-	return fmt.Sprintf("%v %v %v %v %v %v %p", p.name, p.cn, p.expire, p.require, p.depth, p.versions, p.roots.V)
+	return fmt.Sprintf("%v %v %v %v %v %v %v %p", p.name, p.cn, p.expire, p.require, p.depth, p.versions, p.suites, p.roots.V)
 }
 
 // config is the client's side of a connection to a server of that name.
 func (p tlsSettings) config(name string, cache tls.ClientSessionCache) *tls.Config {
-	c := &tls.Config{ServerName: name, NextProtos: []string{"http/1.1"}, MinVersion: tls.VersionTLS12, ClientSessionCache: cache,
+	c := &tls.Config{ServerName: name, NextProtos: []string{"http/1.1"}, MinVersion: tls.VersionTLS12, ClientSessionCache: cache, CipherSuites: p.suites.V,
 		InsecureSkipVerify: true, // check decides, also for resumed sessions
 		VerifyConnection:   func(s tls.ConnectionState) error { return p.check(name, s) }}
 	if p.versions.Set {

@@ -46,6 +46,8 @@ func TestTLS(t *testing.T) {
 		{local, "SSLProxyVerify require\nSSLProxyCheckPeerName Off\nSSLProxyCheckPeerCN Off\nSSLProxyCACertificateFile " + ca, 200, ""},
 		{b.URL, "SSLProxyVerify none\nSSLProxyProtocol TLSv1.2", 200, "TLS 1.2"},
 		{b.URL, "SSLProxyVerify none\nSSLProxyProtocol all -SSLv3 -TLSv1.2", 200, "TLS 1.3"},
+		{b.URL, "SSLProxyVerify none\nSSLProxyProtocol TLSv1.2\nSSLProxyCipherSuite ECDHE+AES256+AESGCM", 200, "TLS 1.2"},
+		{b.URL, "SSLProxyVerify none\nSSLProxyProtocol TLSv1.2\nSSLProxyCipherSuite ECDHE-ECDSA-AES256-GCM-SHA384", 502, "handshake failure"}, // the server has a key for RSA
 		{strings.Replace(b.URL, "https", "http", 1), "SSLProxyVerify none", 400, ""},
 	} {
 		srv := server(t, "SSLProxyEngine On\n"+c.config+"\nProxyPass / "+c.url+"/\n")

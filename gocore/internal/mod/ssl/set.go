@@ -149,22 +149,8 @@ func ParseProtocol(k *httpd.Cmd) (v [2]uint16, err error) {
 }
 
 func setCiphers(k *httpd.Cmd, c *Config) error {
-	spec, protocol := k.Arg(len(k.Args)-1), "ssl"
-	if len(k.Args) == 2 {
-		protocol = strings.ToLower(k.Arg(0))
-	}
-	switch protocol {
-	case "ssl":
-	case "tlsv1.3":
-		return ciphers13(k, spec)
-	default:
-		return fmt.Errorf("%q is neither SSL nor TLSv1.3", k.Arg(0))
-	}
-	list, unknown, err := cipherList(spec)
-	if len(unknown) > 0 {
-		k.Notice(httpd.CodeIgnored, "not known here: %s", strings.Join(unknown, " "))
-	}
-	if err != nil {
+	list, older, err := ParseCiphers(k)
+	if err != nil || !older {
 		return err
 	}
 	if k.In&httpd.InServerHost != 0 {
@@ -178,6 +164,28 @@ func setCiphers(k *httpd.Cmd, c *Config) error {
 	}
 	c.ciphers = httpd.Some(list)
 	return nil
+}
+
+// ParseCiphers reads the arguments of SSLCipherSuite and SSLProxyCipherSuite.
+// older: they are about TLS 1.2, list is for tls.Config; else about TLS 1.3,
+// whose suites are what they are.
+func ParseCiphers(k *httpd.Cmd) (list []uint16, older bool, err error) {
+	spec, protocol := k.Arg(len(k.Args)-1), "ssl"
+	if len(k.Args) == 2 {
+		protocol = strings.ToLower(k.Arg(0))
+	}
+	switch protocol {
+	case "ssl":
+	case "tlsv1.3":
+		return nil, false, ciphers13(k, spec)
+	default:
+		return nil, false, fmt.Errorf("%q is neither SSL nor TLSv1.3", k.Arg(0))
+	}
+	list, unknown, err := cipherList(spec)
+	if len(unknown) > 0 {
+		k.Notice(httpd.CodeIgnored, "not known here: %s", strings.Join(unknown, " "))
+	}
+	return list, true, err
 }
 
 func setTickets(k *httpd.Cmd, c *Config) error {

@@ -231,3 +231,25 @@ func TestModuleIsThere(t *testing.T) {
 	assert.False(t, strings.Contains(said, "ssl"), said)
 	assert.True(t, httpd.HasVar("SSL_CIPHER"))
 }
+
+// Without StdEnvVars a request over TLS takes the precomputed route, with scheme https.
+func TestFastRoute(t *testing.T) {
+	for more, fast := range map[string]bool{
+		"": true, "SSLOptions +StrictRequire": true, "<Location />\nSSLRequireSSL\n</Location>": true, "SSLVerifyClient require\nSSLCACertificateFile c.pem": true,
+		"Header set X-Secure yes env=HTTPS": true,
+		"SSLOptions +StdEnvVars":            false, "SSLUserName SSL_CLIENT_S_DN_CN": false, "<Location />\nRequire ssl-verify-client\n</Location>": false,
+		"SSLCACertificateFile c.pem\n<Location />\nSSLVerifyClient optional\n</Location>": false, "<Location />\nSSLRequire true\n</Location>": false,
+	} {
+		files := simple(t)
+		files["app.wsgi"] = "application = None\n"
+		srv, _, said := site(t, files, hostFrom+pair+"<Directory $D>\nRequire all granted\n</Directory>\nWSGIScriptAlias / $D/app.wsgi\n"+more+"\n</VirtualHost>\n")
+		require.NotContains(t, said, "error")
+		p, _ := srv.VirtualHosts[0].Fast([]byte("GET"), []byte("/x"))
+		require.Equal(t, fast, p != nil, more)
+		if fast {
+			assert.Equal(t, "https", p.URLScheme)
+			assert.NotContains(t, p.Environ, httpd.EnvVar{Name: "HTTPS", Value: "on"}, "it is removed, as in mod_wsgi")
+			assert.Contains(t, p.Environ, httpd.EnvVar{Name: "REQUEST_SCHEME", Value: "https"})
+		}
+	}
+}
