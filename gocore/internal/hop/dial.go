@@ -160,6 +160,9 @@ func (p *Pool) SetState(socket string, state State) {
 	defer p.mu.Unlock()
 	for i := range p.slots {
 		if s := &p.slots[i]; s.path == socket {
+			if s.state == Serving && state != Serving { // who waited for it waits for the next one from now on
+				p.lost = p.now()
+			}
 			s.state = state
 		}
 	}
