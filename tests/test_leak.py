@@ -2,6 +2,7 @@
 
 import socket
 import struct
+import sysconfig
 
 import pytest
 
@@ -54,7 +55,9 @@ def test_memory_after_10000_requests(server):
     running.events()
     after = resident(worker)
     assert running.worker() == worker, "the worker was replaced"
-    assert after - before <= 6, f"{before} MiB after 2,000 requests, {after} MiB after 12,000"
+    # A free-threaded build has a heap for each thread, and in 3.13 CPython never frees classes; the sink makes some.
+    allowed = 24 if sysconfig.get_config_var("Py_GIL_DISABLED") else 6
+    assert after - before <= allowed, f"{before} MiB after 2,000 requests, {after} MiB after 12,000"
     assert running.json("/process")["fds"] <= fds + 5
 
 
