@@ -1,5 +1,6 @@
 """A client of HTTP/2 that does one thing at a time, on the `h2` package: what it sends and sees is exact."""
 
+import contextlib
 import socket
 import ssl
 
@@ -37,8 +38,8 @@ class H2Conn:
         self.sock.sendall(self.h2.data_to_send())
 
     def open(self, method, path, fields=(), body=None, authority="localhost"):
-        """Sends the head; the stream's number. body: all of it, in as many frames as windows allow; None: there is none,
-        "": it comes with `data`."""
+        """Sends the head; the stream's number. body: all of it, in as many frames as windows allow;
+        None: there is none; "": it comes with `data`."""
         number = self.h2.get_next_available_stream_id()
         self.streams[number] = Answer()
         head = [(":method", method), (":scheme", self.scheme), (":path", path), (":authority", authority), *fields]
@@ -93,13 +94,10 @@ class H2Conn:
                 answer.trailers = dict(event.headers)
             elif isinstance(event, h2.events.StreamEnded):
                 answer.ended = True
-            elif isinstance(event, h2.events.StreamReset):
-                if not answer.ended:
-                    answer.ended, answer.code = True, event.error_code
-        try:
+            elif isinstance(event, h2.events.StreamReset) and not answer.ended:
+                answer.ended, answer.code = True, event.error_code
+        with contextlib.suppress(OSError):  # the server has said goodbye
             self.flush()
-        except OSError:
-            pass  # the server has said goodbye
 
     def answer(self, number):
         """Waits for the end of a response."""

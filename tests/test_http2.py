@@ -38,7 +38,8 @@ def test_environ(site):
     for conn in connections(site):
         with conn:
             for number in (1, 2):
-                answer = conn.request("GET", "/x?y=z", [("cookie", "a=1"), ("cookie", "b=2"), ("x-some", "thing")], authority="one.example")
+                fields = [("cookie", "a=1"), ("cookie", "b=2"), ("x-some", "thing")]
+                answer = conn.request("GET", "/x?y=z", fields, authority="one.example")
                 assert answer.status == 200 and answer.code is None
                 seen = json.loads(answer.body)
                 assert seen["SERVER_PROTOCOL"] == "HTTP/2.0" and seen["HTTP2"] == "on"
@@ -78,16 +79,17 @@ def test_curl_and_httpx(site, tmp_path):
     assert status == 200 and json.loads(body)["SERVER_PROTOCOL"] == "HTTP/2.0" and "ALPN" in said
     data = os.urandom(500_000)
     (tmp_path / "data").write_bytes(data)
-    done = subprocess.run(
-        ["curl", "-sS", "--noproxy", "*", "--http2-prior-knowledge", "-H", "Host: one.example", "--data-binary", f"@{tmp_path}/data",
-         f"http://127.0.0.1:{site.plain}/upload"], capture_output=True, timeout=60)  # fmt: skip
+    command = ["curl", "-sS", "--noproxy", "*", "--http2-prior-knowledge", "-H", "Host: one.example"]
+    command += ["--data-binary", f"@{tmp_path}/data", f"http://127.0.0.1:{site.plain}/upload"]
+    done = subprocess.run(command, capture_output=True, timeout=60)
     assert json.loads(done.stdout)["length"] == len(data), done.stderr
     with httpx.Client(http2=True, verify=context(site.certs), trust_env=False, timeout=20) as http:
         headers, extensions = {"Host": f"one.example:{site.port}"}, {"sni_hostname": "one.example"}
         for _ in range(5):
             answer = http.get(f"https://127.0.0.1:{site.port}/", headers=headers, extensions=extensions)
             assert answer.http_version == "HTTP/2" and answer.json()["HTTP2"] == "on"
-        answer = http.post(f"https://127.0.0.1:{site.port}/upload", content=data, headers=headers, extensions=extensions)
+        url = f"https://127.0.0.1:{site.port}/upload"
+        answer = http.post(url, content=data, headers=headers, extensions=extensions)
         assert answer.json()["length"] == len(data)
 
 
@@ -207,8 +209,8 @@ def test_continue(sink):
 
 
 def test_access_log(tmp_path):
-    running = launch(SINK + 'LogFormat "%r|%H|%>s|%k|%b" short\nCustomLog "{root}/access_log" short\n'.replace("{root}", str(tmp_path / "root"))
-                     + GROUP + 'WSGIApplicationGroup %{GLOBAL}\nWSGIScriptAlias / "SINK"\n', tmp_path / "root")  # fmt: skip
+    log = f'LogFormat "%r|%H|%>s|%k|%b" short\nCustomLog "{tmp_path}/root/access_log" short\n'
+    running = launch(SINK + log + GROUP + APPLICATION, tmp_path / "root")
     try:
         with H2Conn(running.port) as conn:
             conn.request("GET", "/big?size=5")
@@ -257,8 +259,6 @@ def test_nothing_is_lost_in_restarts(sink):
             one.join(30)
     assert not failed, failed[:5]
     assert served[0] > 500
-
-
 
 
 __all__ = ["expected"]  # the fixture
