@@ -55,7 +55,7 @@ DIFFERENT = {
     "--chunked-request": "always on.",
     "--service-script": "names consist of letters, digits, `.`, `_` and `-`.",
     "--debug-mode": "a supervisor and one worker; the application's standard input and output are the command's.",
-    "--connect-timeout": "counts with several process groups, also while a process starts; one group alone accepts connections itself.",
+    "--connect-timeout": "counts with several process groups, also while no process starts; one group alone accepts connections itself.",
     "--enable-docs": "pages made from this program's own tables.",
     "--enable-gdb": "gdb follows the process of the application, and the server ends with gdb.",
     "--gdb-executable": "has its effect.",

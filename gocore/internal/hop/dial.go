@@ -153,8 +153,9 @@ const (
 	Serving        // it takes requests, or should
 )
 
-// SetState says what the process behind a socket does. A request waits for a
-// process that serves, even if it hangs, and for others no longer than ConnectTimeout.
+// SetState says what the process behind a socket does. A request waits SocketTimeout
+// for a process that serves, even if it hangs, or that starts, however long its
+// imports take; and ConnectTimeout where there is none.
 func (p *Pool) SetState(socket string, state State) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
@@ -168,10 +169,10 @@ func (p *Pool) SetState(socket string, state State) {
 	}
 }
 
-// serves: there is a process to wait for. Holds the lock.
+// serves: there is a process to wait for, or will be. Holds the lock.
 func (p *Pool) serves() bool {
 	for i := range p.slots {
-		if s := &p.slots[i]; s.conn != nil || s.half && s.state == Serving {
+		if s := &p.slots[i]; s.conn != nil || s.state == Starting || s.half && s.state == Serving {
 			return true
 		}
 	}

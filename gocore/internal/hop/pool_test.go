@@ -373,7 +373,7 @@ func TestUnreachable(t *testing.T) {
 		start(t, l, Hello{}, echo)
 		r.want("/x")
 	})
-	for state, why := range map[State]string{Unknown: "is not ready", Starting: "is starting", Absent: "does not start"} {
+	for state, why := range map[State]string{Unknown: "is not ready", Absent: "does not start"} {
 		t.Run("it is never ready: "+why, func(t *testing.T) {
 			s := socketPath(t, "s")
 			listen(t, s)
@@ -384,15 +384,18 @@ func TestUnreachable(t *testing.T) {
 			r.wantFailure(Unreachable, 503, why)
 		})
 	}
-	t.Run("it serves, and hangs", func(t *testing.T) {
-		s := socketPath(t, "s")
-		listen(t, s)
-		p := group(t, func(c *Config) { c.ConnectTimeout = 100 * time.Millisecond; c.SocketTimeout = 400 * time.Millisecond }, s)
-		p.SetState(s, Serving)
-		r := record(t)
-		p.Do(get("/x"), r, false)
-		r.wantFailure(Timeout, 504, "socket-timeout")
-	})
+	for state, why := range map[State]string{Serving: "hangs", Starting: "is starting"} {
+		t.Run("it is there, and "+why, func(t *testing.T) {
+			s := socketPath(t, "s")
+			listen(t, s)
+			p := group(t, func(c *Config) { c.ConnectTimeout = 100 * time.Millisecond; c.SocketTimeout = 400 * time.Millisecond }, s)
+			p.SetState(s, state)
+			r := record(t)
+			p.Do(get("/x"), r, false)
+			r.wantFailure(Timeout, 504, "socket-timeout")
+			p.SetState(s, Absent)
+		})
+	}
 	t.Run("it hangs, then there is another one", func(t *testing.T) {
 		s := socketPath(t, "s")
 		listen(t, s)
@@ -402,7 +405,7 @@ func TestUnreachable(t *testing.T) {
 		p.Do(get("/x"), r, false)
 		time.Sleep(500 * time.Millisecond)
 		begin := time.Now()
-		p.SetState(s, Starting)
+		p.SetState(s, Absent)
 		r.wantFailure(Unreachable, 503, "connect-timeout")
 		assert.GreaterOrEqual(t, time.Since(begin), 300*time.Millisecond, "its time begins anew")
 	})
@@ -416,7 +419,7 @@ func TestUnreachable(t *testing.T) {
 		r.want("/x")
 		d.kill()
 		eventually(t, func() bool { return !p.Stats().Slots[0].Connected })
-		p.SetState(s, Starting)
+		p.SetState(s, Absent)
 		r = record(t)
 		p.Do(get("/x"), r, false)
 		r.wantFailure(Unreachable, 503, "connect-timeout")

@@ -105,8 +105,6 @@ func (p *Pool) lastError() string {
 		switch {
 		case s.err != nil:
 			return ": " + s.err.Error()
-		case s.state == Starting:
-			why = ": its process is starting"
 		case s.state == Absent:
 			why = ": its process does not start"
 		case s.half:
