@@ -203,6 +203,10 @@ def test_who_has_the_key(open_folder, certs, mode, direct):
         key = (open_folder / "one.example.key").read_bytes().splitlines()[1]
         holders = [pid for pid in children if memory(pid, key)]
         assert holders and (seen["pid"] in holders) is direct
+        if not direct:  # and whoever runs as the same user cannot look
+            peek = ["/bin/cat", f"/proc/{holders[0]}/mem"]
+            who = {"user": account.pw_uid, "group": account.pw_gid, "extra_groups": []}
+            assert b"Permission denied" in subprocess.run(peek, capture_output=True, timeout=20, **who).stderr
         for pid in [running.process.pid, *children]:
             for file in ("cmdline", "environ"):
                 assert b"PRIVATE KEY" not in Path(f"/proc/{pid}/{file}").read_bytes()

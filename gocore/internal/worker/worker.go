@@ -107,6 +107,11 @@ func (w *worker) start() error {
 		}
 	}
 	w.srv = srv
+	if w.cfg.Front && len(w.cfg.TLS) > 0 {
+		if err := closeMemory(); err != nil {
+			return fmt.Errorf("keeping private keys from other processes: %w", err)
+		}
+	}
 	srv.SetSecret(w.cfg.Secret)
 	srv.Logger = func(v *httpd.VirtualHost, r *httpd.Request, level int, module, msg string) {
 		w.record(v, r, level, module, msg)
