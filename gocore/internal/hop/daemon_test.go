@@ -316,8 +316,7 @@ type recorder struct {
 	fail *Failure
 	ends int
 	done chan struct{}
-	keep bool // give no credit
-	name string
+	keep bool                           // give no credit
 	on   func(x *Exchange, what string) // called within the callbacks
 }
 

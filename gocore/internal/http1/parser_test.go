@@ -278,7 +278,7 @@ func TestHTTP2(t *testing.T) {
 	var memos Memos
 	var last *Memo
 	for range 4 {
-		n, st = memos.Parse([]byte("GET /a HTTP/2.0\r\n"+fields), &h, http2, &last)
+		_, st = memos.Parse([]byte("GET /a HTTP/2.0\r\n"+fields), &h, http2, &last)
 		assert.Equal(t, OK, st)
 		assert.NotZero(t, h.Flags&FlagHTTP2)
 	}

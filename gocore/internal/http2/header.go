@@ -19,15 +19,12 @@ type heading struct {
 	trailers  bool
 	begun     bool // the request line is written: a regular field was seen
 	connect   bool
-	te        bool // TE: trailers
-	host      string
 	hosts     int
 	method    string
 	scheme    string
 	path      string
 	authority string
 	seen      uint8 // pseudo-header fields
-	protocol  bool
 	cookies   []string
 	length    int64 // Content-Length; -1 none
 	start     int   // of the text in Conn.heads

@@ -78,11 +78,10 @@ func (c *Conn) newStream(id uint32) *Stream {
 }
 
 // Head is the request as the head of an HTTP/1.1 message with the version
-// HTTP/2.0, valid until the next Conn.Received; Refusal the status for a request
-// whose fields are too long, 0 otherwise.
+// HTTP/2.0, valid until the next Conn.Received.
 func (s *Stream) Head() []byte { return s.head }
 
-// Refusal: see Head.
+// Refusal is the status for a request whose fields are too long, 0 otherwise.
 func (s *Stream) Refusal() int { return s.refusal }
 
 // remember notes a stream that is over. mu held.

@@ -163,7 +163,7 @@ var headEnd = []byte("\r\n\r\n")
 // responseHead waits for a complete head and sends it.
 func (c *Conn) responseHead(s *Stream, p []byte) (n int, ok bool) {
 	t := &s.t
-	head := p
+	var head []byte
 	if len(t.buf) == 0 {
 		i := bytes.Index(p, headEnd)
 		if i < 0 {

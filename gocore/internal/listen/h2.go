@@ -126,7 +126,7 @@ func (h *h2Conn) flush() error {
 		h.off += n
 		h.codec.Sent(n)
 		if err != nil {
-			if err == errAgain {
+			if errors.Is(err, errAgain) {
 				return nil
 			}
 			h.closed = true
@@ -135,7 +135,7 @@ func (h *h2Conn) flush() error {
 		}
 	}
 	if w := h.wire; w != nil && !h.closed {
-		if err := w.flush(); err != nil && err != errAgain {
+		if err := w.flush(); err != nil && !errors.Is(err, errAgain) {
 			return err
 		}
 	}
@@ -359,7 +359,7 @@ func (x *h2Socket) Read(p []byte) (int, error) {
 			return 0, os.ErrDeadlineExceeded
 		}
 		n, err := x.w.read(p)
-		if err != errAgain || n > 0 || len(p) == 0 {
+		if !errors.Is(err, errAgain) || n > 0 || len(p) == 0 {
 			return n, err
 		}
 		if err := x.pass(false, &x.rd); err != nil {
@@ -372,7 +372,7 @@ func (x *h2Socket) Write(p []byte) (n int, err error) {
 	for n < len(p) {
 		k, err := x.w.write(p[n:])
 		n += k
-		if err == errAgain {
+		if errors.Is(err, errAgain) {
 			err = x.pass(true, &x.wr)
 		}
 		if err != nil {

@@ -87,7 +87,7 @@ func (r *Reactor) serveH2(th *thread, c *Conn, h *h2Conn) {
 			if broken := (*http2.Error)(nil); errors.As(err, &broken) {
 				r.goodbyeH2(c, h)
 				return
-			} else if err != nil && err != errAgain {
+			} else if err != nil && !errors.Is(err, errAgain) {
 				r.close(c)
 				return
 			}

@@ -16,6 +16,7 @@
 package process
 
 import (
+	"errors"
 	"fmt"
 	"os"
 	"strconv"
@@ -90,11 +91,11 @@ func (m *manager) send(lines ...string) {
 	if m.fd < 0 {
 		return
 	}
-	err := unix.EINTR
-	for err == unix.EINTR {
-		err, _ = unix.Sendto(m.fd, []byte(strings.Join(lines, "\n")), 0, m.addr).(unix.Errno)
+	err := error(unix.EINTR)
+	for errors.Is(err, unix.EINTR) {
+		err = unix.Sendto(m.fd, []byte(strings.Join(lines, "\n")), 0, m.addr)
 	}
-	if err != 0 && !m.complained {
+	if err != nil && !m.complained {
 		m.complained = true
 		m.log.printf("core", levelWarn, "WSGI0333: telling the service manager (%s): %s", m.addr.Name, err)
 	}

@@ -36,6 +36,5 @@ func TestCollectSeldom(t *testing.T) {
 	}
 	follows(100)
 	runtime.KeepAlive(large)
-	large = nil
 	follows(400)
 }

@@ -232,7 +232,7 @@ func send(x *hop.Exchange, body io.Reader) error {
 	for {
 		n, err := body.Read(buf)
 		if n > 0 && x.Body(buf[:n], false) != nil {
-			return nil // nobody wants the rest
+			return nil //nolint:nilerr // nobody wants the rest
 		}
 		if err == io.EOF {
 			_ = x.Body(nil, true)

@@ -9,6 +9,7 @@
 package worker
 
 import (
+	"errors"
 	"cmp"
 	"os"
 	"path"
@@ -81,7 +82,7 @@ func (w *worker) startTelemetry() error {
 		if v := w.interpreter("").SwitchInterval; v > 0 {
 			m.Float(telemetry.SwitchInterval, v)
 		}
-		t.send(m)
+		_ = t.send(m)
 	}
 	w.telemeter = t
 	go func() {
@@ -132,7 +133,7 @@ func (t *telemeter) report() {
 	t.trouble(err)
 	if t.w.srv.Python.SlowRequests > 0 {
 		for _, s := range python.TakeSlow() {
-			t.send(t.slow(&s))
+			_ = t.send(t.slow(&s))
 		}
 	}
 	if !t.asking.Swap(true) {
@@ -148,7 +149,7 @@ func (t *telemeter) report() {
 // trouble logs why datagrams do not arrive, once for each cause. That nobody
 // listens is no trouble: a service may start later and be restarted.
 func (t *telemeter) trouble(err error) {
-	if err == nil || err == syscall.ENOENT || err == syscall.ECONNREFUSED || err == syscall.EAGAIN || err == t.failed {
+	if err == nil || err == syscall.ENOENT || err == syscall.ECONNREFUSED || err == syscall.EAGAIN || errors.Is(err, t.failed) {
 		return
 	}
 	t.failed = err
@@ -273,7 +274,7 @@ func (t *telemeter) collector(c *python.Collector) {
 	m.Flag(telemetry.GCEnabled, c.Enabled)
 	m.Uint(telemetry.GCFrozen, c.Frozen)
 	m.Uint(telemetry.GCDropped, c.Dropped)
-	t.send(m)
+	_ = t.send(m)
 	for _, e := range c.Events {
 		m := t.message(telemetry.Collected)
 		m.Text(telemetry.Interpreter, c.Interpreter, telemetry.MaxHost)
@@ -282,7 +283,7 @@ func (t *telemeter) collector(c *python.Collector) {
 		m.Uint(telemetry.RunGeneration, e.Generation)
 		m.Uint(telemetry.RunCollected, e.Collected)
 		m.Uint(telemetry.RunUncollected, e.Uncollectable)
-		t.send(m)
+		_ = t.send(m)
 	}
 }
 
@@ -318,5 +319,5 @@ func (t *telemeter) ending(kind telemetry.Kind, reason string) {
 		m.Uint(telemetry.ActiveExit, int64(running))
 	}
 	m.Flag(telemetry.Graceful, r != nil && !causes[r.reason].hard)
-	t.send(m)
+	_ = t.send(m)
 }

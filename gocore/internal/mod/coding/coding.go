@@ -369,7 +369,7 @@ func ETagRow[C any](prefix string, of func(*C) *Settings) httpd.Directive[C] {
 	}, "What happens to the ETag of a compressed response.")
 }
 
-// NoteRow: see ETagRow.
+// NoteRow is like ETagRow, for the note that the access log shows.
 func NoteRow[C any](prefix string, of func(*C) *Settings) httpd.Directive[C] {
 	return Row(prefix+"FilterNote", "[Input|Output|Ratio] note", 1, 2, "", func(k *httpd.Cmd, c *C) error { return of(c).Notes.Set(k) },
 		"Leaves the size before, the size after, or their ratio in percent as a note for access logs.")

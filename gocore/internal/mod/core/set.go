@@ -45,12 +45,6 @@ func number(field func(*config) *httpd.Opt[int], min, max int64) func(*httpd.Cmd
 // readAlready is for what package conf has dealt with while reading.
 func readAlready(*httpd.Cmd, *config) error { return nil }
 
-func ignoredFlag(k *httpd.Cmd, c *config) error {
-	_, err := k.Flag(0)
-	k.Notice(httpd.CodeIgnored, "accepted without effect")
-	return err
-}
-
 func setAcceptPathInfo(k *httpd.Cmd, c *config) error {
 	return choice(func(c *config) *httpd.Opt[string] { return &c.AcceptPathInfo }, "On", "Off", "Default")(k, c)
 }

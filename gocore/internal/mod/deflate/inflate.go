@@ -120,7 +120,7 @@ func (f *inflater) Read(p []byte) (n int, err error) {
 			n, err = 0, e
 		}
 	}
-	if err != nil && err != io.EOF {
+	if err != nil && !errors.Is(err, io.EOF) {
 		var status *httpd.StatusError
 		switch {
 		case f.raw.err != nil:
@@ -140,7 +140,7 @@ func (f *inflater) read(p []byte) (int, error) {
 		if f.gz == nil {
 			gz, err := gzip.NewReader(f.in)
 			if err != nil {
-				if err == io.EOF && f.raw.n > 0 {
+				if errors.Is(err, io.EOF) && f.raw.n > 0 {
 					err = io.ErrUnexpectedEOF
 				}
 				return 0, err
@@ -150,17 +150,17 @@ func (f *inflater) read(p []byte) (int, error) {
 		}
 		n, err := f.gz.Read(p)
 		if n > 0 || err == nil {
-			if err == io.EOF { // comes again
+			if errors.Is(err, io.EOF) { // comes again
 				err = nil
 			}
 			return n, err
 		}
-		if err != io.EOF {
+		if !errors.Is(err, io.EOF) {
 			return 0, err
 		}
 		next, err := f.in.Peek(2)
 		if !bytes.Equal(next, []byte{0x1f, 0x8b}) {
-			if err == nil || err == io.EOF {
+			if err == nil || errors.Is(err, io.EOF) {
 				_, err = io.Copy(io.Discard, f.in)
 			}
 			if err == nil {
@@ -252,7 +252,7 @@ func (f *inflateFilter) run(yield func([]byte) bool) {
 			return
 		}
 		if err != nil {
-			if err != io.EOF {
+			if !errors.Is(err, io.EOF) {
 				f.err = fmt.Errorf("filter INFLATE: %w", err)
 			}
 			return

@@ -4,6 +4,7 @@
 package proxy
 
 import (
+	"errors"
 	"fmt"
 	"slices"
 	"strings"
@@ -272,7 +273,7 @@ func readParams(words []string, keys map[string]reader, flags map[string]*bool) 
 			return fmt.Errorf("there is no parameter %q", key)
 		}
 		if err := read(value); err != nil {
-			if _, ok := err.(*httpd.Coded); ok {
+			if coded := (*httpd.Coded)(nil); errors.As(err, &coded) {
 				return err
 			}
 			return fmt.Errorf("%s: %w", key, err)
