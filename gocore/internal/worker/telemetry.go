@@ -9,8 +9,8 @@
 package worker
 
 import (
-	"errors"
 	"cmp"
+	"errors"
 	"os"
 	"path"
 	"sync"
