@@ -97,7 +97,8 @@ def _network(s: Settings) -> str:
     if s.http2:
         lines.append("Protocols h2 h2c http/1.1")
     if s.keep_alive_timeout > 0:
-        lines += ["KeepAlive On", f"KeepAliveTimeout {s.keep_alive_timeout}"]
+        # No limit of requests, as with the event MPM: a connection that waits costs no thread.
+        lines += ["KeepAlive On", "MaxKeepAliveRequests 0", f"KeepAliveTimeout {s.keep_alive_timeout}"]
     else:
         lines.append("KeepAlive Off")
     clauses = [
