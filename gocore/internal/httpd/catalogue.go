@@ -98,8 +98,6 @@ var catalogue = []catalogueRow{
 	// TLS
 	{module: "ssl", names: "SSLProxyCARevocationCheck", refuse: true, harmless: argIs(0, "none"), why: "certificates would not be checked"},
 	{module: "ssl", names: "SSLProxyCARevocationFile SSLProxyCARevocationPath", refuse: true, why: "certificates would not be checked"},
-	{module: "ssl", names: "SSLProxyMachineCertificateFile SSLProxyMachineCertificatePath SSLProxyMachineCertificateChainFile", refuse: true,
-		why: "other servers would not know this one"},
 	{module: "md", names: "MDomain MDCertificateAgreement MDCertificateAuthority MDContactEmail MDPrivateKeys MDRenewMode MDRequireHttps MDMembers MDStoreDir " +
 		"MDCAChallenges MDCertificateProtocol MDDriveMode MDMember MDMustStaple MDPortMap MDHttpProxy MDRenewWindow MDNotifyCmd MDBaseServer MDChallengeDns01 MDChallengeDns01Version " +
 		"MDCertificateFile MDCertificateKeyFile MDServerStatus MDCertificateStatus MDWarnWindow MDMessageCmd MDStapling MDStapleOthers MDStaplingKeepResponse MDStaplingRenewWindow " +

@@ -17,6 +17,7 @@ import (
 // Server is a compiled configuration: immutable after Compile and OpenLogs
 // (but for caches that lock themselves), shared by all goroutines.
 type Server struct {
+	SecretFiles               []*SecretFile // see Cmd.Secret
 	Listen                    []ListenSpec
 	User, Group               string // as written: name or "#id"; "" = not given
 	PidFile, ServerRoot       string

@@ -167,6 +167,7 @@ func (w *worker) start() error {
 	}
 	python.SetWires(listen.Wires{})
 	w.d = newDispatcher(w)
+	srv.GiveSecrets(w.cfg.TLS)
 	if w.d.tls, err = newTLS(srv, w.cfg.TLS); err != nil {
 		return err
 	}

@@ -28,12 +28,13 @@ type tlsSettings struct {
 	roots                    httpd.Opt[*x509.CertPool] // not set: the system's
 	versions                 httpd.Opt[[2]uint16]      // least and greatest
 	suites                   httpd.Opt[[]uint16]       // of TLS 1.2
+	machine                  httpd.Opt[*machine]       // who we are
 }
 
 func (p tlsSettings) over(k tlsSettings) tlsSettings {
 	return tlsSettings{engine: p.engine.Over(k.engine), name: p.name.Over(k.name), cn: p.cn.Over(k.cn), expire: p.expire.Over(k.expire),
 		require: p.require.Over(k.require), depth: p.depth.Over(k.depth), roots: p.roots.Over(k.roots), versions: p.versions.Over(k.versions),
-		suites: p.suites.Over(k.suites)}
+		suites: p.suites.Over(k.suites), machine: p.machine.Over(k.machine)}
 }
 
 // svp is where the directives may stand: "server config, virtual host, proxy section".
@@ -60,6 +61,12 @@ var tlsDirectives = []httpd.Directive[Config]{
 		Doc: "Versions of TLS towards https:// servers: TLSv1.2 and TLSv1.3 are there."},
 	{Name: "SSLProxyCipherSuite", Args: "[protocol] specification", Min: 1, Max: 2, In: svp, Default: "DEFAULT", Set: setSuites,
 		Doc: "Cipher suites of TLS 1.2 towards https:// servers, as SSLCipherSuite has them."},
+	{Name: "SSLProxyMachineCertificateFile", Args: "file", Min: 1, Max: 1, In: svp, Set: setMachine,
+		Doc: "Certificates and their private keys, by which this server says who it is to https:// servers that ask."},
+	{Name: "SSLProxyMachineCertificatePath", Args: "directory", Min: 1, Max: 1, In: svp, Set: setMachine,
+		Doc: "As SSLProxyMachineCertificateFile, every file of a directory."},
+	{Name: "SSLProxyMachineCertificateChainFile", Args: "file", Min: 1, Max: 1, In: svp, Set: setMachineChain,
+		Doc: "Certificates of authorities that are sent after those of SSLProxyMachineCertificateFile."},
 }
 
 func setEngine(k *httpd.Cmd, c *Config) error {
@@ -148,7 +155,7 @@ func setSuites(k *httpd.Cmd, c *Config) error {
 
 // id differs between settings that demand different things of a server.
 func (p tlsSettings) id() string {
-	return fmt.Sprintf("%v %v %v %v %v %v %v %p", p.name, p.cn, p.expire, p.require, p.depth, p.versions, p.suites, p.roots.V)
+	return fmt.Sprintf("%v %v %v %v %v %v %v %p %p", p.name, p.cn, p.expire, p.require, p.depth, p.versions, p.suites, p.roots.V, p.machine.V)
 }
 
 // config is the client's side of a connection to a server of that name.
@@ -158,6 +165,9 @@ func (p tlsSettings) config(name string, cache tls.ClientSessionCache) *tls.Conf
 		VerifyConnection:   func(s tls.ConnectionState) error { return p.check(name, s) }}
 	if p.versions.Set {
 		c.MinVersion, c.MaxVersion = p.versions.V[0], p.versions.V[1]
+	}
+	if p.machine.Set {
+		c.GetClientCertificate = p.machine.V.choose
 	}
 	return c
 }

@@ -101,7 +101,6 @@ func TestTLSDiagnostics(t *testing.T) {
 		"SSLProxyProtocol -all":                         "no version of TLS is left",
 		"SSLProxyProtocol TLSv1 TLSv1.2":                "is not secure and never used",
 		"SSLProxyProtocol x":                            "is no version",
-		"SSLProxyMachineCertificateFile /x":             "other servers would not know this one",
 		"SSLProxyCARevocationCheck chain":               "certificates would not be checked",
 		"BalancerMember balancer://b https://h/":        "https:// needs SSLProxyEngine",
 		"<Location /x>\nSSLProxyEngine On\n</Location>": "not allowed here",

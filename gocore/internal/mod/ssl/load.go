@@ -42,8 +42,13 @@ type Files map[string][]byte
 // bundles of authorities and lists of revoked certificates are far below it.
 const maxFile = 64 << 20
 
-// Keys are the paths of all private keys of hosts that speak TLS.
+// Keys are the paths of all private keys: of hosts that speak TLS, and other secrets.
 func Keys(srv *httpd.Server) (out []string) {
+	for _, f := range srv.SecretFiles {
+		if !slices.Contains(out, f.Name) {
+			out = append(out, f.Name)
+		}
+	}
 	for _, v := range srv.AllHosts() {
 		if v == nil || !v.TLS {
 			continue
@@ -101,6 +106,18 @@ func Read(srv *httpd.Server) (Files, []conf.Diagnostic) {
 			}
 			files[p.name] = data
 		}
+	}
+	for _, f := range srv.SecretFiles {
+		data, err := readAll(f.Name)
+		if err == nil {
+			err = f.Check(data)
+		}
+		if err != nil {
+			failed[f.Name] = true
+			diags = append(diags, conf.Diagnostic{Severity: conf.Error, Code: codeFile, Pos: f.Pos, Directive: f.Directive, Message: err.Error()})
+			continue
+		}
+		files[f.Name] = data
 	}
 	if len(failed) > 0 {
 		return nil, diags
