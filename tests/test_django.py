@@ -133,7 +133,7 @@ def test_runmodwsgi(data, tmp_path):
 @pytest.mark.parametrize(("words", "code", "said"), [
     (["--setup-only"], 0, "Control Script"),
     (["--initial-workers", "2"], 2, "needs to be within the range 0 to 1"),
-    (["--https-port", "8443"], 1, "CommandError: not available yet"),
+    (["--https-port", "8443"], 1, "CommandError: option --https-port requires --ssl-certificate"),
     (["--enable-debugger", "--entry-point", "x"], 2, "unrecognized arguments: --entry-point x"),
 ])
 def test_runmodwsgi_ends_without_serving(data, tmp_path, words, code, said):
