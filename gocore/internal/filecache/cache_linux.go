@@ -5,7 +5,8 @@
 // descriptor of large ones.
 //
 // A kept file is looked at with every request by stat (one system call; the
-// other files that the decision rests on, a .htaccess for instance, as well).
+// other files that the decision rests on as well, but for .htaccess files that are
+// watched).
 // Any difference, in inode, size or times, and the phases run anew. Files that
 // changed within the last two seconds are not kept, because they could change
 // again without their times showing it. So nobody ever gets old contents.
@@ -53,9 +54,30 @@ func stampOf(st *syscall.Stat_t) stamp {
 }
 
 type dependency struct {
-	path   string
-	exists bool
-	stamp  stamp
+	path    string
+	exists  bool
+	stamp   stamp
+	watched *httpd.Watched // nil: by stat only
+}
+
+func unchanged(list []dependency) bool {
+	now := uint64(0) // not asked yet
+	for i := range list {
+		d := &list[i]
+		if d.watched == nil {
+			if !d.unchanged() {
+				return false
+			}
+			continue
+		}
+		if now == 0 {
+			now = d.watched.Now()
+		}
+		if !d.watched.Same(now) {
+			return false
+		}
+	}
+	return true
 }
 
 // unchanged looks at the file; one allocation for the path's C form.
@@ -284,12 +306,10 @@ func (c *Cache) Find(host *httpd.VirtualHost, q *listen.Req) (f *File, status in
 		f.Release()
 		return nil, 0
 	}
-	for i := range f.depends {
-		if !f.depends[i].unchanged() {
-			c.drop(host, string(key), f)
-			f.Release()
-			return nil, 0
-		}
+	if !unchanged(f.depends) {
+		c.drop(host, string(key), f)
+		f.Release()
+		return nil, 0
 	}
 	f.used.Store(c.clock.Load())
 	return f, status
@@ -326,7 +346,7 @@ func (c *Cache) Keep(host *httpd.VirtualHost, q *listen.Req, out *httpd.Outcome,
 	f := &File{FD: -1, Size: out.FileLen, second: out.Repeat.Second, etag: out.Repeat.ETag, modified: out.Repeat.Modified}
 	before := time.Now().Add(-settle)
 	for _, x := range out.Repeat.Depends {
-		dep := dependency{path: x.Path}
+		dep := dependency{path: x.Path, watched: x.Watched}
 		if x.Info != nil {
 			st, ok := x.Info.Sys().(*syscall.Stat_t)
 			if !ok || time.Unix(st.Mtim.Unix()).After(before) || time.Unix(st.Ctim.Unix()).After(before) {
@@ -349,11 +369,9 @@ func (c *Cache) Keep(host *httpd.VirtualHost, q *listen.Req, out *httpd.Outcome,
 		f.FD = fd
 	}
 	f.refs.Store(1)
-	for i := range f.depends { // nothing changed while the phases ran
-		if !f.depends[i].unchanged() {
-			f.Release()
-			return
-		}
+	if !unchanged(f.depends) { // while the phases ran
+		f.Release()
+		return
 	}
 	f.head = appendFields([]byte(fields), out.Repeat.Header)
 	f.notModified = appendFields([]byte(fields), out.Repeat.Validators)

@@ -22,6 +22,7 @@ import (
 	"modwsgi/gocore/internal/httpd"
 	"modwsgi/gocore/internal/listen"
 	"modwsgi/gocore/internal/mod"
+	"modwsgi/gocore/internal/pathwatch"
 )
 
 // site is a folder of files whose changes lie back far enough, with a host
@@ -47,6 +48,9 @@ func newSite(t *testing.T, config string) *site {
 	srv, diags := httpd.Compile(tree, mod.All)
 	require.False(t, conf.HasErrors(diags), diags)
 	s.host = srv.Main
+	watcher := pathwatch.New(nil, nil)
+	t.Cleanup(watcher.Close)
+	srv.Watcher = watcher
 	settle = -time.Hour // every file counts as old
 	t.Cleanup(func() { settle = settleTime })
 	return s

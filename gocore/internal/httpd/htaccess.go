@@ -24,6 +24,7 @@ const maxHtaccess = 1 << 20
 type htaccessCache struct {
 	mu sync.Mutex
 	m  map[htaccessKey]*htaccessFile
+	at map[string]*Watched // by name; files that do not exist as well
 }
 
 type htaccessKey struct {
@@ -55,9 +56,9 @@ func (r *Request) htaccess(dir string, m *merged) (*section, Status) {
 		if dir == "/" {
 			file = "/" + name
 		}
-		fi, err := os.Stat(file)
+		fi, err, watched := r.accessFile(file)
 		if errors.Is(err, fs.ErrNotExist) || errors.Is(err, syscall.ENOTDIR) {
-			r.Depend(file, nil)
+			r.depend(Dependency{file, nil, watched})
 			continue
 		}
 		if err != nil {
@@ -68,7 +69,7 @@ func (r *Request) htaccess(dir string, m *merged) (*section, Status) {
 			r.Logf(LevelCrit, "core", "AH00529: the access file %s is not a regular file", file)
 			return nil, http.StatusForbidden
 		}
-		r.Depend(file, fi)
+		r.depend(Dependency{file, fi, watched})
 		x := r.Host.server.htaccessFile(r, file, fi, c)
 		if x == nil {
 			return nil, http.StatusInternalServerError

@@ -39,8 +39,9 @@ type Repeat struct {
 // Dependency is a file whose state went into an outcome. Info nil: it did not
 // exist.
 type Dependency struct {
-	Path string
-	Info os.FileInfo
+	Path    string
+	Info    os.FileInfo
+	Watched *Watched // nil: only a look at the file tells whether it changed
 }
 
 // maxDepends bounds what a kept outcome has to look at: beyond it the phases
@@ -54,11 +55,15 @@ func (r *Request) Varies() { r.varies = true }
 // Depend says that the outcome depends on the state of a file besides the one
 // that is served. info nil: it does not exist.
 func (r *Request) Depend(path string, info os.FileInfo) {
+	r.depend(Dependency{Path: path, Info: info})
+}
+
+func (r *Request) depend(d Dependency) {
 	if len(r.depends) >= maxDepends {
 		r.varies = true
 		return
 	}
-	r.depends = append(r.depends, Dependency{path, info})
+	r.depends = append(r.depends, d)
 }
 
 // settle keeps out.Repeat only if the phases were free of everything that can
@@ -85,7 +90,7 @@ func (r *Request) settle(out *Outcome) {
 	if r.m.steady == ForASecond {
 		x.Second = r.Start.Unix()
 	}
-	x.Depends = append(r.depends[:len(r.depends):len(r.depends)], Dependency{cmp.Or(x.Path, r.Filename), x.Info})
+	x.Depends = append(r.depends[:len(r.depends):len(r.depends)], Dependency{Path: cmp.Or(x.Path, r.Filename), Info: x.Info})
 	out.Repeat = &x
 }
 

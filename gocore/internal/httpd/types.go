@@ -47,6 +47,9 @@ type Server struct {
 	LogTrouble func(t LogTarget, err error)
 
 	secret secret
+	// Watcher tells of changed .htaccess files; nil: each is looked at with every
+	// request. Set it before the first request.
+	Watcher Watcher
 	// Status gives the state of the running server; nil: nobody keeps it, because
 	// no SetHandler asks for server-status. Set it before the first request.
 	Status         func() *ServerStatus
@@ -349,9 +352,10 @@ type Request struct {
 	ownPage    bool          // see OwnPage
 	onlyLocs   bool          // probe: locs is given, do not match
 	redirects  int
-	logged     bool // Logf was called
-	edited     bool // see SetHeader
-	dynamic    bool // .htaccess files or conditions were looked at
-	varies     bool // see Varies
+	logged     bool   // Logf was called
+	edited     bool   // see SetHeader
+	dynamic    bool   // .htaccess files or conditions were looked at
+	changes    uint64 // Watcher.Now of this walk; 0: not asked yet
+	varies     bool   // see Varies
 	depends    []Dependency
 }

@@ -174,6 +174,7 @@ func (r *Request) walkLevels(list []*section, dir string, isDir bool) ([]*sectio
 		prefixes = append(prefixes, r.Filename)
 	}
 	next := 0
+	r.changes = 0
 	for depth, p := range prefixes {
 		if depth > 0 && !r.linkAllowed(p, v.merge(list).core.OptionsValue()) {
 			r.Logf(LevelError, "core", "symbolic link not allowed or link target not accessible: %s", p)

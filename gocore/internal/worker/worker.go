@@ -26,6 +26,7 @@ import (
 	"modwsgi/gocore/internal/httpd"
 	"modwsgi/gocore/internal/listen"
 	"modwsgi/gocore/internal/mod"
+	"modwsgi/gocore/internal/pathwatch"
 	"modwsgi/gocore/internal/process"
 	"modwsgi/gocore/internal/python"
 	"modwsgi/gocore/internal/timefmt"
@@ -188,6 +189,9 @@ func (w *worker) start() error {
 	if err := w.d.watch(w.source); err != nil {
 		w.logf(levelInfo, "core", "scripts are checked with every request: %v", err)
 	}
+	srv.Watcher = pathwatch.New(python.TrackFD, func(err error) {
+		w.logf(levelInfo, "core", "watch .htaccess files: %v; some are looked at with every request", err)
+	})
 	w.timers = newTimers(w)
 	if err := w.startTelemetry(); err != nil {
 		return err
