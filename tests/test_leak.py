@@ -48,7 +48,7 @@ def resident(pid):
 def test_memory_after_10000_requests(server):
     running = server(SINK)
     worker = running.worker()
-    requests(running, 2_000)
+    requests(running, 20_000)  # until Go's heap has reached what it may hold before it is collected, see worker/collect.go
     running.events()
     before, fds = resident(worker), running.json("/process")["fds"]
     requests(running, 10_000)
@@ -57,7 +57,7 @@ def test_memory_after_10000_requests(server):
     assert running.worker() == worker, "the worker was replaced"
     # A free-threaded build has a heap for each thread, and in 3.13 CPython never frees classes; the sink makes some.
     allowed = 24 if sysconfig.get_config_var("Py_GIL_DISABLED") else 6
-    assert after - before <= allowed, f"{before} MiB after 2,000 requests, {after} MiB after 12,000"
+    assert after - before <= allowed, f"{before} MiB after 20,000 requests, {after} MiB after 30,000"
     assert running.json("/process")["fds"] <= fds + 5
 
 
