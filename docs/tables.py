@@ -55,7 +55,8 @@ DIFFERENT = {
     "--chunked-request": "always on.",
     "--service-script": "names consist of letters, digits, `.`, `_` and `-`.",
     "--debug-mode": "a supervisor and one worker; the application's standard input and output are the command's.",
-    "--connect-timeout": "counts with several process groups, also while no process starts; one group alone accepts connections itself.",
+    "--connect-timeout":
+        "counts with several process groups, also while no process starts; one group alone accepts connections itself.",
     "--enable-docs": "pages made from this program's own tables.",
     "--enable-gdb": "gdb follows the process of the application, and the server ends with gdb.",
     "--gdb-executable": "has its effect.",
@@ -76,7 +77,8 @@ DIFFERENT = {
     "--log-to-terminal": "writes to the inherited descriptors; a redirected file is not truncated.",
     "--maximum-requests": "counts in embedded mode, too; the successor starts first.",
     "--daemon-backlog": "of the listener: the larger of it and --server-backlog.",
-    "--response-buffer-size": "with several process groups; 256 KiB unless given: what a client may be behind before the application waits.",
+    "--response-buffer-size":
+        "with several process groups; 256 KiB unless given: what a client may be behind before the application waits.",
     "--send-buffer-size": "of the connection to the client.",
     "--receive-buffer-size": "of the connection to the client.",
 }

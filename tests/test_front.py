@@ -247,7 +247,7 @@ def test_group_whose_processes_do_not_start(site, script):
 
 
 def test_group_that_takes_its_time_to_start(site, script, tmp_path):
-    """A process that is there and not ready is waited for, as long as for one that computes: connect-timeout is over before."""
+    """A process that is there and not ready is waited for like one that computes, beyond connect-timeout."""
     slow = script(f"import os, time\nwhile not os.path.exists('{tmp_path}/go'): time.sleep(0.01)\n" + APP, "slow.wsgi")
     running = site(config=f"WSGIDaemonProcess slow connect-timeout=1 socket-timeout=30\n"
                           f"WSGIScriptAlias /slow {slow} process-group=slow\n"

@@ -251,7 +251,8 @@ Alias /files "{tmp_path}"
     tracer = subprocess.Popen(["strace", "-f", "-qq", "-e", "trace=%file", "-o", str(record),
                                *[word for pid in descendants(running.process.pid) for word in ("-p", str(pid))]])
     try:
-        wait_for(lambda: status(connection, "/files/a.txt") == 200 and "a.txt" in record.read_text(), 20, "strace to see requests")
+        wait_for(lambda: status(connection, "/files/a.txt") == 200 and "a.txt" in record.read_text(), 20,
+                 "strace to see requests")
         began = time.monotonic()
         for _ in range(500):
             assert status(connection, "/files/a.txt") == 200

@@ -48,7 +48,8 @@ def resident(pid):
 def test_memory_after_10000_requests(server):
     running = server(SINK)
     worker = running.worker()
-    requests(running, 20_000)  # until Go's heap has reached what it may hold before it is collected, see worker/collect.go
+    # Until Go's heap has reached what it may hold before it is collected, see worker/collect.go.
+    requests(running, 20_000)
     running.events()
     before, fds = resident(worker), running.json("/process")["fds"]
     requests(running, 10_000)
@@ -71,7 +72,7 @@ def application(environ, start_response):
 
 
 def test_names_of_fields_are_not_kept(server, tmp_path):
-    """A client may send any names. Since Python 3.12 interned strings live for ever, so only a bounded number may be."""
+    """A client may send any names. Since Python 3.12 interned strings live for ever: only a bounded number may be."""
     script = tmp_path / "names.wsgi"
     script.write_text(NAMES)
     running = server(script)

@@ -77,9 +77,9 @@ def rss_mib(pid):
 def certificate(folder):
     """A self-signed certificate for localhost; returns the files of it and of its key."""
     files = str(folder / "cert.pem"), str(folder / "key.pem")
-    subprocess.run(["openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes", "-days", "2",
-                    "-subj", "/CN=localhost", "-addext", "subjectAltName=DNS:localhost", "-out", files[0], "-keyout", files[1]],
-                   check=True, capture_output=True)
+    subprocess.run(["openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes",
+                    "-days", "2", "-subj", "/CN=localhost", "-addext", "subjectAltName=DNS:localhost",
+                    "-out", files[0], "-keyout", files[1]], check=True, capture_output=True)
     for file in files:
         os.chmod(file, 0o644)  # servers change their user
     return files
@@ -165,7 +165,8 @@ class Running:
             lua.write_text(f'wrk.method = "POST"\nwrk.body = string.rep("p", {self.scenario.post})\n')
             command += ["-s", str(lua)]
         before = cpu_seconds(self.process.pid)
-        done = subprocess.run([*command, f"http{'s' * self.scenario.tls}://localhost:{self.port}/"], capture_output=True, text=True,
+        url = f"http{'s' * self.scenario.tls}://localhost:{self.port}/"
+        done = subprocess.run([*command, url], capture_output=True, text=True,
                               timeout=seconds + 30)
         spent = cpu_seconds(self.process.pid) - before
         return self.parse(done.stdout + done.stderr, spent)

@@ -57,6 +57,7 @@ SCENARIOS = [
     Scenario("conns1000", "hello, 1,000 connections", "basic:hello", 5, 1000),
     Scenario("file", "file wrapper, 1 MiB", "basic:file", 5, 16, length=1 << 20),
     Scenario("https", "hello over TLS, HTTP/1.1", "basic:hello", 5, 32, headers=BROWSER, tls=True),
-    Scenario("h2", "hello over TLS, HTTP/2, 16 streams each", "basic:hello", 5, 8, headers=BROWSER, tls=True, streams=16),
+    Scenario("h2", "hello over TLS, HTTP/2, 16 streams each", "basic:hello", 5, 8, headers=BROWSER, tls=True,
+             streams=16),
     Scenario("https1m", "1 MiB body over TLS", "basic:body1m", 5, 16, length=1 << 20, tls=True),
 ]

@@ -101,14 +101,15 @@ def express_tls(plain):
     def command(module, call, port, threads, processes, root, files, http2):
         more = ["--http2"] if http2 else []
         return [*plain(module, call, free_port(), threads, processes, root), "--https-port", str(port), "--server-name",
-                "localhost", "--allow-localhost", "--ssl-certificate-file", files[0], "--ssl-certificate-key-file", files[1], *more]
+                "localhost", "--allow-localhost", "--ssl-certificate-file", files[0],
+                "--ssl-certificate-key-file", files[1], *more]
 
     return command
 
 
 def granian_tls(module, call, port, threads, processes, root, files, http2):
-    return [*granian(module, call, port, threads, processes, root), "--ssl-certificate", files[0], "--ssl-keyfile", files[1],
-            "--http", "auto" if http2 else "1"]
+    return [*granian(module, call, port, threads, processes, root), "--ssl-certificate", files[0],
+            "--ssl-keyfile", files[1], "--http", "auto" if http2 else "1"]
 
 
 def gunicorn_tls(module, call, port, threads, processes, root, files, http2):
@@ -162,7 +163,8 @@ def install(wanted, say):
     """Installs what is missing; returns {name: reason} of the servers that cannot be had."""
     missing = {}
     absent = [package for command, package in DEBIAN.items() if not shutil.which(command)]
-    needed = [package for package in absent if package in ("wrk", "nghttp2-client") or any(peer.venv == ORIGINAL for peer in wanted)]
+    needed = [package for package in absent
+              if package in ("wrk", "nghttp2-client") or any(peer.venv == ORIGINAL for peer in wanted)]
     if needed and shutil.which("apt-get") and os.geteuid() == 0:
         more = ["python3-dev", "python3-venv"] if "apache2-dev" in needed else []
         say(f"installing {' '.join(needed + more)}")
