@@ -256,6 +256,11 @@ func TestResponse(t *testing.T) {
 		case "/waits":
 			q.wait(func() bool { return false })
 			q.over(AppendReset(nil, q.stream))
+		case "/stops": // in the middle of the body
+			q.c.send(headFrame(q.stream, len(body), false))
+			q.write(body[:300_000])
+			q.wait(func() bool { return false })
+			q.over(AppendReset(nil, q.stream))
 		default:
 			q.c.send(headFrame(q.stream, len(body), false))
 			if q.write(body) {
@@ -311,7 +316,9 @@ func TestResponse(t *testing.T) {
 	assert.ErrorIs(t, err, cause)
 	eventually(t, func() bool { return p.Stats().Slots[0].InFlight == 0 })
 	c2, cancel2 := context.WithCancelCause(ctx)
-	r, err = do("/").Response(c2)
+	r, err = do("/stops").Response(c2)
+	require.NoError(t, err)
+	_, err = io.ReadFull(r, make([]byte, 100_000))
 	require.NoError(t, err)
 	cancel2(cause)
 	_, err = io.Copy(io.Discard, r)
