@@ -106,6 +106,9 @@ type Config struct {
 	Threads     int        // Python threads, at least 1
 	Track       func(fd int, open bool)
 	ThreadStart func(thread int) error // run once on each Python thread
+	// Ready is called once, by Start, when every Python thread is ready and before
+	// a connection is accepted; its error is Start's. nil: nobody wants to know.
+	Ready func() error
 	// Leaders is how many threads may serve short requests at the same time: more
 	// than one only makes sense where the interpreter has no global lock. Linux.
 	Leaders int
@@ -134,7 +137,7 @@ type Config struct {
 // Source accepts connections and serves their requests. All methods are safe
 // from any goroutine.
 type Source interface {
-	// Start begins to accept. It returns when every Python thread is ready.
+	// Start waits until every Python thread is ready, then begins to accept.
 	Start() error
 	// Drain stops accepting. Idle connections are handed to the successor when
 	// handoff is set, else closed; busy ones follow after their response.

@@ -47,6 +47,7 @@ type NetSource struct {
 	listeners []net.Listener
 	track     func(fd int, open bool)
 	onStart   func(thread int) error
+	onReady   func() error
 	onPanic   reporter
 	scarcity  scarcity
 	siblings  *balance.Member
@@ -134,7 +135,7 @@ type socket interface {
 
 // NewNet prepares the listeners. Nothing is accepted before Start.
 func NewNet(c Config) (*NetSource, error) {
-	s := &NetSource{h: c.Handler, mem: c.Memory, track: c.Track, onStart: c.ThreadStart, onPanic: c.Panic, scarcity: scarcity{tell: c.Exhausted},
+	s := &NetSource{h: c.Handler, mem: c.Memory, track: c.Track, onStart: c.ThreadStart, onReady: c.Ready, onPanic: c.Panic, scarcity: scarcity{tell: c.Exhausted},
 		siblings: c.Siblings, share: c.Share, active: c.Siblings.Active(),
 		queueTimeout: c.QueueTimeout, flushDelay: c.FlushDelay, jobs: make(chan job),
 		unpark: make(chan struct{}, 1), start: time.Now(), stop: make(chan struct{}), leave: make(chan struct{}), done: make(chan struct{}), conns: map[*netConn]struct{}{}}
@@ -197,6 +198,12 @@ func (s *NetSource) Start() error {
 	if first != nil {
 		s.Stop()
 		return first
+	}
+	if s.onReady != nil {
+		if err := s.onReady(); err != nil {
+			s.Stop()
+			return err
+		}
 	}
 	go s.flusher()
 	if s.siblings != nil {

@@ -86,6 +86,7 @@ type Reactor struct {
 	done     chan struct{}
 	doneOnce sync.Once
 	onStart  func(thread int) error
+	onReady  func() error
 	onPanic  func(c *Conn, value any, stack []byte)
 
 	queueTimeout, flushDelay time.Duration // of Config
@@ -105,7 +106,7 @@ type readyEvent struct {
 // New prepares the epoll set. Nothing is accepted before Start.
 func New(c Config) (*Reactor, error) {
 	r := &Reactor{files: c.Listeners, h: c.Handler, mem: c.Memory, lfds: map[int]bool{}, watches: map[int]func(){}, track: c.Track, events: make([]syscall.EpollEvent, 256),
-		conns: make([]atomic.Pointer[Conn], maxFD), start: time.Now(), done: make(chan struct{}), onStart: c.ThreadStart, onPanic: c.Panic,
+		conns: make([]atomic.Pointer[Conn], maxFD), start: time.Now(), done: make(chan struct{}), onStart: c.ThreadStart, onReady: c.Ready, onPanic: c.Panic,
 		queueTimeout: c.QueueTimeout, flushDelay: c.FlushDelay, scarcity: scarcity{tell: c.Exhausted}, siblings: c.Siblings, share: c.Share}
 	if r.track == nil {
 		r.track = func(int, bool) {}
@@ -162,11 +163,31 @@ func (r *Reactor) Watch(fd int, fn func()) error {
 	return r.add(fd, syscall.EPOLLIN)
 }
 
-// Start begins to accept. It returns when every thread is ready.
-func (r *Reactor) Start() error {
-	if err := r.lead.startThreads(); err != nil {
-		return err
+// Start implements Source.
+func (r *Reactor) Start() error { return startAll([]*Reactor{r}, r.onReady) }
+
+// startAll starts reactors that serve together.
+func startAll(list []*Reactor, ready func() error) error {
+	for _, r := range list {
+		if err := r.lead.startThreads(); err != nil {
+			return err
+		}
 	}
+	if ready != nil {
+		if err := ready(); err != nil {
+			return err
+		}
+	}
+	for _, r := range list {
+		if err := r.open(); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// open begins to accept.
+func (r *Reactor) open() error {
 	if err := r.listen(); err != nil {
 		return err
 	}

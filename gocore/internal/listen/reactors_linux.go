@@ -110,14 +110,7 @@ func (l *leadership) borrow() *Conn {
 }
 
 // Start implements Source.
-func (s *Reactors) Start() error {
-	for _, r := range s.list {
-		if err := r.Start(); err != nil {
-			return err
-		}
-	}
-	return nil
-}
+func (s *Reactors) Start() error { return startAll(s.list, s.list[0].onReady) }
 
 // Watch is Reactor.Watch: whichever leader serves a request has looked before.
 func (s *Reactors) Watch(fd int, fn func()) error {

@@ -255,6 +255,14 @@ func (f *fakeApp) Handoff(fd int, pending []byte) bool {
 
 func (open opener) start(t *testing.T, threads int, change func(*fakeApp)) (Source, *fakeApp, string) {
 	t.Helper()
+	r, f, addr := open.prepare(t, threads, change, nil)
+	require.NoError(t, r.Start())
+	return r, f, addr
+}
+
+// prepare makes a source on a port of its own that is to be started.
+func (open opener) prepare(t *testing.T, threads int, change func(*fakeApp), ready func() error) (Source, *fakeApp, string) {
+	t.Helper()
 	l, err := net.Listen("tcp", "127.0.0.1:0")
 	require.NoError(t, err)
 	file, err := l.(*net.TCPListener).File()
@@ -266,9 +274,8 @@ func (open opener) start(t *testing.T, threads int, change func(*fakeApp)) (Sour
 	if change != nil {
 		change(f)
 	}
-	r, err := open(Config{Handler: f, Memory: f.mem, Listeners: []*os.File{file}, Threads: threads, Panic: f.panicked})
+	r, err := open(Config{Handler: f, Memory: f.mem, Listeners: []*os.File{file}, Threads: threads, Panic: f.panicked, Ready: ready})
 	require.NoError(t, err)
-	require.NoError(t, r.Start())
 	t.Cleanup(func() { r.Stop(); file.Close() })
 	return r, f, addr
 }

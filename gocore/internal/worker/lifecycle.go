@@ -140,10 +140,6 @@ func (w *worker) window() time.Duration {
 
 // serve runs until a reason to stop comes, and through the stop.
 func (w *worker) serve(signals <-chan os.Signal) int {
-	if err := w.control.Send(&process.Frame{Type: process.FrameReady}); err != nil {
-		w.logf(levelCrit, "core", "WSGI0315: report to the supervisor: %v", err)
-		return 1
-	}
 	go w.receive()
 	var over <-chan time.Time
 	for {

@@ -178,7 +178,7 @@ func (w *worker) start() error {
 	w.source, err = listen.Open(listen.Config{Handler: w.d, Listeners: listeners, Threads: threads, Leaders: leaders(), Track: python.TrackFD,
 		QueueTimeout: w.d.queueTimeout, FlushDelay: w.d.flushDelay,
 		Memory: listen.Memory{Alloc: python.Alloc, Realloc: python.Realloc, Free: python.Free}, Hop: w.hopConfig(hops),
-		ThreadStart: w.threadStart, Panic: w.panicked, Exhausted: w.exhausted, Siblings: w.siblings, Share: w.share})
+		ThreadStart: w.threadStart, Ready: w.ready, Panic: w.panicked, Exhausted: w.exhausted, Siblings: w.siblings, Share: w.share})
 	if err != nil {
 		return err
 	}
@@ -192,16 +192,23 @@ func (w *worker) start() error {
 	srv.Watcher = pathwatch.New(python.TrackFD, func(err error) {
 		w.logf(levelInfo, "core", "watch .htaccess files: %v; some are looked at with every request", err)
 	})
+	return w.source.Start()
+}
+
+// ready says that this process serves from now on. Before the first connection
+// and the first tick: a process that asks for its successor or hands a request
+// over has to be known as one that serves.
+func (w *worker) ready() error {
+	w.limits()
+	w.announce()
 	w.timers = newTimers(w)
 	if err := w.startTelemetry(); err != nil {
 		return err
 	}
-	go w.clock()
-	if err := w.source.Start(); err != nil {
-		return err
+	if err := w.control.Send(&process.Frame{Type: process.FrameReady}); err != nil {
+		return fmt.Errorf("report to the supervisor: %w", err)
 	}
-	w.limits()
-	w.announce()
+	go w.clock()
 	return nil
 }
 
