@@ -22,6 +22,17 @@ def pytest_collection_modifyitems(items):
             item.add_marker(pytest.mark.skip(reason="clients are accepted by a front process in this run"))
 
 
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport(item, call):
+    """A failure shows what its servers said; their fixtures have not finished them yet."""
+    report = yield
+    if report.failed:
+        report.sections += [(f"server of {one.root}", one.report()) for one in Server.started]
+    if report.when == "teardown":
+        Server.started[:] = [one for one in Server.started if one.process.poll() is None]
+    return report
+
+
 @pytest.fixture
 def server(tmp_path):
     """Factory: server(app, *options, config=text, cwd=..., env=...) -> Server; every one is stopped and checked."""

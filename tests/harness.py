@@ -225,6 +225,8 @@ def parse(response):
 class Server:
     """A running server: its process, address, folders and logs."""
 
+    started = []  # those of the running test and its fixtures: conftest.py shows their logs when it fails
+
     def __init__(self, command, root, port, cwd, env=None, pass_fds=()):
         self.root, self.port = Path(root), port
         self.url = f"http://127.0.0.1:{port}"
@@ -239,6 +241,7 @@ class Server:
 
         self.client = httpx.Client(base_url=self.url, timeout=10, trust_env=False)
         self.expected = 0
+        self.started.append(self)
 
     def wait_ready(self):
         def ready():
@@ -250,11 +253,7 @@ class Server:
             except OSError:
                 return False
 
-        try:
-            wait_for(ready, START_LIMIT, "the port to open", every=0.01)
-        except pytest.fail.Exception:
-            print(self.report())
-            raise
+        wait_for(ready, START_LIMIT, "the port to open", every=0.01)
 
     def request(self, method, path, **kwargs):
         return self.client.request(method, path, **kwargs)
@@ -284,7 +283,7 @@ class Server:
         return self.json("/process")["pid"]
 
     def output(self):
-        return self.output_path.read_text(errors="replace")
+        return self.output_path.read_text(errors="replace") if self.output_path.exists() else ""
 
     def log(self):
         return self.error_log.read_text(errors="replace") if self.error_log.exists() else ""

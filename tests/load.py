@@ -227,7 +227,7 @@ class Load:
         while not condition(self.answers[start:]):
             assert self.broken is None, self.broken
             if time.monotonic() > end:
-                pytest.fail(f"waited {limit} s in vain for {what}: {self.summary()}\n{self.running.report()}")
+                pytest.fail(f"waited {limit} s in vain for {what}: {self.summary()}")
             time.sleep(0.02)
 
     def settled(self, condition, what, limit=60):
@@ -250,4 +250,4 @@ class Load:
         failed = self.failures()
         if failed or self.closed:
             detail = "\n".join(map(str, failed[:10]))
-            pytest.fail(f"{self.summary()}\n{detail}\n{self.closed[:10]}\n{self.running.report()}")
+            pytest.fail(f"{self.summary()}\n{detail}\n{self.closed[:10]}")

@@ -61,7 +61,7 @@ def service(tmp_path):
 
 def noted(server, count=1):
     """The first lines that the script noted, as lists of words."""
-    wait_for(lambda: len(server.notes()) >= count, 10, f"{count} notes: {server.notes()} {server.report()}")
+    wait_for(lambda: len(server.notes()) >= count, 10, f"{count} notes: {server.notes()}")
     return [line.split() for line in server.notes()[:count]]
 
 
