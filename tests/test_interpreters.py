@@ -322,7 +322,7 @@ def test_too_many_groups(groups):
 def test_ordered_end(groups, number):
     running = groups()
     for name in ("main", "one", "two"):
-        for path in ("state", "thread", "write"):
+        for path in ("state", "thread", "write", "keep"):
             assert running.get(f"/{name}/{path}").status_code == 200
     assert running.stop(number) == 0
     lines = events(running)
@@ -330,6 +330,8 @@ def test_ordered_end(groups, number):
     assert [line for line in lines[3:] if "atexit" in line] == ["one atexit", "two atexit", "main atexit"]
     for group in ("main", "one", "two"):
         assert lines.index(f"{group} joined") < lines.index(f"{group} atexit")
+        assert lines.index(f"{group} local gone") < lines.index(f"{group} atexit"), "our threads end as well"
+        assert f"{group} cycle gone" in lines
     for group in ("", "one", "two"):
         assert (running.root / f"events.{group}").read_text() == f"written by {group}\n", "files are flushed"
 

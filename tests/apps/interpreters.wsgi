@@ -41,6 +41,16 @@ def seen(event, **details):
         builtins.finished = getattr(builtins, "finished", 0) + 1
 
 
+class Kept:
+    """Says when it goes."""
+
+    def __init__(self, name):
+        self.name, self.record = name, record
+
+    def __del__(self):
+        self.record(f"{self.name} gone")
+
+
 atexit.register(record, "atexit")
 
 
@@ -137,6 +147,9 @@ def application(environ, start_response):
     elif path == "/metrics":
         mod_wsgi.start_recording_metrics()
         body = json.dumps(mod_wsgi.request_metrics())
+    elif path == "/keep":
+        LOCAL.kept, cycle = Kept("local"), Kept("cycle")
+        cycle.itself = cycle
     elif path == "/late-atexit":
         atexit.register(time.sleep, float(query))
     start_response("200 OK", [("Content-Type", "text/plain")])

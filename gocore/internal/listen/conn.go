@@ -106,6 +106,7 @@ type Config struct {
 	Threads     int        // Python threads, at least 1
 	Track       func(fd int, open bool)
 	ThreadStart func(thread int) error // run once on each Python thread
+	ThreadEnd   func()                 // the last that a Python thread does, after Stop; nil: nothing
 	// Ready is called once, by Start, when every Python thread is ready and before
 	// a connection is accepted; its error is Start's. nil: nobody wants to know.
 	Ready func() error

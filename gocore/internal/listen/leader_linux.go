@@ -142,16 +142,30 @@ func (th *thread) main(started chan<- error) {
 		if th.leading {
 			th.loop()
 		}
-		if th.r.stopped.Load() {
-			return
-		}
-		for {
+		for !th.r.stopped.Load() {
 			job := l.next(th)
 			if job == nil {
 				break
 			}
 			th.resume(job)
 		}
+		if th.r.stopped.Load() {
+			break
+		}
+	}
+	if th.python && th.r.onEnd != nil {
+		th.r.onEnd()
+	}
+}
+
+// dismiss lets the followers see that the reactor has stopped.
+func (l *leadership) dismiss() {
+	l.mu.Lock()
+	idle := l.idle
+	l.idle = nil
+	l.mu.Unlock()
+	for _, th := range idle {
+		th.wake <- wakeup{}
 	}
 }
 

@@ -48,6 +48,7 @@ type NetSource struct {
 	track     func(fd int, open bool)
 	onStart   func(thread int) error
 	onReady   func() error
+	onEnd     func()
 	onPanic   reporter
 	scarcity  scarcity
 	siblings  *balance.Member
@@ -135,7 +136,7 @@ type socket interface {
 
 // NewNet prepares the listeners. Nothing is accepted before Start.
 func NewNet(c Config) (*NetSource, error) {
-	s := &NetSource{h: c.Handler, mem: c.Memory, track: c.Track, onStart: c.ThreadStart, onReady: c.Ready, onPanic: c.Panic, scarcity: scarcity{tell: c.Exhausted},
+	s := &NetSource{h: c.Handler, mem: c.Memory, track: c.Track, onStart: c.ThreadStart, onReady: c.Ready, onEnd: c.ThreadEnd, onPanic: c.Panic, scarcity: scarcity{tell: c.Exhausted},
 		siblings: c.Siblings, share: c.Share, active: c.Siblings.Active(),
 		queueTimeout: c.QueueTimeout, flushDelay: c.FlushDelay, jobs: make(chan job),
 		unpark: make(chan struct{}, 1), start: time.Now(), stop: make(chan struct{}), leave: make(chan struct{}), done: make(chan struct{}), conns: map[*netConn]struct{}{}}
@@ -237,6 +238,9 @@ func (s *NetSource) python(th *pyThread, started chan<- error) {
 				j.n.result <- s.call(th, j.n)
 			}
 		case <-s.stop:
+			if s.onEnd != nil {
+				s.onEnd()
+			}
 			return
 		}
 	}

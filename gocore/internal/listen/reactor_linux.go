@@ -87,6 +87,7 @@ type Reactor struct {
 	doneOnce sync.Once
 	onStart  func(thread int) error
 	onReady  func() error
+	onEnd    func()
 	onPanic  func(c *Conn, value any, stack []byte)
 
 	queueTimeout, flushDelay time.Duration // of Config
@@ -106,7 +107,7 @@ type readyEvent struct {
 // New prepares the epoll set. Nothing is accepted before Start.
 func New(c Config) (*Reactor, error) {
 	r := &Reactor{files: c.Listeners, h: c.Handler, mem: c.Memory, lfds: map[int]bool{}, watches: map[int]func(){}, track: c.Track, events: make([]syscall.EpollEvent, 256),
-		conns: make([]atomic.Pointer[Conn], maxFD), start: time.Now(), done: make(chan struct{}), onStart: c.ThreadStart, onReady: c.Ready, onPanic: c.Panic,
+		conns: make([]atomic.Pointer[Conn], maxFD), start: time.Now(), done: make(chan struct{}), onStart: c.ThreadStart, onReady: c.Ready, onEnd: c.ThreadEnd, onPanic: c.Panic,
 		queueTimeout: c.QueueTimeout, flushDelay: c.FlushDelay, scarcity: scarcity{tell: c.Exhausted}, siblings: c.Siblings, share: c.Share}
 	if r.track == nil {
 		r.track = func(int, bool) {}
@@ -545,9 +546,10 @@ func (r *Reactor) janitor() {
 	}
 }
 
-// Stop ends all threads' loops as soon as they are out of the application.
+// Stop implements Source.
 func (r *Reactor) Stop() {
 	r.stopped.Store(true)
 	r.cancel()
 	r.wake()
+	r.lead.dismiss()
 }

@@ -354,9 +354,10 @@ static const char join_threads[] =
     "    for x in t.enumerate():\n"
     "        if x is not t.main_thread() and not x.daemon: x.join()\n";
 
-/* Files that the application left open, as the end of an interpreter would. */
+/* Files that the application left open or forgot in cycles, as the end of an interpreter would. */
 static const char flush_files[] =
     "import gc, io\n"
+    "gc.collect()\n"
     "for o in gc.get_objects():\n"
     "    if isinstance(o, (io.TextIOWrapper, io.BufferedWriter, io.BufferedRandom)):\n"
     "        try:\n"
@@ -380,7 +381,7 @@ static void finish(mw_state *st) {
     mw_visit_end(&v);
 }
 
-/* Threads joined, atexit functions called, files flushed: in the sub-interpreters in the order in
+/* Threads joined, atexit functions called, cycles collected, files flushed: in the sub-interpreters in the order in
  * which they became known, then in the main one (process_stopping came before: mw_stopping). No GIL. */
 void mw_shutdown(void) {
     int n = mw_interp_count();

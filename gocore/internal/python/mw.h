@@ -160,6 +160,7 @@ int mw_python_minor(void);
 int mw_free_threaded(void);
 int mw_gil_off(void);
 int mw_thread_start(int thread_id);
+void mw_thread_end(void);
 int mw_sink_add(const mw_sink_conf *conf);
 int mw_log_error(void); /* errno of the last record that could not be written, 0 none */
 /* More of the body as it was sent, on the thread of the request, no GIL: >0 bytes, 0 the end, -errno. */

@@ -150,6 +150,9 @@ func StartThread(id int) error {
 	return nil
 }
 
+// EndThread ends the calling thread's life as a Python thread: its thread locals go.
+func EndThread() { C.mw_thread_end() }
+
 // LogError is the last error of writing a record of the error log from C, nil if
 // there was none. Any goroutine.
 func LogError() error {

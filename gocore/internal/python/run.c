@@ -31,6 +31,24 @@ int mw_thread_start(int id) {
     return 0;
 }
 
+/* The end of a Python thread: what it keeps for the application (threading.local) goes, in each
+ * interpreter that it was in. Without GIL; the thread runs no Python after it. */
+void mw_thread_end(void) {
+    mw_thread *t = mw_self;
+    if (!t) return;
+    for (int i = mw_interp_count(); --i >= 0;) {
+        mw_local *l = &t->local[i];
+        PyThreadState *ts = l->ts;
+        if (!ts) continue;
+        t->at = l;
+        PyEval_RestoreThread(ts);
+        PyThreadState_Clear(ts);
+        l->ts = NULL; /* under the GIL: reports of other threads look at it */
+        PyEval_SaveThread(); /* not deleted: some versions cannot make another first thread state of an interpreter */
+    }
+    mw_self = NULL;
+}
+
 /* ---- scripts ---- */
 
 static PyObject *module_name(const char *path) { /* "_mod_wsgi_" + md5 of the absolute path; new reference */

@@ -257,7 +257,9 @@ func (w *worker) finish(reason string, handoff bool) int {
 	w.rest()
 	w.telemeter.stopped(reason)
 	w.srv.FlushLogs()
-	if w.srv.Python.DestroyInterpreter {
+	if w.srv.Python.DestroyInterpreter { // as at the end of any Python program: threads first
+		w.source.Stop()
+		w.threads.Wait()
 		python.Shutdown()
 	}
 	w.srv.FlushLogs()

@@ -67,10 +67,11 @@ type worker struct {
 	source    listen.Source
 	siblings  *balance.Member // nil: this process alone accepts from its sockets
 	d         *dispatcher
-	logs      []*hostLog    // by index of the virtual host
-	away      chan struct{} // full of connections that have left and not arrived, see send
-	stuck     atomic.Bool   // they do not arrive
-	logFailed atomic.Bool   // an error log could not be written to
+	logs      []*hostLog     // by index of the virtual host
+	away      chan struct{}  // full of connections that have left and not arrived, see send
+	stuck     atomic.Bool    // they do not arrive
+	threads   sync.WaitGroup // Python threads
+	logFailed atomic.Bool    // an error log could not be written to
 	sinkMu    sync.Mutex
 	sinks     map[sinkKey]int // the same for the Python side, see sink
 
@@ -178,7 +179,7 @@ func (w *worker) start() error {
 	w.source, err = listen.Open(listen.Config{Handler: w.d, Listeners: listeners, Threads: threads, Leaders: leaders(), Track: python.TrackFD,
 		QueueTimeout: w.d.queueTimeout, FlushDelay: w.d.flushDelay,
 		Memory: listen.Memory{Alloc: python.Alloc, Realloc: python.Realloc, Free: python.Free}, Hop: w.hopConfig(hops),
-		ThreadStart: w.threadStart, Ready: w.ready, Panic: w.panicked, Exhausted: w.exhausted, Siblings: w.siblings, Share: w.share})
+		ThreadStart: w.threadStart, ThreadEnd: w.threadEnd, Ready: w.ready, Panic: w.panicked, Exhausted: w.exhausted, Siblings: w.siblings, Share: w.share})
 	if err != nil {
 		return err
 	}
@@ -235,6 +236,7 @@ func (w *worker) threadStart(id int) error {
 	if err := python.StartThread(id); err != nil {
 		return err
 	}
+	w.threads.Add(1)
 	if id != 1 {
 		return nil
 	}
@@ -248,6 +250,11 @@ func (w *worker) threadStart(id int) error {
 		}
 	}
 	return nil
+}
+
+func (w *worker) threadEnd() {
+	python.EndThread()
+	w.threads.Done()
 }
 
 // clock keeps the Date field, flushes access logs and looks after the timers.
