@@ -248,12 +248,15 @@ func testH2SlowBody(t *testing.T, k *h2Kit) {
 	r, w := io.Pipe()
 	defer w.Close()
 	go func() { _, _ = w.Write([]byte("abc")) }()
+	others := make(chan struct{})
 	go func() {
+		defer close(others)
 		for range 5 {
 			k.do(t, "GET", "/a", nil)
 		}
 	}()
 	status, _ := k.do(t, "POST", "/p", r)
+	<-others
 	assert.Equal(t, 408, status)
 }
 
