@@ -337,7 +337,7 @@ func appendKey(b, path, accept []byte) []byte {
 
 // Keep takes an outcome of the phases for a request in if it may be used again.
 // fields are what the sender puts before the outcome's own; tag makes the caller's
-// own part. The// outcome's file stays the caller's.
+// own part. The outcome's file stays the caller's.
 func (c *Cache) Keep(host *httpd.VirtualHost, q *listen.Req, out *httpd.Outcome, fields string, tag func(*File) any) {
 	key := q.Bytes(q.Head.Path)
 	if len(key) > maxKey || out.Repeat == nil || out.File == nil || len(out.Body) > 0 || len(out.Parts) > 0 || out.FileOff != 0 {

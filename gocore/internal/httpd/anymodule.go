@@ -218,13 +218,3 @@ func ConfigOf[C any](r *Request, m *Module[C]) (c *C, ok bool) {
 	}
 	return nil, false
 }
-
-// HostConfigOf returns a module's settings of the host, outside of sections.
-func HostConfigOf[C any](v *VirtualHost, m *Module[C]) (c *C, ok bool) {
-	for i, x := range v.server.mods {
-		if x == AnyModule(m) {
-			return v.base.conf[i].(*C), true
-		}
-	}
-	return nil, false
-}

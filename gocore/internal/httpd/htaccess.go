@@ -7,12 +7,10 @@ import (
 	"crypto/sha256"
 	"errors"
 	"io"
-	"io/fs"
 	"net/http"
 	"os"
 	"path"
 	"sync"
-	"syscall"
 
 	"modwsgi/gocore/internal/conf"
 )
@@ -57,7 +55,7 @@ func (r *Request) htaccess(dir string, m *merged) (*section, Status) {
 			file = "/" + name
 		}
 		fi, err, watched := r.accessFile(file)
-		if errors.Is(err, fs.ErrNotExist) || errors.Is(err, syscall.ENOTDIR) {
+		if missing(err) {
 			r.depend(Dependency{file, nil, watched})
 			continue
 		}

@@ -3,7 +3,10 @@
 package httpd
 
 import (
+	"errors"
+	"io/fs"
 	"os"
+	"syscall"
 	"time"
 )
 
@@ -25,6 +28,14 @@ func VersionOf(fi os.FileInfo) FileVersion {
 // Same reports whether the file has not changed since. A copy that kept size
 // and time of modification is another file.
 func (v FileVersion) Same(fi os.FileInfo) bool {
-	return v.info != nil && v.sure && v.info.Size() == fi.Size() && v.info.ModTime().Equal(fi.ModTime()) && changeTime(v.info).Equal(changeTime(fi)) &&
-		os.SameFile(v.info, fi)
+	return v.info != nil && v.sure && sameState(v.info, fi)
+}
+
+func sameState(a, b os.FileInfo) bool {
+	return a.Mode() == b.Mode() && a.Size() == b.Size() && a.ModTime().Equal(b.ModTime()) && changeTime(a).Equal(changeTime(b)) && os.SameFile(a, b)
+}
+
+// missing says whether an error means that there is no file of that name.
+func missing(err error) bool {
+	return errors.Is(err, fs.ErrNotExist) || errors.Is(err, syscall.ENOTDIR)
 }

@@ -3,13 +3,10 @@
 package httpd
 
 import (
-	"errors"
-	"io/fs"
 	"net/http"
 	"os"
 	"path"
 	"strings"
-	"syscall"
 )
 
 // walk splits r.Filename into existing file and PathInfo and merges the
@@ -130,7 +127,7 @@ func (r *Request) split() Status {
 			info = fi
 			break
 		}
-		if !errors.Is(err, fs.ErrNotExist) && !errors.Is(err, syscall.ENOTDIR) || file == "/" {
+		if !missing(err) || file == "/" {
 			r.Logf(LevelError, "core", "access to %s denied: %v", r.URI, err)
 			return http.StatusForbidden
 		}

@@ -3,11 +3,9 @@
 package httpd
 
 import (
-	"errors"
 	"io/fs"
 	"os"
 	"sync/atomic"
-	"syscall"
 )
 
 // Watcher tells whether what paths lead to may have changed; any goroutine.
@@ -42,7 +40,7 @@ func (x *Watched) Same(now uint64) bool {
 	}
 	fi, err := x.look(now)
 	switch {
-	case errors.Is(err, fs.ErrNotExist) || errors.Is(err, syscall.ENOTDIR):
+	case missing(err):
 		if x.info != nil {
 			return false
 		}
@@ -63,10 +61,6 @@ func (x *Watched) look(now uint64) (os.FileInfo, error) {
 	return os.Stat(x.path)
 }
 
-func sameState(a, b os.FileInfo) bool {
-	return a.Mode() == b.Mode() && a.Size() == b.Size() && a.ModTime().Equal(b.ModTime()) && changeTime(a).Equal(changeTime(b)) && os.SameFile(a, b)
-}
-
 // accessFile is os.Stat, without the system call while a file is watched; the
 // third result is nil if it is not.
 func (r *Request) accessFile(file string) (os.FileInfo, error, *Watched) {
@@ -84,7 +78,7 @@ func (r *Request) accessFile(file string) (os.FileInfo, error, *Watched) {
 	if x == nil || !x.Same(r.changes) {
 		x = &Watched{by: s.Watcher, path: file}
 		fi, err := x.look(r.changes)
-		if err != nil && !errors.Is(err, fs.ErrNotExist) && !errors.Is(err, syscall.ENOTDIR) {
+		if err != nil && !missing(err) {
 			return nil, err, nil
 		}
 		if x.info = fi; err != nil {

@@ -99,14 +99,7 @@ func password(r *httpd.Request, user, pw string) (string, authncore.Result) {
 		return user, res
 	}
 	samples.LoadOrStore(file, hash)
-	switch right, err := authnfile.Verify(r, hash, pw); {
-	case err != nil:
-		r.Logf(httpd.LevelError, "authn_dbm", "the password of user %s cannot be checked: %v", user, err)
-		return user, authncore.Denied
-	case right:
-		return user, authncore.Granted
-	}
-	return user, authncore.Denied
+	return user, authnfile.Check(r, "authn_dbm", user, hash, pw)
 }
 
 func realmHash(r *httpd.Request, user, realm string) (string, authncore.Result) {

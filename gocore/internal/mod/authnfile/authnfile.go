@@ -4,7 +4,7 @@
 //	user:realm:hash       for Digest, as htdigest writes it
 //
 // This file has the directive and the provider, hash.go the kinds of hashes.
-// Files are read when they changed (modification time, size).
+// Files are read when they changed (package textfile).
 package authnfile
 
 import (
@@ -98,14 +98,20 @@ func password(r *httpd.Request, user, pw string) (string, authncore.Result) {
 		}
 		return user, authncore.NotFound
 	}
-	switch right, err := Verify(r, hash, pw); {
-	case err != nil:
-		r.Logf(httpd.LevelError, "authn_file", "the password of user %s cannot be checked: %v", user, err)
-		return user, authncore.Denied
-	case right:
-		return user, authncore.Granted
+	return user, Check(r, "authn_file", user, hash, pw)
+}
+
+// Check is Verify as a provider of passwords wants it: what is wrong with the
+// hash is in the error log, in the name of that module.
+func Check(r *httpd.Request, module, user, hash, pw string) authncore.Result {
+	right, err := Verify(r, hash, pw)
+	if err != nil {
+		r.Logf(httpd.LevelError, module, "the password of user %s cannot be checked: %v", user, err)
 	}
-	return user, authncore.Denied
+	if right {
+		return authncore.Granted
+	}
+	return authncore.Denied
 }
 
 func realmHash(r *httpd.Request, user, realm string) (string, authncore.Result) {

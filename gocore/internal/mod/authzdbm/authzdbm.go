@@ -5,7 +5,6 @@
 package authzdbm
 
 import (
-	"errors"
 	"slices"
 	"strings"
 
@@ -30,21 +29,20 @@ var Module = &httpd.Module[Config]{
 
 // Providers are the Require providers of the module; realm gives AuthName.
 func Providers(realm func(*httpd.Request) (string, bool)) []authzcore.Provider {
-	p := provider(realm)
-	return []authzcore.Provider{{Name: "dbm-group", Parse: p.group}, {Name: "dbm-file-group", Parse: p.fileGroup}}
+	return authzcore.GroupProviders("dbm-group", "dbm-file-group", func(r *httpd.Request, names []string) authzcore.Result {
+		return member(r, names, realm)
+	})
 }
-
-type provider func(*httpd.Request) (string, bool)
 
 // member says whether the user is in one of the groups. What cannot be read
 // grants nothing.
-func (p provider) member(r *httpd.Request, names []string) authzcore.Result {
+func member(r *httpd.Request, names []string, realmOf func(*httpd.Request) (string, bool)) authzcore.Result {
 	c, ok := httpd.ConfigOf(r, Module)
 	if !ok || !c.file.Set {
 		logf(r, "AuthDBMGroupFile is not set where Require dbm-group is used")
 		return authzcore.Denied
 	}
-	realm, ok := p(r)
+	realm, ok := realmOf(r)
 	if !ok {
 		return authzcore.Failed
 	}
@@ -70,40 +68,6 @@ func (p provider) member(r *httpd.Request, names []string) authzcore.Result {
 	}
 	logf(r, "AH01801: Authorization of user %s to access %s failed, reason: user is not part of the 'require'ed group(s).", r.User, r.URI)
 	return authzcore.Denied
-}
-
-func (p provider) group(k *httpd.Cmd, args []string) (authzcore.Check, error) {
-	if len(args) == 0 {
-		return nil, errors.New("needs the name of a group")
-	}
-	names, err := authzcore.Words(k, args)
-	return func(r *httpd.Request) authzcore.Result {
-		if r.User == "" {
-			return authzcore.DeniedNoUser
-		}
-		list, err := names(r)
-		if err != nil {
-			return authzcore.Failed
-		}
-		return p.member(r, list)
-	}, err
-}
-
-// fileGroup: the group of the file in the file system must be one of the user's.
-func (p provider) fileGroup(_ *httpd.Cmd, args []string) (authzcore.Check, error) {
-	if len(args) != 0 {
-		return nil, errors.New("takes no arguments")
-	}
-	return func(r *httpd.Request) authzcore.Result {
-		if r.User == "" {
-			return authzcore.DeniedNoUser
-		}
-		r.Need(httpd.OnWorker) // names of groups may come from a directory service
-		if name, _ := r.Var("SCRIPT_GROUP"); name != "" {
-			return p.member(r, []string{name})
-		}
-		return authzcore.Denied
-	}, nil
 }
 
 func logf(r *httpd.Request, format string, a ...any) {

@@ -3,7 +3,6 @@
 package authzgroupfile
 
 import (
-	"errors"
 	"strings"
 
 	"modwsgi/gocore/internal/conf"
@@ -27,10 +26,7 @@ var Module = &httpd.Module[Config]{
 }
 
 // Providers are the Require providers of the module.
-var Providers = []authzcore.Provider{
-	{Name: "group", Parse: parseGroup},
-	{Name: "file-group", Parse: parseFileGroup},
-}
+var Providers = authzcore.GroupProviders("group", "file-group", member)
 
 // groups are the members of each group.
 type groups map[string]map[string]bool
@@ -57,62 +53,24 @@ func parse(lines []string) *groups {
 
 // member says whether the user is in one of the groups. What cannot be read
 // grants nothing.
-func member(r *httpd.Request, names []string) bool {
+func member(r *httpd.Request, names []string) authzcore.Result {
 	c, ok := httpd.ConfigOf(r, Module)
 	if !ok || !c.file.Set {
 		logf(r, "AH01664: No group file was specified in the configuration")
-		return false
+		return authzcore.Denied
 	}
 	g, err := files.Get(c.file.V)
 	if err != nil {
 		logf(r, "AH01665: Could not open group file: %v", err)
-		return false
+		return authzcore.Denied
 	}
 	for _, n := range names {
 		if (*g)[n][r.User] {
-			return true
+			return authzcore.Granted
 		}
 	}
 	logf(r, "AH01667: Authorization of user %s to access %s failed, reason: user is not part of the 'require'ed group(s).", r.User, r.URI)
-	return false
-}
-
-func parseGroup(k *httpd.Cmd, args []string) (authzcore.Check, error) {
-	if len(args) == 0 {
-		return nil, errors.New("needs the name of a group")
-	}
-	names, err := authzcore.Words(k, args)
-	return func(r *httpd.Request) authzcore.Result {
-		if r.User == "" {
-			return authzcore.DeniedNoUser
-		}
-		switch list, err := names(r); {
-		case err != nil:
-			return authzcore.Failed
-		case member(r, list):
-			return authzcore.Granted
-		}
-		return authzcore.Denied
-	}, err
-}
-
-// parseFileGroup: the group of the file in the file system must be one of the
-// user's groups in the group file.
-func parseFileGroup(_ *httpd.Cmd, args []string) (authzcore.Check, error) {
-	if len(args) != 0 {
-		return nil, errors.New("takes no arguments")
-	}
-	return func(r *httpd.Request) authzcore.Result {
-		if r.User == "" {
-			return authzcore.DeniedNoUser
-		}
-		r.Need(httpd.OnWorker) // names of groups may come from a directory service
-		name, _ := r.Var("SCRIPT_GROUP")
-		if name != "" && member(r, []string{name}) {
-			return authzcore.Granted
-		}
-		return authzcore.Denied
-	}, nil
+	return authzcore.Denied
 }
 
 func logf(r *httpd.Request, format string, a ...any) {
