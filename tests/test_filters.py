@@ -362,16 +362,16 @@ def test_slow_generator_reaches_the_client_block_by_block(filtered, coding):
                "zstd": lambda: zstandard.ZstdDecompressor().decompressobj()}[coding]()
     decode = decoder.process if coding == "br" else decoder.decompress
     with filtered.client.stream(
-        "GET", "/all/generator?count=4&delay=0.6&size=200", headers={"Accept-Encoding": coding}
+        "GET", "/all/generator?count=4&gate=1&size=200", headers={"Accept-Encoding": coding}
     ) as answer:
         assert answer.headers["content-encoding"] == coding
-        text, times = b"", []
+        text, opened = b"", 0
         for part in answer.iter_raw():
             text += decode(part)
-            while len(text) >= 200 * (len(times) + 1):
-                times.append(time.monotonic())
-    assert len(times) == 4 and times[3] - times[0] > 1.2
-    assert times[1] - times[0] > 0.3
+            if opened < 3 and len(text) == 200 * (opened + 1):
+                opened += 1
+                assert filtered.get("/open").status_code == 200
+    assert len(text) == 800 and opened == 3
 
 
 def test_client_that_leaves_ends_the_generator(filtered):

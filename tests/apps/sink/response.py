@@ -20,13 +20,11 @@ def write(environ, start_response, query):
 @route("/generator")
 def generator(environ, start_response, query):
     count, size = int(query.get("count", "3")), int(query.get("size", "6"))
-    delay, gated = float(query.get("delay", "0")), "gate" in query
+    gated = "gate" in query
     start_response("200 OK", list(TEXT))
 
     def block(i):
         def make():
-            if i and delay:
-                time.sleep(delay)
             if i and gated:
                 GATE.wait(20)
                 GATE.clear()
