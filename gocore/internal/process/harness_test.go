@@ -275,11 +275,9 @@ func fakeWorker() {
 		if f.Type != FrameHandoff {
 			fmt.Fprintf(os.Stderr, "fake worker: %s/%d of %s gets %c\n", cfg.Group, cfg.ProcessNum, version, f.Type)
 		}
-		for mode == "held" && cfg.Front && f.Type != FrameHandoff { // requests of clients last
-			if _, err := os.Stat(os.Getenv(confEnv) + ".release"); err == nil {
-				break
-			}
-			time.Sleep(10 * time.Millisecond)
+		if mode == "held" && cfg.Front && f.Type != FrameHandoff { // requests of clients last
+			signal.Ignore(syscall.SIGTERM)
+			waitReleased()
 		}
 		switch f.Type {
 		case FrameHandoff, FrameShare:
@@ -315,6 +313,16 @@ func fakeWorker() {
 				os.Exit(0)
 			}
 		}
+	}
+}
+
+// waitReleased waits for server.release.
+func waitReleased() {
+	for {
+		if _, err := os.Stat(os.Getenv(confEnv) + ".release"); err == nil {
+			return
+		}
+		time.Sleep(10 * time.Millisecond)
 	}
 }
 

@@ -378,6 +378,7 @@ func (s *supervisor) restart(graceful bool) {
 	if s.phase == phaseRestarting {
 		old := s.next
 		s.next = g
+		s.reroute(old)
 		old.dropClients(g)
 		s.settle(old)
 		return
@@ -409,6 +410,7 @@ func (s *supervisor) abandon(reason string) {
 	s.manager.trouble = reason
 	s.log.printf("mpm", levelError, "restart given up: %s; going on with the old configuration", reason)
 	s.old = append(s.old, g)
+	s.reroute(g)
 	g.dropClients(s.gen)
 	s.end(g, endStop)
 	s.settle(g)
@@ -437,15 +439,7 @@ func (s *supervisor) promote() {
 	s.unserved(s.gen)
 	s.end(old, endGraceful)
 	s.startServices()
-	for _, pg := range old.groups {
-		for _, sl := range pg.slots {
-			waiting := sl.pending
-			sl.pending = nil
-			for _, f := range waiting {
-				s.route(&child{slot: sl, state: childDead}, f)
-			}
-		}
-	}
+	s.reroute(old)
 	s.log.printf("mpm", levelNotice, "AH00489: %s configured -- resuming normal operations", s.gen.snap.srv.Software)
 	s.settle(old)
 }

@@ -334,6 +334,40 @@ func TestHandOverSurvivesSuccessorDeath(t *testing.T) {
 	assert.Regexp(t, `^handed again \d+ v1`, string(b))
 }
 
+// A connection that waits for a restart goes to the configuration that is started in the end.
+func TestHandOverSurvivesSecondRestart(t *testing.T) {
+	t.Parallel()
+	s := newServer(t, testConf{Groups: twoGroups(), Mode: "held"}).start()
+	s.up("v1")
+	c, err := s.dial()
+	require.NoError(t, err)
+	defer c.Close()
+	open := func() int {
+		list, err := os.ReadDir(fmt.Sprintf("/proc/%d/fd", s.cmd.Process.Pid))
+		if err != nil {
+			t.Skip("no /proc")
+		}
+		return len(list)
+	}
+	restart := func(version string, times int) {
+		s.conf.Version = version
+		s.writeConf()
+		s.signal(syscall.SIGHUP)
+		s.eventually(func() bool { return strings.Count(s.out.String(), "AH00494") == times }, "no restart")
+	}
+	restart("v2", 1)
+	s.logged("fake worker: /0 of v1 gets U")
+	before := open()
+	_, err = io.WriteString(c, "hand over\n")
+	require.NoError(t, err)
+	s.eventually(func() bool { return open() > before }, "the supervisor does not get it")
+	restart("v3", 2)
+	s.release()
+	b, err := io.ReadAll(c)
+	require.NoError(t, err)
+	assert.Regexp(t, `^handed over \d+ v3`, string(b))
+}
+
 func TestSeveralGroups(t *testing.T) {
 	t.Parallel()
 	groups := append(oneGroup(1), httpd.DaemonGroup{Name: "other", ID: 2, Processes: 2, Threads: 3, ShutdownTimeout: time.Second})
