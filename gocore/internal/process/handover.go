@@ -16,7 +16,7 @@ func (s *supervisor) route(c *child, f Frame) {
 	}
 	give := func(to *child) bool {
 		switch {
-		case to == nil || to == c || to.state > childReady:
+		case to == nil || to == c || to.asked || to.state > childReady:
 			return false
 		case to.state == childReady:
 			to.out.push(f)
@@ -44,7 +44,7 @@ func (s *supervisor) route(c *child, f Frame) {
 				}
 			}
 		}
-		if home.cur == c && c.state == childReady {
+		if home.cur == c && c.state == childReady && !c.asked {
 			c.out.push(f) // nobody else is there: it keeps what it has
 			return
 		}

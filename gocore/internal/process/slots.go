@@ -46,6 +46,7 @@ type child struct {
 	slot    *slot
 	state   childState
 	served  bool
+	asked   bool // for its successor: it goes on, but connections that are handed over wait for that one
 	proc    *os.Process
 	conn    *Conn
 	out     *outbox
@@ -429,7 +430,11 @@ func (s *supervisor) frame(c *child, f Frame) {
 		c.served = true
 		sl.fails = 0
 	case FrameReplace:
-		if c.state != childReady || c != sl.cur || sl.next != nil || sl.retry != nil {
+		if c.state != childReady || c != sl.cur {
+			return // it has been replaced
+		}
+		c.asked = true
+		if sl.next != nil || sl.retry != nil {
 			return // somebody is coming already
 		}
 		c.log().printf("wsgi", levelInfo, "%s (pid %d) asks to be replaced: %s", sl.group.title(), c.proc.Pid, clip(f.Payload))

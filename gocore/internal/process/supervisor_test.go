@@ -310,7 +310,7 @@ func TestShareWithSibling(t *testing.T) {
 func TestHandOverSurvivesSuccessorDeath(t *testing.T) {
 	t.Parallel()
 	s := newServer(t, testConf{Mode: "slow"}).start()
-	s.up("v1")
+	first := s.up("v1")
 	c, err := s.dial()
 	require.NoError(t, err)
 	defer c.Close()
@@ -332,6 +332,7 @@ func TestHandOverSurvivesSuccessorDeath(t *testing.T) {
 	b, err := io.ReadAll(c)
 	require.NoError(t, err)
 	assert.Regexp(t, `^handed again \d+ v1`, string(b))
+	assert.NotEqual(t, first[0], strings.Fields(string(b))[2], "not back to the one that could not answer it")
 }
 
 // A connection that waits for a restart goes to the configuration that is started in the end.
