@@ -117,6 +117,7 @@ func fakeServer(file string) int {
 // fakeWorker is the worker process. Modes: "" well behaved; "nostart" exits
 // before it is ready; "slow" gets ready late; "stubborn" ignores 'T' and SIGTERM;
 // "held": a front drains and stops only when the file .release is there;
+// "gated": the first process of a slot gets ready, the others when that file is there;
 // "deaf": the first second process dies of its first frame without reading it.
 func fakeWorker() {
 	check := func(err error) {
@@ -154,6 +155,13 @@ func fakeWorker() {
 			_ = f.Close()
 			check(conn.Send(&Frame{Type: FrameReady}))
 			dieUnread(conn)
+		}
+	}
+	if first := fmt.Sprintf("%s.%s.%d", os.Getenv(confEnv), cfg.Group, cfg.ProcessNum); mode == "gated" {
+		if f, err := os.OpenFile(first, os.O_CREATE|os.O_EXCL, 0o600); err == nil {
+			_ = f.Close()
+		} else {
+			waitReleased()
 		}
 	}
 	signal.Ignore(syscall.SIGINT)

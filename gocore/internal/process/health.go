@@ -100,8 +100,12 @@ func (s *supervisor) succeedAll(socks []*listener) {
 	for _, g := range s.living() {
 		for _, pg := range g.groups {
 			for _, sl := range pg.slots {
-				if len(sl.socks) > 0 && sl.socks[0] == socks[0] && sl.cur != nil && sl.next == nil {
-					sl.fails++
+				if len(sl.socks) == 0 || sl.socks[0] != socks[0] || sl.cur == nil {
+					continue
+				}
+				if sl.fails++; sl.next != nil { // it was given the old socket
+					s.stop(sl.next) // and its end starts another
+				} else {
 					s.refill(sl)
 				}
 			}

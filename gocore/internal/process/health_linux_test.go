@@ -86,6 +86,23 @@ func TestSpoiledSocketOfADeadProcess(t *testing.T) {
 	assert.Empty(t, s.sockets())
 }
 
+// A successor that is starting when the socket is made anew was given the old one.
+func TestSpoiledSocketOfASuccessor(t *testing.T) {
+	t.Parallel()
+	s := newServer(t, testConf{Groups: twoGroups(), Mode: "gated"}).start()
+	app := s.behind("1", 1, 0)
+	old := app.up("v1")[0]
+	_, _ = app.try("replace")
+	s.logged("process 'app' (pid " + old + ") asks to be replaced")
+	app.say("shutdown")
+	s.logged("WSGI0364: the request socket of process 'app' was shut down")
+	s.release()
+	s.eventually(func() bool {
+		text, err := app.try("hello")
+		return err == nil && text != ""
+	}, "no successor with the new socket")
+}
+
 func number(t *testing.T, text string) (n int) {
 	_, err := fmt.Sscan(text, &n)
 	require.NoError(t, err)
