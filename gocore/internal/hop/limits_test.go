@@ -85,6 +85,10 @@ func TestQueueMemory(t *testing.T) {
 	s := socketPath(t, "s")
 	d := start(t, listen(t, s), Hello{Threads: 60000}, nil) // it says so
 	p := group(t, func(c *Config) { c.QueueLimit, c.Threads, c.ConnectTimeout = 1, 1, time.Minute }, s)
+	first := record(t)
+	p.Do(get("/"), first, false)
+	d.take().answer("there is a connection")
+	first.want("there is a connection")
 	big := func() *Request {
 		q := get("/")
 		q.Body = make([]byte, 1<<20)
