@@ -18,6 +18,7 @@ import (
 	"strconv"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"syscall"
 	"testing"
 	"time"
@@ -381,12 +382,19 @@ func (b *lockedBuffer) String() string {
 	return b.b.String()
 }
 
-// freePort gives an address below the ephemeral ports, which other tests'
-// clients take between this look and the server's bind.
+// ports counts those that freePort has looked at, from somewhere on.
+var ports = func() *atomic.Uint32 {
+	n := new(atomic.Uint32)
+	n.Store(rand.Uint32N(12000))
+	return n
+}()
+
+// freePort gives an address that no other test gets, below the ephemeral ports,
+// which clients take between this look and the server's bind.
 func freePort(t *testing.T) string {
 	t.Helper()
 	for range 50 {
-		addr := fmt.Sprintf("127.0.0.1:%d", 20000+rand.IntN(12000))
+		addr := fmt.Sprintf("127.0.0.1:%d", 20000+ports.Add(1)%12000)
 		if l, err := net.Listen("tcp4", addr); err == nil {
 			l.Close()
 			return addr
@@ -530,6 +538,16 @@ func (s *server) eventually(f func() bool, msg string) {
 			s.t.Fatal(msg)
 		}
 	}
+}
+
+// descriptors is how many the supervisor has open.
+func (s *server) descriptors() int {
+	s.t.Helper()
+	list, err := os.ReadDir(fmt.Sprintf("/proc/%d/fd", s.cmd.Process.Pid))
+	if err != nil {
+		s.t.Skip("no /proc")
+	}
+	return len(list)
 }
 
 func gone(pid string) bool {

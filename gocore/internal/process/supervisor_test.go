@@ -343,13 +343,6 @@ func TestHandOverSurvivesSecondRestart(t *testing.T) {
 	c, err := s.dial()
 	require.NoError(t, err)
 	defer c.Close()
-	open := func() int {
-		list, err := os.ReadDir(fmt.Sprintf("/proc/%d/fd", s.cmd.Process.Pid))
-		if err != nil {
-			t.Skip("no /proc")
-		}
-		return len(list)
-	}
 	restart := func(version string, times int) {
 		s.conf.Version = version
 		s.writeConf()
@@ -358,10 +351,10 @@ func TestHandOverSurvivesSecondRestart(t *testing.T) {
 	}
 	restart("v2", 1)
 	s.logged("fake worker: /0 of v1 gets U")
-	before := open()
+	before := s.descriptors()
 	_, err = io.WriteString(c, "hand over\n")
 	require.NoError(t, err)
-	s.eventually(func() bool { return open() > before }, "the supervisor does not get it")
+	s.eventually(func() bool { return s.descriptors() > before }, "the supervisor does not get it")
 	restart("v3", 2)
 	s.release()
 	b, err := io.ReadAll(c)
@@ -507,16 +500,9 @@ func TestHandoffIsLetGo(t *testing.T) {
 	s := newServer(t, testConf{Groups: oneGroup(2)}).start()
 	s.up("v1")
 	s.eventually(func() bool { return strings.Count(s.out.String(), "is ready") >= 2 }, "two processes")
-	open := func() int {
-		list, err := os.ReadDir(fmt.Sprintf("/proc/%d/fd", s.cmd.Process.Pid))
-		if err != nil {
-			t.Skip("no /proc")
-		}
-		return len(list)
-	}
-	before := open()
+	before := s.descriptors()
 	for range 20 {
 		assert.Regexp(t, `^handed x \d+ v1`, s.ask("hand x"))
 	}
-	s.eventually(func() bool { return open() <= before }, "descriptors stay in the supervisor")
+	s.eventually(func() bool { return s.descriptors() <= before }, "descriptors stay in the supervisor")
 }
