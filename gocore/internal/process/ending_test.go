@@ -196,6 +196,7 @@ func TestStableSockets(t *testing.T) {
 	t.Parallel()
 	s := newServer(t, testConf{Groups: twoGroups(), Mode: "held", Stable: true}).start()
 	s.up("v1")
+	s.eventually(func() bool { return strings.Count(s.out.String(), "is ready") == 4 }, "not ready")
 	u := fmt.Sprintf("u%d", os.Getuid())
 	assert.Equal(t, []string{u + ".1", u + ".2.1", u + ".2"}, s.sockets())
 	s.conf.Version = "v2"
@@ -204,7 +205,9 @@ func TestStableSockets(t *testing.T) {
 	s.logged("AH00489: Test/v2 configured")
 	// The new processes serve the old front, which still works.
 	s.logged("fake worker: other/1 of v1 gets G")
+	s.eventually(func() bool { return strings.Count(s.out.String(), "exited with code 0") == 3 }, "the old ones stay")
 	s.behind(u, 2, 1).up("v2")
+	assert.Equal(t, 4, strings.Count(s.out.String(), ") started"), "no others in their place") // the log was not open for the first four
 	assert.Len(t, s.sockets(), 3)
 
 	s.conf.Version = "v3"

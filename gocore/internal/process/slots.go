@@ -367,10 +367,12 @@ func (s *supervisor) wants(sl *slot) bool {
 	return false
 }
 
-// needed says whether processes that are ending send requests to the slot.
+// needed says whether processes that are ending send requests to the slot, and
+// nobody else takes them.
 func (s *supervisor) needed(sl *slot) bool {
 	pg := sl.group
-	return len(pg.sockets) > 0 && (pg.gen.ending == endGraceful || pg.gen.ending == endDrain) && s.accepting(pg.gen)
+	return len(pg.sockets) > 0 && (pg.gen.ending == endGraceful || pg.gen.ending == endDrain) && s.accepting(pg.gen) &&
+		(pg.gen == s.gen || !s.takenOver(sl))
 }
 
 // backoff is the wait before the next start after n useless deaths.
