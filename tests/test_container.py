@@ -10,7 +10,6 @@ import signal
 import socket
 import subprocess
 import sys
-import threading
 import time
 from pathlib import Path
 
@@ -18,6 +17,7 @@ import httpx
 import pytest
 
 from harness import COMMAND, ENVIRON, Server, alive, descendants, free_port, wait_for
+from timed import Background
 
 
 def namespaces():
@@ -40,7 +40,11 @@ import os, subprocess, sys, time
 def application(environ, start_response):
     path = environ["PATH_INFO"]
     if path == "/slow":
-        time.sleep(1.5)
+        file = environ["QUERY_STRING"]
+        open(file + ".in", "w").close()
+        end = time.monotonic() + 20
+        while not os.path.exists(file) and time.monotonic() < end:
+            time.sleep(0.02)
         body = b"slow done"
     elif path == "/orphan":
         body = subprocess.check_output(["sh", "-c", "sleep 0.05 >/dev/null 2>&1 & echo $!"])
@@ -137,13 +141,13 @@ def test_orphans_are_reaped(container):
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT, signal.SIGWINCH])
-def test_stop_finishes_running_requests(container, number):
+def test_stop_finishes_running_requests(container, tmp_path, number):
     """Stopped by any signal, process 1 answers what runs, refuses what is new, and ends with status 0."""
     server = container()
     server.get("/")
     with server.conn(timeout=10) as slow:
-        slow.send(b"GET /slow HTTP/1.1\r\nHost: x\r\n\r\n")
-        time.sleep(0.3)
+        slow.send(f"GET /slow?{tmp_path}/go HTTP/1.1\r\nHost: x\r\n\r\n".encode())
+        wait_for((tmp_path / "go.in").exists, what="the request to begin")
         server.send_signal(number)
 
         def refused():
@@ -155,26 +159,22 @@ def test_stop_finishes_running_requests(container, number):
                 pass
             return False
 
-        wait_for(refused, 1, "the port to close")
+        wait_for(refused, 5, "the port to close, while the request runs")
+        (tmp_path / "go").touch()
         assert slow.response()[2] == b"slow done"
     assert server.process.wait(10) == 0
 
 
-def test_stop_is_bounded(container):
+def test_stop_is_bounded(container, tmp_path):
     """--shutdown-timeout is how long SIGTERM lets requests run; then the server answers, and the status is still 0."""
     server = container("--shutdown-timeout", "1")
     server.get("/")
-    answers = []
-    threads = [
-        threading.Thread(target=lambda: answers.append(httpx.get(server.url + "/slow", trust_env=False).status_code))
-    ]
-    threads[0].start()
-    time.sleep(0.2)
+    slow = Background(server, f"/slow?{tmp_path}/never")
+    wait_for((tmp_path / "never.in").exists, what="the request to begin")
     begin = time.monotonic()
     server.send_signal(signal.SIGTERM)
     assert server.process.wait(10) == 0
-    threads[0].join(10)
-    assert answers and answers[0] in (200, 502), answers
+    assert slow.status() in (200, 502)
     assert time.monotonic() - begin < 8
 
 

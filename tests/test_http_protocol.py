@@ -60,9 +60,9 @@ def test_request_in_single_bytes(sink):
 def test_keep_alive_timeout(server):
     running = server(SINK, "--keep-alive-timeout", "1")
     with running.conn(timeout=15) as conn:
+        begin = time.monotonic()
         conn.send(get())
         conn.response()
-        begin = time.monotonic()
         assert conn.closed()
         assert time.monotonic() - begin > 0.5
 

@@ -15,6 +15,7 @@ APP = """
 import json, os, sys, threading, time
 
 outcomes = []
+events = {"/begun": threading.Event(), "/ended": threading.Event()}
 
 def take(name, function):
     try:
@@ -42,18 +43,19 @@ def application(environ, start_response):
     if path == "/next":
         start_response("200 OK", [])
         return [source.read()]
+    if path in events:
+        events[path].set()
+        start_response("200 OK", [])
+        return []
     write = start_response("200 OK", [("Content-Length", "4")] if path != "/write" else [])
     if path == "/write":
         block = b"x" * (8 << 20)
-        started = threading.Event()
         def run():
-            started.set()
             take("write", lambda: write(block) or block)
-            time.sleep(1)  # the response ends
+            events["/ended"].wait(20)
             take("write again", lambda: write(b"more"))
         threading.Thread(target=run).start()
-        started.wait()
-        time.sleep(0.3)  # it waits for the client now
+        events["/begun"].wait(20)  # it waits for the client now
         return []
     if path == "/lines":
         def run():
@@ -128,9 +130,12 @@ def test_writing_is_waited_for(running):
     """The client is slow; what another thread has given to write() is sent before the response ends."""
     with running.conn(timeout=20) as conn:
         conn.send(b"GET /write HTTP/1.1\r\nHost: x\r\n\r\n")
+        conn.fill()
         assert running.json("/outcomes") == []
+        running.get("/begun")
         status, _, _ = conn.response()
         assert status == 200
+        running.get("/ended")
     late = "RuntimeError: write() called after the response has ended"
     assert outcomes(running, 2) == [["write", 8 << 20], ["write again", late]]
 

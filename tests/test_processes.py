@@ -128,16 +128,25 @@ def test_pid_file(server, tmp_path):
     assert not path.exists()
 
 
+def begun(running, conn, folder):
+    """Sends a request and waits until it runs; it ends when the path that is returned exists."""
+    go = folder / "go"
+    conn.send(f"GET /until?file={go} HTTP/1.1\r\nHost: x\r\n\r\n".encode())
+    wait_for((folder / "go.in").exists, what="the request to begin")
+    return go
+
+
 @pytest.mark.ours
-def test_graceful_stop_finishes_requests(server):
+def test_graceful_stop_finishes_requests(server, tmp_path):
     """SIGWINCH: no new connections, the running request gets its answer, exit 0."""
     running = server(SINK)
     running.events()
     with running.conn(timeout=10) as conn:
-        conn.send(b"GET /sleep?seconds=1 HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n")
-        time.sleep(0.2)
+        go = begun(running, conn, tmp_path)
         running.send_signal(signal.SIGWINCH)
-        assert conn.response()[2] == b"slept"
+        running.wait_log("AH00492")
+        go.touch()
+        assert conn.response()[2] == b"done"
     assert running.process.wait(10) == 0
 
 
@@ -165,15 +174,15 @@ def test_graceful_restart_loses_nothing(server):
 
 
 @pytest.mark.ours
-def test_graceful_restart_lets_a_long_request_finish(server):
+def test_graceful_restart_lets_a_long_request_finish(server, tmp_path):
     running = server(SINK)
     first = running.worker()
     with running.conn(timeout=10) as conn:
-        conn.send(b"GET /sleep?seconds=2 HTTP/1.1\r\nHost: x\r\n\r\n")
-        time.sleep(0.2)
+        go = begun(running, conn, tmp_path)
         running.send_signal(signal.SIGUSR1)
         wait_for(lambda: different_worker(running, first), 15, "a new worker")
-        assert conn.response()[2] == b"slept"
+        go.touch()
+        assert conn.response()[2] == b"done"
     wait_for(lambda: not alive(first), 10, "the old worker's end")
 
 
