@@ -155,8 +155,8 @@ def _generate(go: str, env: dict[str, str], bin_dir: Path, out: Path) -> None:
     text = binding.read_text("utf-8")
     # The include path comes with CGO_CFLAGS, and linking libpython is what we do not want.
     text = re.sub(r"^#cgo (CFLAGS|LDFLAGS):.*\n", "", text, flags=re.MULTILINE)
-    # Nothing uses this type, and in C23, which GCC compiles from version 15 on, its name is a keyword.
-    text = re.sub(r"^typedef uint8_t bool;\n", "", text, flags=re.MULTILINE)
+    # In C23, which GCC compiles from version 15 on, the name is a keyword.
+    text = re.sub(r"^typedef uint8_t bool;$", "#include <stdbool.h>", text, flags=re.MULTILINE)
     binding.write_text(_without_command(text), "utf-8")
     _run([str(bin_dir / "goimports"), "-w", str(binding)], env, out)
     # The header of the exported functions, without a link for its sake.
