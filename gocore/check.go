@@ -3,6 +3,7 @@
 package gocore
 
 import (
+	"os"
 	"slices"
 	"strings"
 
@@ -65,6 +66,7 @@ func CheckReport(file, serverRoot, defines string) string {
 	if !conf.HasErrors(diags) {
 		_, more = ssl.Read(srv)
 		diags = append(diags, more...)
+		diags = append(diags, process.UnknownAccounts(srv, os.Geteuid() == 0)...)
 		diags = append(diags, process.PythonWarnings(srv, thisPython())...)
 	}
 	return encode(reportJSON{Diagnostics: diagnosticsOf(diags), Directives: usage(tree, diags),

@@ -175,7 +175,7 @@ def found_reports(tmp_path_factory):
 
 @pytest.mark.parametrize("file", FOUND, ids=lambda file: file.stem)
 def test_configurations_of_others(found_reports, file):
-    """Lines #! say which problem the next line has; there are no others but notices, and folders that are not here."""
+    """Lines #! say which problem the next line has; there are no others but notices, and folders and users not here."""
     expected, pending = set(), []
     for number, line in enumerate(file.read_text().splitlines(), 1):
         if line.strip().startswith("#! "):
@@ -185,12 +185,26 @@ def test_configurations_of_others(found_reports, file):
         pending.clear()
     report = found_reports[file.name]
     problems = {(problem["line"], f"{problem['severity']} {problem['code']}") for problem in report["diagnostics"]
-                if problem["severity"] != "notice" and problem["code"] != "CORE-DOCUMENT-ROOT"}
+                if problem["severity"] != "notice" and problem["code"] not in ("CORE-DOCUMENT-ROOT", "PROCESS-ACCOUNT")}
     assert problems == expected, report["diagnostics"]
-    assert report["usable"] == (not any(problem.startswith("error") for _, problem in expected))
+    accounts = [problem["severity"] for problem in report["diagnostics"] if problem["code"] == "PROCESS-ACCOUNT"]
+    wrong = "error" in accounts or any(problem.startswith("error") for _, problem in expected)
+    assert report["usable"] == (not wrong)
     for problem in report["diagnostics"]:
         if problem["code"] in ("HTTPD-NOT-AVAILABLE", "CONF-UNKNOWN-DIRECTIVE"):
             assert problem["suggestion"] or "mod_" in problem["message"], problem
+
+
+def test_users_that_do_not_exist(tmp_path):
+    """With them root's server would not start; without root nobody changes users."""
+    file = write(tmp_path, "Listen 8000\nUser no-such-user\nWSGIDaemonProcess a group=no-such-group\n")
+    severity = "error" if os.geteuid() == 0 else "warning"
+    problems = [(p["line"], p["severity"], p["code"], p["directive"]) for p in check_json(file)["diagnostics"]]
+    assert problems == [(2, severity, "PROCESS-ACCOUNT", "User"), (3, severity, "PROCESS-ACCOUNT", "WSGIDaemonProcess")]
+    answer = run("run-config", file) if os.geteuid() == 0 else None
+    if answer:
+        assert answer.returncode == 1
+        assert f'Syntax error on line 2 of {file}:\nUser: this system has no user "no-such-user"' in answer.stderr
 
 
 def test_modules_whose_absence_leaves_a_site_open_are_refused(tmp_path):

@@ -3,6 +3,8 @@
 package process
 
 import (
+	"os"
+
 	"modwsgi/gocore/internal/conf"
 	"modwsgi/gocore/internal/httpd"
 	"modwsgi/gocore/internal/mod"
@@ -25,6 +27,11 @@ func readConfig(opt SuperviseOptions) (*snapshot, []conf.Diagnostic) {
 	files, more := ssl.Read(srv)
 	if diags = append(diags, more...); hasErrors(diags) {
 		return nil, diags
+	}
+	if os.Geteuid() == 0 { // only root's server changes users
+		if diags = append(diags, UnknownAccounts(srv, true)...); hasErrors(diags) {
+			return nil, diags
+		}
 	}
 	diags = append(diags, PythonWarnings(srv, opt.build())...)
 	return &snapshot{tree: tree, srv: srv, logs: srv.LogFiles(), tls: files}, diags

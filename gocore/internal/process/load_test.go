@@ -4,10 +4,15 @@ package process
 import (
 	"os"
 	"path/filepath"
+	"strings"
 	"testing"
 
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
+
+	"modwsgi/gocore/internal/conf"
+	"modwsgi/gocore/internal/httpd"
+	"modwsgi/gocore/internal/mod"
 )
 
 func TestReadConfig(t *testing.T) {
@@ -43,4 +48,55 @@ func TestReadConfig(t *testing.T) {
 	snap, diags = readConfig(opt)
 	assert.Nil(t, snap)
 	assert.Contains(t, (&configError{diags}).Error(), "missing.conf")
+}
+
+// TestUnknownAccounts: each wrong name has the place where it stands, the last
+// User counts, ids need no account, and only root's server cannot do without.
+func TestUnknownAccounts(t *testing.T) {
+	dir := t.TempDir()
+	file := filepath.Join(dir, "httpd.conf")
+	opt := SuperviseOptions{ConfigFile: file, ServerRoot: dir}
+	compiled := func(text string) *httpd.Server {
+		require.NoError(t, os.WriteFile(file, []byte(text), 0o644))
+		o := httpd.ConfOptions(mod.All)
+		o.ServerRoot = dir
+		tree, diags := conf.Parse(file, o)
+		require.False(t, hasErrors(diags), "%v", diags)
+		srv, diags := httpd.Compile(tree, mod.All)
+		require.False(t, hasErrors(diags), "%v", diags)
+		return srv
+	}
+	wrong := "Listen 8099\nUser root\nUser no-such-user-1\nGroup no-such-group-2\n" +
+		"WSGIDaemonProcess a user=no-such-user-3 group=no-such-group-4\n" +
+		"WSGIDaemonProcess b user=root2-no group=#4711 supplementary-groups=#4712,no-such-group-5\n"
+	lines := func(diags []conf.Diagnostic) []string {
+		var out []string
+		for _, d := range diags {
+			out = append(out, strings.TrimPrefix(d.String(), file))
+		}
+		return out
+	}
+	assert.Equal(t, []string{
+		`:3: error: User: this system has no user "no-such-user-1" (create the account, or name one that exists) [PROCESS-ACCOUNT]`,
+		`:4: error: Group: this system has no group "no-such-group-2" (create the account, or name one that exists) [PROCESS-ACCOUNT]`,
+		`:5: error: WSGIDaemonProcess: option user: this system has no user "no-such-user-3" (create the account, or name one that exists) [PROCESS-ACCOUNT]`,
+		`:5: error: WSGIDaemonProcess: option group: this system has no group "no-such-group-4" (create the account, or name one that exists) [PROCESS-ACCOUNT]`,
+		`:6: error: WSGIDaemonProcess: option user: this system has no user "root2-no" (create the account, or name one that exists) [PROCESS-ACCOUNT]`,
+		`:6: error: WSGIDaemonProcess: option supplementary-groups: this system has no group "no-such-group-5" (create the account, or name one that exists) [PROCESS-ACCOUNT]`,
+	}, lines(UnknownAccounts(compiled(wrong), true)))
+	for _, d := range UnknownAccounts(compiled(wrong), false) {
+		assert.Equal(t, conf.Warning, d.Severity)
+		assert.Contains(t, d.Message, "as root the server would not start")
+	}
+	assert.Empty(t, UnknownAccounts(compiled("Listen 8099\nUser #4711\nGroup #4711\nWSGIDaemonProcess a\n"), true))
+	assert.Empty(t, UnknownAccounts(compiled("Listen 8099\nWSGIDaemonProcess a\n"), true))
+
+	compiled(wrong)
+	snap, diags := readConfig(opt)
+	if os.Geteuid() == 0 {
+		assert.Nil(t, snap)
+		assert.Contains(t, (&configError{diags}).Error(), "AH00526: Syntax error on line 3 of "+file+":\nUser: ")
+	} else {
+		assert.NotNil(t, snap)
+	}
 }
