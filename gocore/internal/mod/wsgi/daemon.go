@@ -279,5 +279,8 @@ func unknownOption(key string) error {
 	if key == "working-directory" {
 		hint = "use home"
 	}
+	if hint == "" {
+		hint = "docs/process-groups.md lists the options"
+	}
 	return &httpd.Coded{Code: "WSGI-OPTION", Message: fmt.Sprintf("unknown option %q", key), Suggestion: hint}
 }

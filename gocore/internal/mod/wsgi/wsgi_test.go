@@ -135,3 +135,26 @@ func TestOwnership(t *testing.T) {
 	assert.Equal(t, "WSGI0172", code(httpd.DaemonGroup{ScriptUser: me}))
 	assert.Equal(t, "WSGI0161", code(httpd.DaemonGroup{ScriptGroup: gid}))
 }
+
+// TestOptionsAreDocumented: the table of docs/process-groups.md has every
+// option of WSGIDaemonProcess, and no other.
+func TestOptionsAreDocumented(t *testing.T) {
+	page, err := os.ReadFile("../../../../docs/process-groups.md")
+	require.NoError(t, err)
+	_, table, found := strings.Cut(string(page), "\n## Options of WSGIDaemonProcess\n")
+	require.True(t, found)
+	table, _, _ = strings.Cut(table, "\n## ")
+	var documented, existing []string
+	for row := range strings.Lines(table) {
+		if !strings.HasPrefix(row, "| `") {
+			continue
+		}
+		for name := range strings.SplitSeq(strings.Split(row, "|")[1], ",") {
+			documented = append(documented, strings.Trim(name, " `"))
+		}
+	}
+	for name := range options {
+		existing = append(existing, name)
+	}
+	assert.ElementsMatch(t, existing, documented)
+}
