@@ -76,7 +76,7 @@ func (e *bindError) Error() string {
 	case no == syscall.EADDRINUSE && e.spec.Network == "unix":
 		msg += "\nanother process is accepting connections on this socket"
 	case no == syscall.EADDRINUSE:
-		msg += "\nanother process listens on this port already: stop it or choose another port"
+		msg += "\nanother process, or another Listen of this configuration, has this port already: stop it, take that out or choose another port"
 	case no == syscall.EACCES && e.spec.Network != "unix":
 		msg += "\nports below 1024 need root, or the capability CAP_NET_BIND_SERVICE"
 	case no == syscall.EADDRNOTAVAIL:

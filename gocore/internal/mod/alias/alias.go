@@ -159,7 +159,7 @@ func redirectArgs(k *httpd.Cmd, status int) (int, string, string, error) {
 			status, args = n, args[1:]
 		} else if n, err := strconv.Atoi(args[0]); err == nil {
 			if n < 100 || n > 599 || http.StatusText(n) == "" {
-				return 0, "", "", fmt.Errorf("%d is not a status", n)
+				return 0, "", "", fmt.Errorf("%d is not a status of HTTP; words are permanent, temp, seeother and gone", n)
 			}
 			status, args = n, args[1:]
 		}

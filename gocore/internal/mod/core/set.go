@@ -92,7 +92,7 @@ func setAllowOverride(k *httpd.Cmd, c *config) error {
 				for n := range strings.SplitSeq(list, ",") {
 					bit, ok := optionNames[strings.ToLower(n)]
 					if !ok {
-						return fmt.Errorf("unknown option %q", n)
+						return unknownOption(n)
 					}
 					options |= bit
 				}
@@ -228,6 +228,10 @@ var optionNames = map[string]httpd.Options{
 	"indexes": httpd.OptIndexes, "multiviews": httpd.OptMultiViews, "runscripts": 0,
 }
 
+func unknownOption(word string) error {
+	return fmt.Errorf("unknown option %q; known are None, All, ExecCGI, FollowSymLinks, SymLinksIfOwnerMatch, Includes, IncludesNOEXEC, Indexes and MultiViews", word)
+}
+
 // setOptions reads options: bare words replace, words with a sign adjust.
 func setOptions(k *httpd.Cmd, c *config) error {
 	first := true
@@ -239,7 +243,7 @@ func setOptions(k *httpd.Cmd, c *config) error {
 		bit, ok := optionNames[strings.ToLower(name)]
 		switch {
 		case !ok:
-			return fmt.Errorf("unknown option %q", w)
+			return unknownOption(w)
 		case bit&^k.Options != 0:
 			return fmt.Errorf("option %s is not allowed here: AllowOverride Options= lacks it", name)
 		case (sign == 0) != (k.Args[0] != "" && k.Args[0][0] != '+' && k.Args[0][0] != '-'):

@@ -151,7 +151,7 @@ func setListen(k *httpd.Cmd, c *config) error {
 		}
 		n, err := strconv.ParseUint(port, 10, 16)
 		if err != nil || n == 0 {
-			return fmt.Errorf("%q is not a port", port)
+			return fmt.Errorf("%q is not a port (1 to 65535)", port)
 		}
 		if n == 443 {
 			l.Proto = "https"
@@ -235,7 +235,7 @@ func setServerName(k *httpd.Cmd, c *config) error {
 	if port != "" {
 		p, err := strconv.ParseUint(port, 10, 16)
 		if err != nil || p == 0 {
-			return fmt.Errorf("%q is not a port", port)
+			return fmt.Errorf("%q is not a port (1 to 65535)", port)
 		}
 		n.Port = int(p)
 	}

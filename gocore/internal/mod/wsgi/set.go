@@ -293,5 +293,5 @@ func setAcceptMutex(k *httpd.Cmd, c *config) error {
 			return nil
 		}
 	}
-	return fmt.Errorf("unknown lock %q", k.Arg(0))
+	return fmt.Errorf("must be default, flock, fcntl, sysvsem, posixsem or pthread, not %q", k.Arg(0))
 }

@@ -68,7 +68,7 @@ func setTelemetryOptions(k *httpd.Cmd, c *config) error {
 		case "captureuseragent":
 			on = w[0] != '-'
 		default:
-			return fmt.Errorf("unknown flag %q", name)
+			return fmt.Errorf("unknown flag %q; known are None, All and CaptureUserAgent", name)
 		}
 	}
 	if signed != 0 && signed != len(k.Args) {
