@@ -58,7 +58,7 @@ func (s *NetSource) level() {
 		if left == 0 {
 			return
 		}
-		if n.busy || n.wireID != 0 || n.move.Load() != 0 || n.adopted != 0 && now-n.adopted < int64(settleTime) {
+		if n.busy || n.wireID != 0 || n.h2.Load() != nil || n.move.Load() != 0 || n.adopted != 0 && now-n.adopted < int64(settleTime) {
 			continue
 		}
 		to, ok := s.siblings.Least(len(s.conns))

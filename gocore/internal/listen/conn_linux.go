@@ -37,14 +37,6 @@ func (r *Reactor) event(th *thread, c *Conn, ev uint32) {
 	r.serve(th, c)
 }
 
-// freshen notes that an event came: there may be more to read.
-func (c *Conn) freshen() {
-	c.drained = false
-	if c.wire != nil {
-		c.wire.event()
-	}
-}
-
 // release gives up ownership; false: an event came meanwhile and the caller still owns c.
 func (r *Reactor) release(c *Conn) bool {
 	if c.state.CompareAndSwap(stBusy, stIdle) {

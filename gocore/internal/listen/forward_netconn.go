@@ -63,6 +63,9 @@ func (s *NetSource) Resume(c *Conn, a Action) { c.resumed <- a }
 // The end of what it sends is none: it may still read. The handler reads and
 // writes meanwhile, so this looks at a duplicate of the descriptor.
 func (n *netConn) watch(gone func()) (end func()) {
+	if n.h2s != nil {
+		return n.h2s.watch(gone)
+	}
 	dup := -1
 	err := n.raw.Control(func(fd uintptr) { dup, _ = unix.FcntlInt(fd, unix.F_DUPFD_CLOEXEC, 3) })
 	if err != nil || dup < 0 { // out of descriptors: whoever writes finds out

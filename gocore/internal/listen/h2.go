@@ -4,8 +4,8 @@
 // connections of their own without a descriptor, which carry one request of
 // HTTP/1.1 each: they pass a wire, as encrypted ones do, that reads and writes
 // the codec. So everything above is the same as for any other request. This file
-// has the stream, and the sending half of the connection; h2_linux.go has what
-// the reactor does with them.
+// has the stream, and what a connection is for any source; h2_linux.go has what
+// the reactor does with them, h2_netconn.go the goroutines.
 package listen
 
 import (
@@ -26,6 +26,17 @@ import (
 // h2Keep is the output buffer, in bytes, that a connection without streams keeps.
 const h2Keep = 4 << 10
 
+// drainGrace is how long a client may take to answer that it knows of the end
+// of its connection.
+const drainGrace = 2 * time.Second
+
+// drainWait is how long a connection that is to end may have streams before its
+// client is told in the midst of them.
+const drainWait = time.Second
+
+// discardMax is how much of a connection that has ended is read and thrown away, in bytes.
+const discardMax = 512 << 10
+
 // alpnH2 is HTTP/2 in the negotiation of TLS.
 const alpnH2 = "h2"
 
@@ -44,16 +55,26 @@ type h2Conn struct {
 	memo      atomic.Pointer[http1.Memo]
 	kick      func() // makes the reader look at the connection; any thread
 	later     func() // sends at the end of the batch; the leader's
+	stuck     func() // the socket takes no more now, send is held; nil: an event tells when it does
 
 	send   sync.Mutex // of who sends
 	out    []byte     // taken from the codec
 	off    int        // so much of it is sent
+	full   bool       // the socket did not take all
+	wrote  uint64     // bytes that it took
+	seen   uint64     // of them, when the time was over last
 	closed bool
+
+	// Of h2_netconn.go.
+	sending bool        // a goroutine waits until the socket takes more; with send
+	woken   atomic.Bool // kick was called
+	paused  atomic.Bool // nothing is read while so much output waits
 
 	mu      sync.Mutex
 	streams map[*h2Stream]struct{}
 
 	dirty  bool          // the leader's: it is in Reactor.h2dirty
+	unseen int64         // the janitor's: since when the leader should have come; 0 it has
 	events []http2.Event // the reader's
 }
 
@@ -115,6 +136,7 @@ func (h *h2Conn) receive() (more bool, err error) {
 func (h *h2Conn) flush() error {
 	h.send.Lock()
 	defer h.send.Unlock()
+	h.full = false
 	for !h.closed {
 		if h.off == len(h.out) {
 			if h.codec.Pending() == 0 {
@@ -124,9 +146,11 @@ func (h *h2Conn) flush() error {
 		}
 		n, err := h.transmit(h.out[h.off:])
 		h.off += n
+		h.wrote += uint64(n)
 		h.codec.Sent(n)
 		if err != nil {
 			if errors.Is(err, errAgain) {
+				h.blocked()
 				return nil
 			}
 			h.closed = true
@@ -135,11 +159,20 @@ func (h *h2Conn) flush() error {
 		}
 	}
 	if w := h.wire; w != nil && !h.closed {
-		if err := w.flush(); err != nil && !errors.Is(err, errAgain) {
+		if err := w.flush(); errors.Is(err, errAgain) {
+			h.blocked()
+		} else if err != nil {
 			return err
 		}
 	}
 	return nil
+}
+
+// blocked notes that the socket takes no more. send held.
+func (h *h2Conn) blocked() {
+	if h.full = true; h.stuck != nil {
+		h.stuck()
+	}
 }
 
 func (h *h2Conn) transmit(p []byte) (int, error) {
@@ -165,7 +198,7 @@ func (h *h2Conn) transmit(p []byte) (int, error) {
 // push is flush by somebody who is not the reader: streams that may go on
 // because room came are the reader's to tell.
 func (h *h2Conn) push() {
-	if h.flush() != nil || h.codec.News() {
+	if h.flush() != nil || h.codec.News() || h.paused.Load() && !h.codec.Full() {
 		h.kick()
 	}
 }
@@ -178,6 +211,56 @@ func (h *h2Conn) quiet() {
 		h.out, h.off = nil, 0
 	}
 	h.send.Unlock()
+}
+
+// drain tells the client that its connection ends, in a moment without streams
+// if there is one soon: widespread clients give up what they wait for when they
+// hear it, although they should not.
+func (h *h2Conn) drain(now int64) {
+	c := h.c
+	switch {
+	case h.codec.Streams() == 0 || c.expired.Load():
+		h.told.Store(true)
+		h.codec.Shutdown(false)
+		c.expired.Store(false)
+		c.arm(now, drainGrace)
+	case c.deadline.Load() == 0:
+		c.arm(now, drainWait)
+	}
+}
+
+// over looks at a connection of which nothing is left to read; true: it ends.
+func (h *h2Conn) over(draining bool, now int64) bool {
+	c := h.c
+	if h.codec.Streams() > 0 {
+		// A stream was opened just when the time was over, or takes longer than a client has that was told to go.
+		if c.expired.Swap(false) && (!draining || h.told.Load()) {
+			c.deadline.Store(0)
+		}
+		return false
+	}
+	if c.expired.Load() && !h.lags(now) { // for the first stream, the next one, or an answer to GOAWAY
+		h.codec.Shutdown(true)
+	}
+	if h.codec.Leaving() {
+		return true
+	}
+	h.quiet()
+	return false
+}
+
+// lags: the end of a response still waits for a client that reads slowly. It
+// has Timeout to take some of it.
+func (h *h2Conn) lags(now int64) bool {
+	h.send.Lock()
+	yes := h.full && !h.closed && h.wrote != h.seen
+	h.seen = h.wrote
+	h.send.Unlock()
+	if yes {
+		h.c.expired.Store(false)
+		h.c.arm(now, max(h.c.Settings.IO, h.c.Settings.KeepAlive))
+	}
+	return yes
 }
 
 // shut ends the use of the socket: it is about to be closed.
@@ -196,9 +279,52 @@ type h2Stream struct {
 	s    *http2.Stream
 	held bool // the leader has it: what is written leaves with its batch
 	gone atomic.Bool
+	over chan struct{} // closed when gone is set; nil on the reactor
 
 	mu     sync.Mutex
 	rd, wr chan struct{} // made by who waits
+}
+
+// open makes a connection of a stream; nil: nobody waits for it any more. The reader's.
+func (h *h2Conn) open(e *http2.Event, draining bool) *Conn {
+	if e.What&http2.Gone != 0 {
+		e.Stream.Release()
+		return nil
+	}
+	of := h.c
+	if !draining {
+		of.deadline.Store(0)
+	}
+	c := &Conn{FD: -1, ID: of.ID, Local: of.Local, Remote: of.Remote, Settings: of.Settings, User: of.User, Secure: of.Secure, SecureNote: of.SecureNote,
+		Requests: h.count, limits: &h.limits, memo: h.memo.Load(), home: of.home, drained: true}
+	h.count++
+	c.h2s = &h2Stream{c: c, h: h, s: e.Stream}
+	c.connect(c.h2s)
+	e.Stream.User = c
+	return c
+}
+
+// received gives the request of a stream its head.
+func (w *h2Stream) received(m *Memory) {
+	head := w.s.Head()
+	q := w.c.req
+	m.grow(q, uint64(len(head)))
+	q.InLen = uint64(copy(q.inBuf(), head))
+}
+
+// end ends an owned stream; last: its connection has no other now.
+func (w *h2Stream) end(now int64) (last bool) {
+	h, q := w.h, w.c.req
+	w.s.End(q == nil || q.Aborted != 0)
+	w.s.Release()
+	if last = h.codec.Streams() == 0; last {
+		d := h.c.Settings.KeepAlive
+		if h.told.Load() {
+			d = drainGrace
+		}
+		h.c.arm(now, d)
+	}
+	return last
 }
 
 // signal wakes those who wait for the stream.
@@ -352,6 +478,9 @@ func (x *h2Socket) pass(writing bool, d *h2Deadline) error {
 	}
 	return nil
 }
+
+// await waits until the response can go on.
+func (x *h2Socket) await() error { return x.pass(true, &x.wr) }
 
 func (x *h2Socket) Read(p []byte) (int, error) {
 	for {

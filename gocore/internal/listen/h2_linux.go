@@ -13,21 +13,9 @@ package listen
 import (
 	"errors"
 	"syscall"
-	"time"
 
 	"modwsgi/gocore/internal/http2"
 )
-
-// drainGrace is how long a client may take to answer that it knows of the end
-// of its connection.
-const drainGrace = 2 * time.Second
-
-// discardMax is how much of a connection that has ended is read and thrown away, in bytes.
-const discardMax = 512 << 10
-
-// drainWait is how long a connection that is to end may have streams before its
-// client is told in the midst of them.
-const drainWait = time.Second
 
 // startH2 makes an owned connection without a request one of HTTP/2. pre was received.
 func (r *Reactor) startH2(th *thread, c *Conn, pre []byte) {
@@ -76,7 +64,7 @@ func (r *Reactor) serveH2(th *thread, c *Conn, h *h2Conn) {
 			r.lateH2(h)
 		}
 		if r.draining.Load() && !h.told.Load() {
-			r.drainH2(c, h)
+			h.drain(r.now())
 		}
 		if opened && !dry { // those requests run before more is read
 			c.state.Store(stIdle)
@@ -103,7 +91,7 @@ func (r *Reactor) serveH2(th *thread, c *Conn, h *h2Conn) {
 		if h.codec.News() {
 			continue
 		}
-		if r.overH2(c, h) {
+		if h.over(r.draining.Load(), r.now()) {
 			r.goodbyeH2(c, h)
 			return
 		}
@@ -112,39 +100,6 @@ func (r *Reactor) serveH2(th *thread, c *Conn, h *h2Conn) {
 		}
 		dry = false
 	}
-}
-
-// drainH2 tells the client that its connection ends, in a moment without
-// streams if there is one soon: widespread clients give up what they wait for
-// when they hear it, although they should not.
-func (r *Reactor) drainH2(c *Conn, h *h2Conn) {
-	switch {
-	case h.codec.Streams() == 0 || c.expired.Load():
-		h.told.Store(true)
-		h.codec.Shutdown(false)
-		c.expired.Store(false)
-		c.arm(r.now(), drainGrace)
-	case c.deadline.Load() == 0:
-		c.arm(r.now(), drainWait)
-	}
-}
-
-// overH2 looks at a connection of which nothing is left to read; true: it ends.
-func (r *Reactor) overH2(c *Conn, h *h2Conn) bool {
-	if h.codec.Streams() > 0 {
-		if c.expired.Swap(false) && !r.draining.Load() { // a stream was opened just when the time was over
-			c.deadline.Store(0)
-		}
-		return false
-	}
-	if c.expired.Load() { // for the first stream, the next one, or an answer to GOAWAY
-		h.codec.Shutdown(true)
-	}
-	if h.codec.Leaving() {
-		return true
-	}
-	h.quiet()
-	return false
 }
 
 // goodbyeH2 sends what is left, GOAWAY for the last, and waits a moment for the
@@ -222,26 +177,13 @@ func (r *Reactor) newsH2(h *h2Conn, more bool) (ready int, opened bool) {
 
 // openH2 makes a connection of a stream; nil: nobody waits for it any more.
 func (r *Reactor) openH2(h *h2Conn, e *http2.Event) *Conn {
-	if e.What&http2.Gone != 0 {
-		e.Stream.Release()
+	c := h.open(e, r.draining.Load())
+	if c == nil {
 		return nil
 	}
-	of := h.c
-	if !r.draining.Load() {
-		of.deadline.Store(0)
-	}
-	c := &Conn{FD: -1, ID: of.ID, Local: of.Local, Remote: of.Remote, Settings: of.Settings, User: of.User, Secure: of.Secure, SecureNote: of.SecureNote,
-		Requests: h.count, limits: &h.limits, memo: h.memo.Load(), home: of.home, drained: true}
-	h.count++
-	w := &h2Stream{c: c, h: h, s: e.Stream}
-	c.h2s = w
-	c.connect(w)
+	w := c.h2s
 	c.bind(r.mem.take(&r.mu, &r.pool))
-	head := e.Stream.Head()
-	q := c.req
-	r.mem.grow(q, uint64(len(head)))
-	q.InLen = uint64(copy(q.inBuf(), head))
-	e.Stream.User = c
+	w.received(&r.mem)
 	h.mu.Lock()
 	h.streams[w] = struct{}{}
 	h.mu.Unlock()
@@ -257,8 +199,7 @@ func (r *Reactor) closeH2(c *Conn) {
 	w := c.h2s
 	h := w.h
 	q := c.req
-	w.s.End(q == nil || q.Aborted != 0)
-	w.s.Release()
+	last := w.end(r.now())
 	h.mu.Lock()
 	delete(h.streams, w)
 	h.mu.Unlock()
@@ -269,14 +210,6 @@ func (r *Reactor) closeH2(c *Conn) {
 		r.mu.Lock()
 		r.recycle(q)
 		r.mu.Unlock()
-	}
-	last := h.codec.Streams() == 0
-	if last {
-		d := h.c.Settings.KeepAlive
-		if h.told.Load() {
-			d = drainGrace
-		}
-		h.c.arm(r.now(), d)
 	}
 	if w.held {
 		r.dirtyH2(h)
@@ -330,6 +263,7 @@ func (h *h2Conn) overdueH2(now int64) {
 		h.c.expired.Store(true)
 		late = true
 	}
+	late = late || h.late.Load()
 	h.mu.Lock()
 	for w := range h.streams {
 		if d := w.c.deadline.Load(); d != 0 && d <= now && !w.c.expired.Swap(true) {
@@ -338,9 +272,16 @@ func (h *h2Conn) overdueH2(now int64) {
 		}
 	}
 	h.mu.Unlock()
-	if late {
-		h.kick()
+	switch d := int64(h.c.Settings.IO); {
+	case !late:
+		h.unseen = 0
+		return
+	case h.unseen == 0:
+		h.unseen = now
+	case d > 0 && now-h.unseen >= d: // kick cannot wake the leader for a socket that is full and has nothing to read
+		syscall.Shutdown(h.c.FD, syscall.SHUT_RD)
 	}
+	h.kick()
 }
 
 // streamSocket is a stream for a goroutine that writes a response.

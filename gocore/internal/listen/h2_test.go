@@ -24,12 +24,9 @@ import (
 	xhttp2 "golang.org/x/net/http2"
 )
 
-// eachH2 runs a test with the sources that know HTTP/2, in clear text and encrypted.
+// eachH2 runs a test with every source, in clear text and encrypted.
 func eachH2(t *testing.T, test func(t *testing.T, k *h2Kit)) {
 	each(t, func(t *testing.T, open opener) {
-		if strings.HasSuffix(t.Name(), "netconn") {
-			t.Skip("HTTP/1.1 only")
-		}
 		t.Run("h2c", func(t *testing.T) { test(t, &h2Kit{open: open, scheme: "http"}) })
 		t.Run("h2", func(t *testing.T) { test(t, &h2Kit{open: open, scheme: "https"}) })
 	})

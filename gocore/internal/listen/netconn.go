@@ -60,6 +60,7 @@ type NetSource struct {
 
 	jobs     chan job
 	running  atomic.Int32 // requests in the application or in the queue, which the flusher looks after
+	h2live   atomic.Int32 // streams of HTTP/2 that are open
 	aside    atomic.Int32 // all others: streams, decided somewhere, forwarded, of the hop
 	fw       Forwarder    // the handler, if it is one
 	unpark   chan struct{}
@@ -100,7 +101,7 @@ type netConn struct {
 	*Conn
 	s       *NetSource
 	nc      duplex
-	tcp     socket // under nc
+	tcp     socket // under nc; nil: it is a stream of HTTP/2, see h2_netconn.go
 	raw     syscall.RawConn
 	result  chan outcome
 	decide  bool         // the Python thread is to call Decide, not Run
@@ -114,12 +115,13 @@ type netConn struct {
 type outcome int
 
 const (
-	ranOK      outcome = iota
-	ranAway            // not at all: this process is being replaced
-	ranPanic           // reported already
-	ranStopped         // not at all: the source was stopped
-	ranLate            // not at all: longer in the queue than QueueTimeout
-	ranGone            // not at all: the connection is the successor's
+	ranOK       outcome = iota
+	ranAway             // not at all: this process is being replaced
+	ranPanic            // reported already
+	ranStopped          // not at all: the source was stopped
+	ranLate             // not at all: longer in the queue than QueueTimeout
+	ranGone             // not at all: the connection is the successor's
+	ranUnwanted         // not at all: its client, of HTTP/2, has given it up
 )
 
 // duplex is a connection one direction of which can be closed.
@@ -262,6 +264,9 @@ func (s *NetSource) call(th *pyThread, n *netConn) (o outcome) {
 	if n.decide {
 		c.action = s.h.Decide(c, c.req, true)
 		return ranOK
+	}
+	if c.h2s != nil && c.h2s.gone.Load() {
+		return ranUnwanted
 	}
 	th.cur.Store(c.req)
 	if !s.h.Run(c, c.req) {
@@ -447,7 +452,9 @@ func (s *NetSource) Drain(handoff bool) {
 	}
 	s.mu.Lock()
 	for n := range s.conns { // whoever waits for a request looks at draining again
-		if !n.busy {
+		if h := n.h2.Load(); h != nil {
+			h.kick()
+		} else if !n.busy {
 			_ = n.nc.SetReadDeadline(time.Unix(1, 0)) // fails on a closed one only
 		}
 	}
@@ -457,7 +464,7 @@ func (s *NetSource) Drain(handoff bool) {
 }
 
 func (s *NetSource) checkDone() {
-	if s.draining.Load() && s.Connections() == 0 {
+	if s.draining.Load() && s.Connections() == 0 && s.h2live.Load() == 0 {
 		s.doneOnce.Do(func() { close(s.done) })
 	}
 }
@@ -482,7 +489,15 @@ func (n *netConn) lend() {
 
 // close ends the connection: its goroutine's last act.
 func (n *netConn) close() {
+	if n.h2s != nil {
+		n.closeH2()
+		return
+	}
 	s := n.s
+	if h := n.h2.Load(); h != nil {
+		h.shut()
+		n.newsH2(h)
+	}
 	s.track(n.FD, false)
 	if !n.given {
 		_ = n.nc.Close() // what was not sent cannot be sent any more

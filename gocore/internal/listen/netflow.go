@@ -44,6 +44,12 @@ func (n *netConn) farewell() {
 // request serves one request; false: the connection is finished.
 func (n *netConn) request() bool {
 	s, c := n.s, n.Conn
+	if c.h2s != nil && c.h2s.s.Refusal() != 0 {
+		c.phase = phHead
+		c.forget(s.wall + s.now()/1000) // there is no head to speak of
+		c.begin(s.wall + s.now()/1000)
+		return n.refuse(c.h2s.s.Refusal())
+	}
 	if c.req == nil || c.req.InLen == 0 {
 		if !n.read() {
 			return n.ended()
@@ -72,13 +78,23 @@ func (n *netConn) request() bool {
 		}
 	}
 	for {
-		size, st := http1.Parse(q.Input(), &q.Head, c.headLimits())
+		begins, may := false, false
+		if c.Settings.H2C && c.Requests == 0 && c.wire == nil {
+			begins, may = startsH2(q.Input())
+		}
+		if begins {
+			return n.serveH2(c.takeInput())
+		}
+		size, st := 0, http1.Incomplete
+		if !may {
+			size, st = http1.Parse(q.Input(), &q.Head, c.headLimits())
+		}
 		if st == http1.Incomplete {
 			for c.incomplete(&s.mem, s.now()); ; c.moreHead(&s.mem) {
 				if !n.read() {
 					return n.ended()
 				}
-				if c.headReady() {
+				if may || c.headReady() {
 					break
 				}
 			}
@@ -90,6 +106,9 @@ func (n *netConn) request() bool {
 		}
 		q.BodyOff = uint64(size)
 		break
+	}
+	if c.h2s != nil && n.stays() && n.pass(q.Input()) { // it came after the successor did
+		return false
 	}
 	c.persist(s.draining.Load() && !s.handoff.Load())
 	c.action = s.h.Route(c, q)
@@ -164,7 +183,7 @@ func (n *netConn) think() outcome {
 // python has a Python thread work for the request. A panic there is answered here.
 func (n *netConn) python() outcome {
 	s, o := n.s, ranStopped
-	err := n.raw.Control(func(fd uintptr) { // the descriptor is C's until the thread is done
+	work := func(fd uintptr) {
 		if s.running.Add(1) == 1 {
 			select {
 			case s.unpark <- struct{}{}:
@@ -177,8 +196,10 @@ func (n *netConn) python() outcome {
 		}
 		o = n.queue(int(fd))
 		s.running.Add(-1)
-	})
-	if err != nil {
+	}
+	if n.raw == nil {
+		work(^uintptr(0))
+	} else if n.raw.Control(work) != nil { // the descriptor is C's until the thread is done
 		return ranStopped
 	}
 	if o == ranPanic {
@@ -206,6 +227,10 @@ func (n *netConn) queue(fd int) outcome {
 	if n.wire != nil {
 		leave = nil // it is served here, see relay.go
 	}
+	var over <-chan struct{}
+	if n.h2s != nil && !n.decide {
+		over = n.h2s.over
+	}
 	var look <-chan time.Time
 	if s.siblings != nil && len(q.Input()) <= sharedMax {
 		t := time.NewTicker(lookGap)
@@ -227,6 +252,8 @@ func (n *netConn) queue(fd int) outcome {
 				return ranGone
 			}
 			leave = nil // it is served here
+		case <-over:
+			return ranUnwanted
 		case <-s.stop:
 			return ranStopped
 		}
@@ -249,6 +276,9 @@ func (n *netConn) run() bool {
 		return false
 	case ranLate:
 		return n.reject()
+	case ranUnwanted:
+		q.Aborted, q.Result = 1, ResultCut
+		return n.respond()
 	case ranAway:
 		c.phase = phIdle // the successor answers
 		if n.pass(q.Input()) {
@@ -297,6 +327,9 @@ func (n *netConn) setBusy(b bool) {
 
 // pass hands the connection to the successor.
 func (n *netConn) pass(pending []byte) (ok bool) {
+	if n.h2s != nil {
+		return n.passH2(pending)
+	}
 	if w, ok := n.wire.(*secure); ok {
 		inner, ok := offer(n.handover(pending), n.s.h.Handoff)
 		if ok {
@@ -440,7 +473,7 @@ func (n *netConn) respond() bool {
 	if q.Extra != nil {
 		s.mem.SetExtra(q, nil)
 	}
-	if q.Aborted != 0 {
+	if q.Aborted != 0 || c.h2s != nil {
 		return false
 	}
 	if c.closing || c.bodyEnd == 0 {

@@ -3,9 +3,6 @@
 // The source that Linux serves plaintext HTTP/1 with.
 package listen
 
-// HTTP2 says whether the source speaks it.
-const HTTP2 = true
-
 // Open makes the source of this system. Nothing is accepted before Start.
 func Open(c Config) (Source, error) {
 	if c.Leaders > 1 && c.Threads > 1 {

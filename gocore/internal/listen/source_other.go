@@ -3,8 +3,5 @@
 // The source of systems without the reactor, and of Linux with the tag netconn.
 package listen
 
-// HTTP2 says whether the source speaks it.
-const HTTP2 = false
-
 // Open makes the source of this system. Nothing is accepted before Start.
 func Open(c Config) (Source, error) { return NewNet(c) }

@@ -4,6 +4,8 @@
 // (tls.go), but while a Python thread works for the request.
 package listen
 
+import "errors"
+
 // handshake makes the connection an encrypted one; false: it is finished.
 func (n *netConn) handshake() bool {
 	s, c := n.s, n.Conn
@@ -16,6 +18,10 @@ func (n *netConn) handshake() bool {
 	s.aside.Add(-1)
 	if err != nil {
 		return false
+	}
+	if c.Secure.NegotiatedProtocol == alpnH2 {
+		n.setBusy(false)
+		return n.serveH2(nil)
 	}
 	w.aside = n.tcp
 	s.mu.Lock()
@@ -43,6 +49,11 @@ func (n *netConn) sendWire() {
 	for q.Aborted == 0 {
 		n.writeDeadline()
 		sent, err := n.feed(&n.s.mem)
+		if x, ok := n.nc.(*h2Socket); ok && errors.Is(err, errAgain) {
+			if x.await() == nil {
+				continue
+			}
+		}
 		if err != nil {
 			q.Aborted = 1
 		}

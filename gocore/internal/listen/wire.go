@@ -86,6 +86,14 @@ func WireConn(id uint32) *Conn {
 	return nil
 }
 
+// freshen notes that an event came: there may be more to read.
+func (c *Conn) freshen() {
+	c.drained = false
+	if c.wire != nil {
+		c.wire.event()
+	}
+}
+
 func wireOf(id uint32) wire {
 	if c, ok := wireTable.conns.Load(id); ok {
 		return c.(*Conn).wire

@@ -57,7 +57,7 @@ func newTLS(srv *httpd.Server, files ssl.Files) (*tlsHosts, error) {
 // alpn is what a handshake may agree on; nil: nothing is said of protocols, which
 // means HTTP/1.1.
 func alpn(v *httpd.VirtualHost) []string {
-	if !listen.HTTP2 || !slices.Contains(v.Protocols, "h2") {
+	if !slices.Contains(v.Protocols, "h2") {
 		return nil
 	}
 	list := slices.DeleteFunc(slices.Clone(v.Protocols), func(p string) bool { return p == "h2c" })
