@@ -141,6 +141,7 @@ def chroot_of(folder, python):
         target.parent.mkdir(parents=True, exist_ok=True)
         if os.path.islink(path):
             target.symlink_to(os.readlink(path))
+            bring(os.path.normpath(os.path.join(os.path.dirname(path), os.readlink(path))))  # often another link
             bring(os.path.realpath(path))
         elif os.path.isdir(path):
             target.mkdir(parents=True, exist_ok=True)

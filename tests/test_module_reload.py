@@ -88,7 +88,7 @@ def application(environ, start_response):
     module.write_text(source % 1)
     running = server("reloaded_app", "--application-type", "module", "--working-directory", tmp_path)
     assert running.get("/").text == "1"
-    module.write_text(source % 2)
+    module.write_text(source % 2 + "# longer: what Python has compiled is current while second and size are the same\n")
     from harness import wait_for
 
     wait_for(lambda: running.get("/").text == "2", 10, "the new module")
