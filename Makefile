@@ -68,7 +68,7 @@ test-python: dev ## pytest against the installed package
 	@PATH="$(abspath $(BIN)):$$PATH" $(BIN)/python -m pytest tests
 
 # What differs between Pythons: interpreters, GILs, the C API. Those that are not here are left out.
-PYTHONS ?= python3.10 python3.12 python3.13 python3.13t python3.14 python3.14t
+PYTHONS ?= python3.10 python3.12 python3.13 python3.13t python3.14 python3.14t python3.15 python3.15t
 PYTHON_TESTS = modes interpreters free_threading outstayed leak input response environ events
 test-pythons: ## The tests of what differs between Pythons, with each of PYTHONS that is installed
 	@for python in $(PYTHONS); do \

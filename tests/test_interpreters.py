@@ -199,6 +199,17 @@ def test_fork_is_for_the_main_interpreter(groups):
     assert running.get("/main/fork").text == "child ended with 7"
 
 
+@pytest.mark.skipif(sys.version_info < (3, 14), reason="executors of this kind come with Python 3.14")
+def test_executors_of_the_standard_library(groups):
+    """Processes (by forkserver) and interpreters that an application starts, from both kinds of interpreters."""
+    running = groups()
+    for group in ("main", "one", "main"):
+        for kind in ("ProcessPoolExecutor", "InterpreterPoolExecutor"):
+            assert running.json(f"/{group}/executor?{kind}") == [1, 1, 2, 6, 24], (group, kind)
+    assert running.get("/main/fork").text == "child ended with 7"
+    assert running.json("/two/state")["group"] == "two"
+
+
 # --- scripts
 
 

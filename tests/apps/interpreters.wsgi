@@ -83,6 +83,15 @@ def fork():
     return f"child ended with {os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])}"
 
 
+def executor(kind):
+    """Lets others compute, started the way that is the default of this Python where there is more than one."""
+    import concurrent.futures
+    import math
+
+    with getattr(concurrent.futures, kind)(2) as pool:
+        return json.dumps(list(pool.map(math.factorial, range(5))))
+
+
 def state(environ):
     LOCAL.count = getattr(LOCAL, "count", 0) + 1
     data = mod_wsgi.request_data()
@@ -144,6 +153,8 @@ def application(environ, start_response):
         body = importlib.import_module(query).__name__
     elif path == "/fork":
         body = fork()
+    elif path == "/executor":
+        body = executor(query)
     elif path == "/metrics":
         mod_wsgi.start_recording_metrics()
         body = json.dumps(mod_wsgi.request_metrics())
