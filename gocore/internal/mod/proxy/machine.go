@@ -6,8 +6,6 @@ package proxy
 
 import (
 	"crypto/tls"
-	"encoding/pem"
-	"fmt"
 	"os"
 	"sync"
 
@@ -48,14 +46,13 @@ func setMachineChain(k *httpd.Cmd, c *Config) error {
 	if err != nil {
 		return err
 	}
-	m := c.tls.own()
-	for b, rest := pem.Decode(data); b != nil; b, rest = pem.Decode(rest) {
-		if b.Type == "CERTIFICATE" {
-			m.chain = append(m.chain, b.Bytes)
-		}
+	certs, err := ssl.Certificates(name, data)
+	if err != nil {
+		return err
 	}
-	if len(m.chain) == 0 {
-		return fmt.Errorf("%s has no certificate in the PEM form", name)
+	m := c.tls.own()
+	for _, cert := range certs {
+		m.chain = append(m.chain, cert.Raw)
 	}
 	return nil
 }

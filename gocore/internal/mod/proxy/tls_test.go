@@ -92,12 +92,19 @@ func TestTLS(t *testing.T) {
 }
 
 func TestTLSDiagnostics(t *testing.T) {
+	dir := t.TempDir()
+	good, _ := identity(t, dir, "good")
+	bad := filepath.Join(dir, "bad.pem")
+	require.NoError(t, os.WriteFile(bad, pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: []byte("no")}), 0o600))
 	for text, want := range map[string]string{
-		"SSLProxyEngine On\nProxyPass / https://h/":     "is not asked who signed its certificate",
-		"SSLProxyVerify optional":                       "optional is not available",
-		"SSLProxyVerify maybe":                          "must be none or require",
-		"SSLProxyCACertificateFile /nonexistent":        "no such file",
-		"SSLProxyCACertificateFile /etc/passwd":         "has no certificate",
+		"SSLProxyEngine On\nProxyPass / https://h/":       "is not asked who signed its certificate",
+		"SSLProxyVerify optional":                         "optional is not available",
+		"SSLProxyVerify maybe":                            "must be none or require",
+		"SSLProxyCACertificateFile /nonexistent":          "no such file",
+		"SSLProxyCACertificateFile /etc/passwd":           "has no certificate",
+		"SSLProxyMachineCertificateChainFile /etc/passwd": "has no certificate",
+		"SSLProxyMachineCertificateChainFile " + good + "\nSSLProxyMachineCertificateChainFile /etc/passwd": "has no certificate",
+		"SSLProxyMachineCertificateChainFile " + bad:                                                        "malformed",
 		"SSLProxyProtocol -all":                         "no version of TLS is left",
 		"SSLProxyProtocol TLSv1 TLSv1.2":                "is not secure and never used",
 		"SSLProxyProtocol x":                            "is no version",

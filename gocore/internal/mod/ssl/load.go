@@ -182,14 +182,18 @@ func blocks(data []byte, types ...string) (out [][]byte) {
 	}
 }
 
-// certificatesIn are the certificates of a file; one that cannot be read is an error.
-func certificatesIn(data []byte) (out []*x509.Certificate, err error) {
+// Certificates are those of a file of that content; none, or one that cannot be
+// read, is an error.
+func Certificates(name string, data []byte) (out []*x509.Certificate, err error) {
 	for _, der := range blocks(data, "CERTIFICATE", "X509 CERTIFICATE") {
 		c, err := x509.ParseCertificate(der)
 		if err != nil {
-			return nil, err
+			return nil, fmt.Errorf("%s: %w", name, err)
 		}
 		out = append(out, c)
+	}
+	if len(out) == 0 {
+		return nil, fmt.Errorf("%s has no certificate in the PEM form", name)
 	}
 	return out, nil
 }
@@ -206,28 +210,41 @@ func parseKey(name string, data []byte) (crypto.Signer, error) {
 		if b, rest = pem.Decode(rest); b == nil {
 			break
 		}
-		if b.Type == "ENCRYPTED PRIVATE KEY" || strings.Contains(b.Headers["Proc-Type"], "ENCRYPTED") {
-			return nil, &problem{codeKey, fmt.Sprintf("the private key in %s is encrypted, and nobody is there to give its pass phrase", name),
-				fmt.Sprintf("write a key without pass phrase: (umask 077; openssl pkey -in %s -out %s.plain)", name, name)}
+		if key, err := keyIn(name, b); key != nil || err != nil {
+			return key, err
 		}
-		if !strings.HasSuffix(b.Type, "PRIVATE KEY") {
-			continue
-		}
-		key, err := x509.ParsePKCS8PrivateKey(b.Bytes)
-		if err != nil {
-			if key, err = x509.ParsePKCS1PrivateKey(b.Bytes); err != nil {
-				if key, err = x509.ParseECPrivateKey(b.Bytes); err != nil {
-					return nil, &problem{codeKey, fmt.Sprintf("the private key in %s cannot be read: RSA, ECDSA (P-256, P-384, P-521) and Ed25519 are known", name),
-						"openssl genpkey -algorithm EC -pkeyopt ec_paramgen_curve:P-256 makes one"}
-				}
-			}
-		}
-		if s, ok := key.(crypto.Signer); ok {
-			return s, nil
-		}
-		return nil, &problem{codeKey, fmt.Sprintf("the private key in %s cannot sign", name), "RSA, ECDSA or Ed25519"}
 	}
 	return nil, &problem{codeKey, fmt.Sprintf("%s has no private key in the PEM form", name), "SSLCertificateKeyFile names the file with the key"}
+}
+
+// keyIn is the private key in a PEM block of a file, nil if it is something else.
+func keyIn(name string, b *pem.Block) (crypto.Signer, error) {
+	if !strings.HasSuffix(b.Type, "PRIVATE KEY") {
+		return nil, nil
+	}
+	if b.Type == "ENCRYPTED PRIVATE KEY" || strings.Contains(b.Headers["Proc-Type"], "ENCRYPTED") {
+		return nil, &problem{codeKey, fmt.Sprintf("the private key in %s is encrypted, and nobody is there to give its pass phrase", name),
+			fmt.Sprintf("write a key without pass phrase: (umask 077; openssl pkey -in %s -out %s.plain)", name, name)}
+	}
+	key, err := x509.ParsePKCS8PrivateKey(b.Bytes)
+	if err != nil {
+		if key, err = x509.ParsePKCS1PrivateKey(b.Bytes); err != nil {
+			if key, err = x509.ParseECPrivateKey(b.Bytes); err != nil {
+				return nil, &problem{codeKey, fmt.Sprintf("the private key in %s cannot be read: RSA, ECDSA (P-256, P-384, P-521) and Ed25519 are known", name),
+					"openssl genpkey -algorithm EC -pkeyopt ec_paramgen_curve:P-256 makes one"}
+			}
+		}
+	}
+	if s, ok := key.(crypto.Signer); ok {
+		return s, nil
+	}
+	return nil, &problem{codeKey, fmt.Sprintf("the private key in %s cannot sign", name), "RSA, ECDSA or Ed25519"}
+}
+
+// fits reports whether the key is that of the certificate.
+func fits(c *x509.Certificate, key crypto.Signer) bool {
+	pub, ok := c.PublicKey.(interface{ Equal(crypto.PublicKey) bool })
+	return ok && pub.Equal(key.Public())
 }
 
 // certificate makes certificate i of a host.
@@ -259,8 +276,7 @@ func (c *Config) certificate(i int, files Files) (cert tls.Certificate, err erro
 	if err != nil {
 		return cert, err
 	}
-	type publicKey interface{ Equal(crypto.PublicKey) bool }
-	if pub, ok := cert.Leaf.PublicKey.(publicKey); !ok || !pub.Equal(key.Public()) {
+	if !fits(cert.Leaf, key) {
 		return cert, &problem{codeKey, fmt.Sprintf("the key in %s does not belong to the first certificate in %s", keyFile, name),
 			fmt.Sprintf("these must print the same: openssl x509 -in %s -noout -pubkey; openssl pkey -in %s -pubout", name, keyFile)}
 	}
@@ -296,12 +312,9 @@ func authoritiesIn(files Files, list ...path) (*authorities, error) {
 		if out == nil {
 			out = &authorities{roots: x509.NewCertPool(), others: x509.NewCertPool(), all: x509.NewCertPool()}
 		}
-		certs, err := certificatesIn(files[p.name])
+		certs, err := Certificates(p.name, files[p.name])
 		if err != nil {
-			return nil, fmt.Errorf("%s: %w", p.name, err)
-		}
-		if len(certs) == 0 {
-			return nil, fmt.Errorf("%s has no certificate in the PEM form", p.name)
+			return nil, err
 		}
 		for _, c := range certs {
 			out.all.AddCert(c)

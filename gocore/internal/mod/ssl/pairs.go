@@ -1,44 +1,35 @@
 package ssl
 
 import (
-	"crypto"
 	"crypto/tls"
+	"crypto/x509"
 	"encoding/pem"
 	"fmt"
+	"slices"
 )
 
 // Pairs finds certificates with their private keys in the PEM blocks of a file,
 // in the order of the keys. Certificates without a key are sent after each.
 func Pairs(name string, data []byte) (out []tls.Certificate, err error) {
-	certs, err := certificatesIn(data)
+	certs, err := Certificates(name, data)
 	if err != nil {
-		return nil, fmt.Errorf("%s: %w", name, err)
+		return nil, err
 	}
-	type publicKey interface{ Equal(crypto.PublicKey) bool }
 	used := map[int]bool{}
-	for rest := data; ; {
-		var b *pem.Block
-		if b, rest = pem.Decode(rest); b == nil {
-			break
-		}
-		if len(b.Type) < len("PRIVATE KEY") || b.Type[len(b.Type)-len("PRIVATE KEY"):] != "PRIVATE KEY" {
-			continue
-		}
-		key, err := parseKey(name, pem.EncodeToMemory(b))
+	for b, rest := pem.Decode(data); b != nil; b, rest = pem.Decode(rest) {
+		key, err := keyIn(name, b)
 		if err != nil {
 			return nil, err
 		}
-		found := false
-		for i, c := range certs {
-			if pub, ok := c.PublicKey.(publicKey); ok && pub.Equal(key.Public()) {
-				out = append(out, tls.Certificate{Certificate: [][]byte{c.Raw}, PrivateKey: key, Leaf: c})
-				used[i], found = true, true
-				break
-			}
+		if key == nil {
+			continue
 		}
-		if !found {
+		i := slices.IndexFunc(certs, func(c *x509.Certificate) bool { return fits(c, key) })
+		if i < 0 {
 			return nil, fmt.Errorf("%s has a private key without its certificate", name)
 		}
+		out = append(out, tls.Certificate{Certificate: [][]byte{certs[i].Raw}, PrivateKey: key, Leaf: certs[i]})
+		used[i] = true
 	}
 	if len(out) == 0 {
 		return nil, fmt.Errorf("%s has no certificate with its private key in the PEM form", name)
