@@ -113,7 +113,7 @@ class Answer:
     """A response: code is why it broke off, None if it is complete."""
 
     def __init__(self):
-        self.head, self.body, self.trailers, self.interim = [], b"", {}, []
+        self.head, self.body, self.trailers, self.interim = [], bytearray(), {}, []
         self.ended, self.code = False, None
 
     @property

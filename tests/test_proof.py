@@ -8,13 +8,13 @@ import os
 import re
 import signal
 import ssl
-import subprocess
 import time
 from collections import Counter
 
 import httpx
 import pytest
 
+from certificates import Certificates
 from harness import APPS, finish_all, wait_for
 from load import Load
 from timed import launch
@@ -27,8 +27,8 @@ PROCESSES = 2
 
 TLS = """\
 SSLEngine on
-SSLCertificateFile "{folder}/cert.pem"
-SSLCertificateKeyFile "{folder}/key.pem"
+SSLCertificateFile "{folder}/load.pem"
+SSLCertificateKeyFile "{folder}/load.key"
 """
 # One process group: its processes accept from the clients. With a second one front processes pass requests on.
 SETUPS = {
@@ -51,9 +51,7 @@ def site(request, tmp_path):
     script.write_text((APPS / "load.wsgi").read_text())
     tls = "tls" in request.param
     if tls:
-        subprocess.run(["openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes",
-                        "-subj", "/CN=load.example", "-out", tmp_path / "cert.pem", "-keyout", tmp_path / "key.pem"],
-                       check=True, capture_output=True)
+        Certificates(tmp_path).make("load")
     extra = COMMON + SETUPS[request.param].replace("{folder}", str(tmp_path))
     running = launch(tmp_path / "root", f"processes={PROCESSES} threads=3", extra, script=script)
     running.script = script

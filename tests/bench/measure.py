@@ -12,6 +12,7 @@ import time
 from dataclasses import dataclass
 from pathlib import Path
 
+from ..certificates import Certificates
 from ..harness import free_port
 from .servers import APPS, OURS, TLS
 
@@ -76,10 +77,8 @@ def rss_mib(pid):
 
 def certificate(folder):
     """A self-signed certificate for localhost; returns the files of it and of its key."""
-    files = str(folder / "cert.pem"), str(folder / "key.pem")
-    subprocess.run(["openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes",
-                    "-days", "2", "-subj", "/CN=localhost", "-addext", "subjectAltName=DNS:localhost",
-                    "-out", files[0], "-keyout", files[1]], check=True, capture_output=True)
+    certs = Certificates(folder)
+    files = str(certs.make("localhost", names=["DNS:localhost"])), str(certs / "localhost.key")
     for file in files:
         os.chmod(file, 0o644)  # servers change their user
     return files

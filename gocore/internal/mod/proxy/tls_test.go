@@ -97,12 +97,12 @@ func TestTLSDiagnostics(t *testing.T) {
 	bad := filepath.Join(dir, "bad.pem")
 	require.NoError(t, os.WriteFile(bad, pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: []byte("no")}), 0o600))
 	for text, want := range map[string]string{
-		"SSLProxyEngine On\nProxyPass / https://h/":       "is not asked who signed its certificate",
-		"SSLProxyVerify optional":                         "optional is not available",
-		"SSLProxyVerify maybe":                            "must be none or require",
-		"SSLProxyCACertificateFile /nonexistent":          "no such file",
-		"SSLProxyCACertificateFile /etc/passwd":           "has no certificate",
-		"SSLProxyMachineCertificateChainFile /etc/passwd": "has no certificate",
+		"SSLProxyEngine On\nProxyPass / https://h/":               "is not asked who signed its certificate",
+		"SSLProxyVerify optional":                                 "optional is not available",
+		"SSLProxyVerify maybe":                                    "must be none or require",
+		"SSLProxyCACertificateFile " + filepath.Join(dir, "none"): "no such file",
+		"SSLProxyCACertificateFile /etc/passwd":                   "has no certificate",
+		"SSLProxyMachineCertificateChainFile /etc/passwd":         "has no certificate",
 		"SSLProxyMachineCertificateChainFile " + good + "\nSSLProxyMachineCertificateChainFile /etc/passwd": "has no certificate",
 		"SSLProxyMachineCertificateChainFile " + bad:                                                        "malformed",
 		"SSLProxyProtocol -all":                         "no version of TLS is left",
