@@ -193,6 +193,19 @@ func (f *testFront) frame(want hop.Type) hop.Frame {
 	return x
 }
 
+// queued reads what the front is told of a request that waits, or did. Others may
+// have waited for a moment, until a thread was quite ready.
+func (f *testFront) queued(stream uint32) (waits bool) {
+	f.t.Helper()
+	x := f.frame(hop.TypeQueued)
+	for x.Stream != stream {
+		x = f.frame(hop.TypeQueued)
+	}
+	waits, err := hop.DecodeQueued(x.Payload)
+	require.NoError(f.t, err)
+	return waits
+}
+
 // any reads the next frame, if not queued the next that is none about waiting:
 // those depend on how long a thread takes to come free.
 func (f *testFront) any(queued bool) hop.Frame {

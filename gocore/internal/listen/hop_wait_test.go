@@ -160,15 +160,12 @@ func testHopCancelAndDrain(t *testing.T, open opener) {
 	f.write(f.request("/wait", nil))
 	require.Eventually(t, func() bool { return a.running.Load() == 1 }, 5*time.Second, time.Millisecond)
 	f.write(f.request("/cancelled", nil))
+	f.write(hop.AppendCancel(nil, 2)) // read before what follows
 	f.write(f.request("/given-back", nil))
-	f.write(hop.AppendCancel(nil, 2))
 	require.Eventually(t, func() bool { return a.routes.Load() == 3 }, 5*time.Second, time.Millisecond)
 	require.Eventually(t, func() bool { return r.Running() == 3 }, 5*time.Second, time.Millisecond)
-	for range 2 {
-		waits, err := hop.DecodeQueued(f.frame(hop.TypeQueued).Payload)
-		require.NoError(t, err)
-		assert.True(t, waits)
-	}
+	assert.True(t, f.queued(2))
+	assert.True(t, f.queued(3))
 	r.Drain(true)
 	got := map[string]bool{}
 	for range 3 {
@@ -215,7 +212,7 @@ func testHopQueueTimeout(t *testing.T, open opener) {
 	f.write(f.request("/wait", nil))
 	require.Eventually(t, func() bool { return a.running.Load() == 1 }, 5*time.Second, time.Millisecond)
 	f.write(f.request("/late", nil))
-	f.frame(hop.TypeQueued)
+	f.queued(2)
 	why, err := hop.DecodeRefused(f.frame(hop.TypeRefused).Payload)
 	require.NoError(t, err)
 	assert.Equal(t, hop.QueueTimeout, why)
@@ -232,14 +229,10 @@ func testHopQueued(t *testing.T, open opener) {
 	f.write(f.request("/wait", nil))
 	require.Eventually(t, func() bool { return a.running.Load() == 1 }, 5*time.Second, time.Millisecond)
 	f.write(f.request("/next", nil))
-	waits, err := hop.DecodeQueued(f.frame(hop.TypeQueued).Payload)
-	require.NoError(t, err)
-	assert.True(t, waits)
+	assert.True(t, f.queued(2))
 	close(a.release)
 	f.response()
-	waits, err = hop.DecodeQueued(f.frame(hop.TypeQueued).Payload)
-	require.NoError(t, err)
-	assert.False(t, waits)
+	assert.False(t, f.queued(2))
 	_, body := f.response()
 	assert.Equal(t, "/next:", body)
 }
@@ -270,6 +263,7 @@ func testHopFrontGone(t *testing.T, open opener) {
 	r, a, path := open.startHop(t, 1, nil)
 	f := dialHop(t, path)
 	f.write(f.request("/wait", nil))
+	require.Eventually(t, func() bool { return a.running.Load() == 1 }, 5*time.Second, time.Millisecond)
 	f.write(f.request("/queued", nil))
 	require.Eventually(t, func() bool { return r.Running() == 2 }, 5*time.Second, time.Millisecond)
 	f.c.Close()

@@ -256,6 +256,9 @@ func fakeWorker() {
 		}
 		_ = c.Close()
 	}
+	if cfg.Threads > 0 { // before the first connection, as the real one
+		send(Frame{Type: FrameReady})
+	}
 	for _, l := range ls {
 		go func() {
 			for {
@@ -266,9 +269,6 @@ func fakeWorker() {
 				go serve(c)
 			}
 		}()
-	}
-	if cfg.Threads > 0 {
-		send(Frame{Type: FrameReady})
 	}
 	if cfg.Threads == 0 {
 		fmt.Fprintf(os.Stderr, "fake worker: service %s %s runs\n", cfg.Group, version)

@@ -263,6 +263,7 @@ func TestGracefulShutdownTimeout(t *testing.T) {
 	t.Parallel()
 	s := newServer(t, testConf{Mode: "nodrain", Graceful: 300 * time.Millisecond}).start()
 	s.up("v1")
+	s.logged("is ready") // what is still starting is stopped at once
 	s.signal(syscall.SIGWINCH)
 	assert.Equal(t, 0, s.wait())
 	s.logged("GracefulShutdownTimeout of 300ms is over")
