@@ -50,6 +50,15 @@ func (c *conn) lock(f Frame, now int64) (*stream, error) {
 	return nil, protocolError("%v for stream %d, which is not open", f.Type, f.Stream)
 }
 
+// handler is whose stream it is, and who hears of it; nil: not wanted any more.
+// Holds the lock: afterwards the exchange may be another one's.
+func (s *stream) handler() (*Exchange, Handler) {
+	if s.x == nil {
+		return nil, nil
+	}
+	return s.x, s.x.h
+}
+
 // wrong gives the lock back with an error.
 func (c *conn) wrong(format string, args ...any) error {
 	c.pool.mu.Unlock()
@@ -89,11 +98,7 @@ func (c *conn) onHead(f Frame, now int64) error {
 	}
 	c.keeps(s)
 	s.head, s.sized, s.left = true, h.Length >= 0, h.Length
-	x := s.x
-	var hd Handler
-	if x != nil {
-		hd = x.h
-	}
+	x, hd := s.handler()
 	short, fail := c.endIf(f, s, now)
 	c.pool.mu.Unlock()
 	if hd == nil {
@@ -125,11 +130,7 @@ func (c *conn) onData(f Frame, now int64) error {
 	}
 	s.window -= n
 	s.left -= n
-	x := s.x
-	var hd Handler
-	if x != nil {
-		hd = x.h
-	}
+	x, hd := s.handler()
 	short, fail := c.endIf(f, s, now)
 	c.pool.mu.Unlock()
 	if hd == nil {
@@ -152,11 +153,7 @@ func (c *conn) onEnd(f Frame, now int64) error {
 	if !s.head {
 		return c.wrong("End before Head")
 	}
-	x := s.x
-	var hd Handler
-	if x != nil {
-		hd = x.h
-	}
+	x, hd := s.handler()
 	f.End = true
 	short, fail := c.endIf(f, s, now)
 	c.pool.mu.Unlock()
@@ -250,19 +247,16 @@ func (c *conn) onRefused(f Frame, now int64) error {
 		return c.wrong("Refused after Credit or Head")
 	}
 	p := c.pool
-	x := s.x
+	x, hd := s.handler()
 	c.closeStream(f.Stream, now)
+	var fail Failure
 	if why == Restarting {
 		p.drain(c, now) // before the request looks for another process
-	}
-	var hd Handler
-	var fail Failure
-	switch {
-	case x == nil:
-	case why == Restarting:
-		p.giveBack(x, now)
-	default:
-		hd, fail = x.h, p.tooLate()
+		if hd = nil; x != nil {
+			p.giveBack(x, now)
+		}
+	} else if x != nil {
+		fail = p.tooLate()
 		fail.PID, fail.Slot = int(c.pid), c.slot
 		p.finish(x)
 	}
@@ -290,16 +284,13 @@ func (c *conn) onFailure(f Frame, now int64) error {
 	if f.Type == TypeError && s.head {
 		return c.wrong("Error after Head")
 	}
-	x, begun := s.x, s.head
-	if f.Type == TypeReset && !begun {
-		if x != nil {
-			kind, status, what = Lost, 502, "broke off before the response"
-		}
+	x, hd := s.handler()
+	if f.Type == TypeReset && !s.head {
+		kind, status, what = Lost, 502, "broke off before the response"
 	}
-	var hd Handler
 	var fail Failure
 	if x != nil {
-		hd, fail = x.h, c.failure(kind, status, begun, what)
+		fail = c.failure(kind, status, s.head, what)
 		c.pool.finish(x)
 	}
 	c.closeStream(f.Stream, now)

@@ -437,24 +437,19 @@ func (r *Reactor) tryFlush(q *Req) {
 
 // pass sends what is in the output buffer, as much of it as goes now.
 func (q *Req) pass() {
+	n, e := 0, syscall.Errno(0)
 	switch {
 	case q.Wire != 0: // also what the wire has taken and could not send
-		if n, e := (Wires{}).Write(q.Wire, q.pendingOut()); e == 0 {
-			q.OutOff += uint64(n)
-			q.sent(uint64(n))
-			if q.OutOff == q.OutLen {
-				q.OutOff, q.OutLen = 0, 0
-			}
-		}
+		n, e = Wires{}.Write(q.Wire, q.pendingOut())
 	case q.OutLen > q.OutOff:
-		n, _, e := syscall.RawSyscall6(syscall.SYS_SENDTO, uintptr(q.FD), uintptr(q.Out)+uintptr(q.OutOff), uintptr(q.OutLen-q.OutOff),
-			syscall.MSG_DONTWAIT|syscall.MSG_NOSIGNAL, 0, 0)
-		if e == 0 {
-			q.OutOff += uint64(n)
-			q.sent(uint64(n))
-			if q.OutOff == q.OutLen {
-				q.OutOff, q.OutLen = 0, 0
-			}
-		}
+		n, e = sockSend(int(q.FD), q.pendingOut())
+	}
+	if e != 0 {
+		return
+	}
+	q.OutOff += uint64(n)
+	q.sent(uint64(n))
+	if q.OutOff == q.OutLen {
+		q.OutOff, q.OutLen = 0, 0
 	}
 }

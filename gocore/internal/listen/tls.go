@@ -98,11 +98,8 @@ func (s *secure) Write(p []byte) (int, error) {
 		return 0, s.err
 	}
 	if s.aside != nil {
-		if s.out != nil {
-			if _, err := s.aside.Write((*s.out)[s.off:]); err != nil {
-				return 0, err
-			}
-			s.sentAll()
+		if err := s.catchUp(); err != nil {
+			return 0, err
 		}
 		return s.aside.Write(p)
 	}
@@ -111,6 +108,18 @@ func (s *secure) Write(p []byte) (int, error) {
 	}
 	*s.out = append(*s.out, p...)
 	return len(p), nil
+}
+
+// catchUp sends, on the socket that waits, what was not sent while it did not. mu held.
+func (s *secure) catchUp() error {
+	if s.out == nil {
+		return nil
+	}
+	if _, err := s.aside.Write((*s.out)[s.off:]); err != nil {
+		return err
+	}
+	s.sentAll()
+	return nil
 }
 
 // sentAll gives the buffer back. mu held.
@@ -149,14 +158,10 @@ func (s *secure) SetWriteDeadline(t time.Time) error {
 func (s *secure) settle() error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if s.out == nil || s.err != nil {
+	if s.err != nil {
 		return s.err
 	}
-	if _, err := s.aside.Write((*s.out)[s.off:]); err != nil {
-		return err
-	}
-	s.sentAll()
-	return nil
+	return s.catchUp()
 }
 
 // The methods of wire.

@@ -29,7 +29,7 @@ type FrameType byte
 
 // The frames. W is the worker, S the supervisor.
 const (
-	FrameReady    FrameType = 'R' // W->S: accepting connections. No payload
+	FrameReady    FrameType = 'R' // W->S: about to accept its first connection. No payload
 	FrameServed   FrameType = 'S' // W->S: has answered its first request. No payload
 	FrameReplace  FrameType = 'X' // W->S: wants a successor; payload: the reason
 	FrameHandoff  FrameType = 'H' // both ways: a connection; payload is the sender's, one or more descriptors

@@ -120,8 +120,6 @@ static int send_direct(mw_req *r, const char *p, size_t n, const char *after, si
         r->out_off = r->out_len = 0;
         k -= head;
         if (k <= n) { p += k; n -= k; } else { after += k - n; na -= k - n; n = 0; }
-        if (!n && !na) break;
-        if (!n && na) break;
     }
     int rc = 0;
     if (n) rc |= mw_put(r, p, n);

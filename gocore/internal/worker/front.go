@@ -91,7 +91,7 @@ func (d *dispatcher) away(c *listen.Conn, q *listen.Req, t *target) listen.Actio
 	if inputFilter(t.out) == nil {
 		return listen.Forward
 	}
-	c.Stream = func(s *listen.Stream) { d.relay(c, q, s) }
+	c.Stream = d.ForwardStream(c, q)
 	return listen.Streamed
 }
 

@@ -277,6 +277,17 @@ func leaders() int {
 	return 1
 }
 
+// adopt serves a connection that another process had, and which sent pending.
+func (w *worker) adopt(f *process.Frame, pending []byte) {
+	// before the first byte is read: who acknowledges serves it, nobody else
+	w.control.Send(&process.Frame{Type: process.FrameTaken})
+	if err := w.source.Adopt(f.FDs[0], pending); err != nil {
+		w.logf(levelErr, "core", "WSGI0318: take over connection: %v", err)
+	}
+	f.FDs = f.FDs[1:] // one has none more
+	f.CloseFDs()
+}
+
 func (w *worker) receive() {
 	for {
 		f, err := w.control.Receive()
@@ -302,24 +313,11 @@ func (w *worker) receive() {
 		case process.FramePing:
 			w.control.Send(&process.Frame{Type: process.FramePing})
 		case process.FrameHandoff:
-			// before the first byte is read: who acknowledges serves it, nobody else
-			w.control.Send(&process.Frame{Type: process.FrameTaken})
-			if len(f.FDs) == 1 {
-				if err := w.source.Adopt(f.FDs[0], f.Payload); err != nil {
-					w.logf(levelErr, "core", "WSGI0318: take over connection: %v", err)
-				}
-				f.FDs = nil
-			}
-			f.CloseFDs()
+			w.adopt(&f, f.Payload)
 		case process.FrameShare:
-			w.control.Send(&process.Frame{Type: process.FrameTaken})
 			w.siblings.Arrived()
 			_, pending := f.Shared()
-			if err := w.source.Adopt(f.FDs[0], pending); err != nil {
-				w.logf(levelErr, "core", "WSGI0318: take over connection: %v", err)
-			}
-			f.FDs = f.FDs[1:]
-			f.CloseFDs()
+			w.adopt(&f, pending)
 		default:
 			f.CloseFDs()
 		}
