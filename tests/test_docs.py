@@ -52,6 +52,14 @@ def test_links_lead_somewhere(page):
             assert (TOP / page).parent.joinpath(target.partition("#")[0]).exists(), target
 
 
+def test_the_source_distribution_has_what_the_readme_names():
+    """Pages that README links to, and the folder whose scripts the Makefile runs, are in MANIFEST.in."""
+    manifest = (TOP / "MANIFEST.in").read_text(encoding="utf-8").splitlines()
+    names = {word for line in manifest if line.startswith(("graft ", "include ")) for word in line.split()[1:]}
+    targets = re.findall(r"\]\(([^)\s#:]+)\)", (TOP / "README.md").read_text(encoding="utf-8"))
+    assert {target.split("/")[0] for target in targets} | {".ci"} <= names
+
+
 def test_the_configuration_among_the_examples_has_its_full_effect():
     folder = TOP / "examples" / "two-sites"
     command = [sys.executable, "-m", "modwsgi_go", "check", "httpd.conf"]
