@@ -184,8 +184,9 @@ def test_configurations_of_others(found_reports, file):
         expected |= {(number, problem) for problem in pending}
         pending.clear()
     report = found_reports[file.name]
+    elsewhere = ("CORE-DOCUMENT-ROOT", "PROCESS-ACCOUNT", "WSGI-DIRECTORY")
     problems = {(problem["line"], f"{problem['severity']} {problem['code']}") for problem in report["diagnostics"]
-                if problem["severity"] != "notice" and problem["code"] not in ("CORE-DOCUMENT-ROOT", "PROCESS-ACCOUNT")}
+                if problem["severity"] != "notice" and problem["code"] not in elsewhere}
     assert problems == expected, report["diagnostics"]
     accounts = [problem["severity"] for problem in report["diagnostics"] if problem["code"] == "PROCESS-ACCOUNT"]
     wrong = "error" in accounts or any(problem.startswith("error") for _, problem in expected)
@@ -205,6 +206,35 @@ def test_users_that_do_not_exist(tmp_path):
     if answer:
         assert answer.returncode == 1
         assert f'Syntax error on line 2 of {file}:\nUser: this system has no user "no-such-user"' in answer.stderr
+
+
+def test_typos_in_process_groups_get_a_warning(tmp_path):
+    """Numbers are read as mod_wsgi reads them, and directories may be mounted later: neither hinders the start."""
+    (tmp_path / "jail/site").mkdir(parents=True)
+    (tmp_path / "file").write_text("")
+    file = write(
+        tmp_path,
+        "Listen 8000\nWSGIPythonOptimize x\nWSGIDaemonProcess a threads=10s \\\n deadlock-timeout=x\n"
+        f"WSGIDaemonProcess b home={tmp_path}/none\nWSGIDaemonProcess c chroot={tmp_path}/file home=/x\n"
+        f"WSGIDaemonProcess d chroot={tmp_path}/jail home=/none\n"
+        f"WSGIDaemonProcess e chroot={tmp_path}/jail home=/site threads=10\nWSGIDaemonProcess f home={tmp_path}\n",
+    )
+    report = check_json(file)
+    problems = [(p["line"], p["severity"], p["code"], p["directive"], p["message"]) for p in report["diagnostics"]]
+    number, directory, daemon = "WSGI-NUMBER", "WSGI-DIRECTORY", "WSGIDaemonProcess"
+    start = "without it the processes of the group"
+    assert report["usable"]
+    assert problems == [
+        (2, "warning", number, "WSGIPythonOptimize", '"x" is read as 0; give a whole number, in digits alone'),
+        (3, "warning", number, daemon, 'option threads: "10s" is read as 10; give a whole number, in digits alone'),
+        (3, "warning", number, daemon,
+         'option deadlock-timeout: "x" is read as 0; give a whole number of seconds, in digits alone'),
+        (5, "warning", directory, daemon, f'option home: {tmp_path}/none does not exist; {start} "b" cannot start'),
+        (6, "warning", directory, daemon,
+         f'option chroot: {tmp_path}/file is not a directory; {start} "c" cannot start'),
+        (7, "warning", directory, daemon,
+         f'option home: /none does not exist inside of chroot={tmp_path}/jail; {start} "d" cannot start'),
+    ]  # fmt: skip
 
 
 def test_modules_whose_absence_leaves_a_site_open_are_refused(tmp_path):

@@ -4,6 +4,7 @@ package wsgi
 
 import (
 	"fmt"
+	"maps"
 	"os/user"
 	"sort"
 	"strconv"
@@ -56,12 +57,8 @@ func size(field func(*group) *int, min int) func(*group, string) error {
 
 func bytes64(field func(*group) *int64) func(*group, string) error {
 	return func(g *group, v string) error {
-		end := 0
-		for end < len(v) && v[end] >= '0' && v[end] <= '9' {
-			end++
-		}
-		n, err := strconv.ParseInt(v[:end], 10, 64)
-		if v == "" || err != nil && end > 0 || strings.HasPrefix(v, "-") {
+		n, err := leading(v, 64)
+		if v == "" || err != nil || strings.HasPrefix(v, "-") || n < 0 {
 			return fmt.Errorf("must be a number of bytes")
 		}
 		*field(g) = n
@@ -126,25 +123,23 @@ func setUser(g *group, v string) error {
 	return nil
 }
 
+// setter gives a group the value of one option.
+type setter = func(g *group, v string) error
+
 // options sets each option of WSGIDaemonProcess.
-var options = map[string]func(g *group, v string) error{
-	"user":                 setUser,
-	"group":                account(func(g *group) *string { return &g.Group }),
-	"supplementary-groups": setGroups,
+var options = func() map[string]setter {
+	all := maps.Clone(numbers)
+	maps.Copy(all, texts)
+	return all
+}()
+
+// numbers are the options that atoi reads: an odd value gets a warning (numbers.go).
+var numbers = map[string]setter{
 	"processes": func(g *group, v string) error {
 		g.Multiprocess = true
 		return num(func(g *group) *int { return &g.Processes }, 1)(g, v)
 	},
 	"threads":                 setThreads,
-	"umask":                   setUmask,
-	"chroot":                  absolute(func(g *group) *string { return &g.Chroot }),
-	"home":                    absolute(func(g *group) *string { return &g.Home }),
-	"lang":                    str(func(g *group) *string { return &g.Lang }),
-	"locale":                  str(func(g *group) *string { return &g.Locale }),
-	"python-home":             str(func(g *group) *string { return &g.PythonHome }),
-	"python-path":             func(g *group, v string) error { g.PythonPath = splitPath(v); return nil },
-	"python-eggs":             str(func(g *group) *string { return &g.PythonEggs }),
-	"switch-interval":         setGroupInterval,
 	"stack-size":              num(func(g *group) *int { return &g.StackSize }, 1),
 	"maximum-requests":        num(func(g *group) *int { return &g.MaximumRequests }, 0),
 	"maximum-requests-jitter": num(func(g *group) *int { return &g.MaximumRequestsJitter }, 0),
@@ -161,21 +156,37 @@ var options = map[string]func(g *group, v string) error{
 	"socket-timeout":          secs(func(g *group) *time.Duration { return &g.SocketTimeout }, time.Second),
 	"queue-timeout":           secs(func(g *group) *time.Duration { return &g.QueueTimeout }, time.Second),
 	"listen-backlog":          num(func(g *group) *int { return &g.ListenBacklog }, 0),
-	"socket-user":             account(func(g *group) *string { return &g.SocketUser }),
-	"display-name":            str(func(g *group) *string { return &g.DisplayName }),
 	"send-buffer-size":        size(func(g *group) *int { return &g.SendBufferSize }, 512),
 	"receive-buffer-size":     size(func(g *group) *int { return &g.ReceiveBufferSize }, 512),
 	"header-buffer-size":      size(func(g *group) *int { return &g.HeaderBufferSize }, 8192),
 	"response-buffer-size":    size(func(g *group) *int { return &g.ResponseBufferSize }, 65536),
 	"response-socket-timeout": secs(func(g *group) *time.Duration { return &g.ResponseSocketTimeout }, time.Second),
 	"response-flush-delay":    secs(func(g *group) *time.Duration { return &g.ResponseFlushDelay }, time.Millisecond),
-	"script-user":             account(func(g *group) *string { return &g.ScriptUser }),
-	"script-group":            account(func(g *group) *string { return &g.ScriptGroup }),
 	"cpu-time-limit":          num(func(g *group) *int { return &g.CPUTimeLimit }, 0),
 	"cpu-priority":            num(func(g *group) *int { return &g.CPUPriority }, -1<<31),
 	"memory-limit":            bytes64(func(g *group) *int64 { return &g.MemoryLimit }),
 	"resident-memory-limit":   bytes64(func(g *group) *int64 { return &g.ResidentMemoryLimit }),
 	"virtual-memory-limit":    bytes64(func(g *group) *int64 { return &g.VirtualMemoryLimit }),
+}
+
+// texts are all others.
+var texts = map[string]setter{
+	"user":                 setUser,
+	"group":                account(func(g *group) *string { return &g.Group }),
+	"supplementary-groups": setGroups,
+	"umask":                setUmask,
+	"chroot":               absolute(func(g *group) *string { return &g.Chroot }),
+	"home":                 absolute(func(g *group) *string { return &g.Home }),
+	"lang":                 str(func(g *group) *string { return &g.Lang }),
+	"locale":               str(func(g *group) *string { return &g.Locale }),
+	"python-home":          str(func(g *group) *string { return &g.PythonHome }),
+	"python-path":          func(g *group, v string) error { g.PythonPath = splitPath(v); return nil },
+	"python-eggs":          str(func(g *group) *string { return &g.PythonEggs }),
+	"switch-interval":      setGroupInterval,
+	"socket-user":          account(func(g *group) *string { return &g.SocketUser }),
+	"display-name":         str(func(g *group) *string { return &g.DisplayName }),
+	"script-user":          account(func(g *group) *string { return &g.ScriptUser }),
+	"script-group":         account(func(g *group) *string { return &g.ScriptGroup }),
 	"server-metrics": func(g *group, v string) error {
 		on, err := httpd.ParseFlag(v)
 		g.ServerMetrics = on
@@ -259,7 +270,12 @@ func setDaemonProcess(k *httpd.Cmd, c *config) error {
 		if err := set(g, value); err != nil {
 			return fmt.Errorf("option %s: %w", key, err)
 		}
+		if numbers[key] != nil {
+			bits, unit := unitOf(key)
+			warnNumber(k, key, value, bits, unit)
+		}
 	}
+	warnDirectories(k, g)
 	if g.ScriptUser != "" && g.ScriptGroup != "" {
 		return fmt.Errorf("script-user and script-group cannot be given both")
 	}

@@ -234,23 +234,6 @@ func setHashSeed(k *httpd.Cmd, p *httpd.PythonConfig) error {
 	return nil
 }
 
-// atoi reads a number as C's atoi does: what follows the digits is ignored.
-func atoi(s string) int {
-	s = strings.TrimLeft(s, " \t")
-	end := 0
-	if end < len(s) && (s[end] == '-' || s[end] == '+') {
-		end++
-	}
-	for end < len(s) && s[end] >= '0' && s[end] <= '9' {
-		end++
-	}
-	n, err := strconv.ParseInt(s[:end], 10, 32)
-	if err != nil && n == 0 {
-		return 0
-	}
-	return int(n)
-}
-
 // setInterpreterOptions reads the section; its directives find the open block
 // in the main server's settings.
 func setInterpreterOptions(k *httpd.Cmd, c *config) error {

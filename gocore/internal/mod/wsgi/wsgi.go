@@ -158,7 +158,11 @@ var pythonRows = []httpd.Directive[config]{
 		p.Warnings = append(p.Warnings, k.Arg(0))
 		return nil
 	}), Doc: "A warning filter as for Python's option -W."},
-	{Name: "WSGIPythonOptimize", Args: "level", Min: 1, Max: 1, In: s, Default: "0", Set: python(func(k *httpd.Cmd, p *httpd.PythonConfig) error { p.Optimize = max(atoi(k.Arg(0)), 0); return nil }), Doc: "Python's optimisation level."},
+	{Name: "WSGIPythonOptimize", Args: "level", Min: 1, Max: 1, In: s, Default: "0", Set: python(func(k *httpd.Cmd, p *httpd.PythonConfig) error {
+		warnNumber(k, "", k.Arg(0), 32, "")
+		p.Optimize = max(atoi(k.Arg(0)), 0)
+		return nil
+	}), Doc: "Python's optimisation level."},
 	{Name: "WSGIPythonHashSeed", Args: "random|number", Min: 1, Max: 1, In: s, Default: "random", Set: python(setHashSeed), Doc: "The seed of Python's hashes."},
 	{Name: "WSGIDontWriteBytecode", Args: "On|Off", Min: 1, Max: 1, In: s, Default: "Off", Set: python(pyFlag(func(p *httpd.PythonConfig) *bool { return &p.DontWriteBytecode })), Doc: "Whether no .pyc files are written."},
 	{Name: "WSGIDestroyInterpreter", Args: "On|Off", Min: 1, Max: 1, In: s, Default: "On", Set: python(pyFlag(func(p *httpd.PythonConfig) *bool { return &p.DestroyInterpreter })), Doc: "Whether interpreters are ended in order when a process stops."},

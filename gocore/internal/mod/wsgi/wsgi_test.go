@@ -57,6 +57,26 @@ func TestAtoi(t *testing.T) {
 	}
 }
 
+// TestOptionsThatAreNumbers: every option that reads "9x" without complaint is
+// one of those that get a warning for it, and the number is what atoi makes of it.
+func TestOptionsThatAreNumbers(t *testing.T) {
+	for key := range numbers {
+		if assert.NotContains(t, texts, key) && !strings.HasSuffix(key, "-size") {
+			assert.NoError(t, options[key](newGroup("x"), "9x"), key)
+		}
+	}
+	for text, want := range map[string]int64{"9x": 9, "x": 0, "": 0, "+5": 5, " 6000000000": 6000000000, "-": 0, "1 2": 1, "0x10": 0} {
+		n, err := leading(text, 64)
+		assert.NoError(t, err, text)
+		assert.Equal(t, want, n, text)
+	}
+	g := newGroup("x")
+	require.NoError(t, options["memory-limit"](g, "6000000000 bytes"))
+	assert.Equal(t, int64(6000000000), g.MemoryLimit)
+	assert.Error(t, options["memory-limit"](g, "99999999999999999999"))
+	assert.Equal(t, 1<<31-1, atoi("99999999999"))
+}
+
 func TestParsePrefix(t *testing.T) {
 	for s, want := range map[string]string{"10.1.2.3": "10.1.2.3/32", "10.1.2.3/8": "10.0.0.0/8", "10.0.0.0/255.255.0.0": "10.0.0.0/16", "::1": "::1/128",
 		"FE80::/10": "fe80::/10", "::ffff:10.0.0.0/104": "10.0.0.0/8"} {
