@@ -166,6 +166,26 @@ def test_error_log_on_a_full_disk(server, script):
     assert running.output().count("WSGI0371") == 1
 
 
+def test_record_after_one_that_was_cut(server, script, tmp_path):
+    """A record of which only a part had room is ended before the next one: no two share a line."""
+    app = LOGGING.replace("import sys", "import os").replace("said by the application", "x" * 50 + "end")
+    app = app.replace('("Content-Length", "2")', "").replace('b"ok"', "str(os.getpid()).encode()")
+    log = tmp_path / "full_log"
+    running = server(script(app), "--processes", "1", "--log-to-terminal", config=f"ErrorLog {log}\n")
+    process = int(running.get("/").text)
+    wait_for(lambda: "end\n" in log.read_text(), 5, "the first record")
+    before = resource.prlimit(process, resource.RLIMIT_FSIZE, (log.stat().st_size + 60, resource.RLIM_INFINITY))
+    assert running.get("/").text == str(process)  # its record is cut
+    assert running.get("/").text == str(process)  # this one is lost
+    resource.prlimit(process, resource.RLIMIT_FSIZE, before)
+    for _ in range(2):
+        assert running.get("/").text == str(process)
+    lines = [line for line in log.read_text().splitlines() if f"[pid {process}:" in line and "[wsgi" in line]
+    assert [line.count("[pid ") for line in lines] == [1, 1, 1, 1], lines
+    assert [line.endswith("end") for line in lines] == [True, False, True, True], lines
+    assert log.read_text().count("\n\n") == 0
+
+
 # --- clients
 
 

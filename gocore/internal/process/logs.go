@@ -8,7 +8,6 @@ package process
 import (
 	"errors"
 	"fmt"
-	"io"
 	"maps"
 	"os"
 	"strings"
@@ -72,7 +71,7 @@ func (l *errorLog) printf(module string, level int, format string, args ...any) 
 	}
 	r := errorlog.Record{Time: time.Now(), Level: level, Module: module, PID: os.Getpid(), TID: errorlog.ThreadID(), Server: l.server}
 	for r.Message = range strings.SplitSeq(strings.TrimRight(fmt.Sprintf(format, args...), "\n"), "\n") {
-		if err := writeAll(l.fd, l.append(nil, &r)); err != nil && l.failed != nil {
+		if err := errorlog.Write(l.fd, l.append(nil, &r)); err != nil && l.failed != nil {
 			l.failed(err)
 		}
 	}
@@ -108,7 +107,7 @@ func (s *supervisor) notice(text string) {
 		return
 	}
 	r := errorlog.Record{Time: time.Now(), Level: levelError, Module: "core", PID: os.Getpid(), TID: errorlog.ThreadID(), Message: text}
-	_ = writeAll(2, defaultFormat.Append(nil, &r)) // there is no further place
+	_ = errorlog.Write(2, defaultFormat.Append(nil, &r)) // there is no further place
 }
 
 func (l *errorLog) append(dst []byte, r *errorlog.Record) []byte {
@@ -122,25 +121,6 @@ func (l *errorLog) append(dst []byte, r *errorlog.Record) []byte {
 }
 
 var defaultFormat = errorlog.Default("client")
-
-// writeAll writes b as far as it goes; a log that cannot be written to is no
-// reason to stop serving.
-func writeAll(fd int, b []byte) error {
-	for len(b) > 0 {
-		n, err := unix.Write(fd, b)
-		if errors.Is(err, unix.EINTR) {
-			continue
-		}
-		if err != nil {
-			return err
-		}
-		if n <= 0 {
-			return io.ErrShortWrite
-		}
-		b = b[n:]
-	}
-	return nil
-}
 
 // logSet is the opened logs of a generation.
 type logSet struct {

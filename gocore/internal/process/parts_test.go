@@ -281,9 +281,9 @@ func TestLogProgramIsRestarted(t *testing.T) {
 	file := filepath.Join(t.TempDir(), "out")
 	p, err := startLogProgram(httpd.LogTarget{Kind: httpd.LogToPipe, Shell: true, Name: "read l; echo \"$l\" >> " + file}, &errorLog{fd: 2})
 	require.NoError(t, err)
-	writeAll(p.w, []byte("one\n"))
+	require.NoError(t, errorlog.Write(p.w, []byte("one\n")))
 	require.Eventually(t, func() bool { b, _ := os.ReadFile(file); return string(b) == "one\n" }, 5*time.Second, 5*time.Millisecond)
-	writeAll(p.w, []byte("two\n")) // nobody reads at this moment
+	require.NoError(t, errorlog.Write(p.w, []byte("two\n"))) // nobody reads at this moment
 	require.Eventually(t, func() bool { b, _ := os.ReadFile(file); return string(b) == "one\ntwo\n" }, 5*time.Second, 5*time.Millisecond)
 	p.close()
 	_, err = startLogProgram(httpd.LogTarget{Kind: httpd.LogToPipe, Name: "/no/such/program x"}, &errorLog{fd: 2})

@@ -302,9 +302,16 @@ static int log_errno;
 
 int mw_log_error(void) { return __atomic_load_n(&log_errno, __ATOMIC_RELAXED); }
 
+/* The descriptors (by their last digits) whose last record could not be written whole: the next one begins with
+ * a newline, as in gocore/internal/errorlog/write.go. In doubt that makes an empty line. */
+static _Atomic unsigned char cut[1024];
+
 static void emit(const sink *s, const unsigned char *program, size_t len, const record *x) {
     line l;
     l.n = 0;
+    _Atomic unsigned char *failed = &cut[(unsigned)s->fd % sizeof cut];
+    int was = *failed;
+    if (was) add(&l, "\n", 1);
     if (s->syslog) add_text(&l, "<%lld>", x->level); /* the supervisor's reader takes it off */
     size_t mark = l.n, off = 0;
     render(&l, program, len, x);
@@ -313,10 +320,12 @@ static void emit(const sink *s, const unsigned char *program, size_t len, const 
         if (w < 0 && errno == EINTR) continue;
         if (w <= 0) { /* a full disk must not stop the site */
             __atomic_store_n(&log_errno, w < 0 ? errno : EIO, __ATOMIC_RELAXED);
-            break;
+            *failed = 1;
+            return;
         }
         off += (size_t)w;
     }
+    if (was && off) *failed = 0;
 }
 
 /* The lines of ErrorLogFormat connection and request, once each. Programs follow each other,

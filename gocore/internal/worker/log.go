@@ -137,8 +137,8 @@ func (l *hostLog) write(rec *errorlog.Record, formats ...*errorlog.Format) {
 			prefix = len(b)
 		}
 		if b = f.Append(b[:prefix], rec); len(b) > prefix {
-			_, err := syscall.Write(l.fd, b) // one record, one write; a full disk must not stop the site
-			if err != nil && l.failed != nil {
+			// A full disk must not stop the site.
+			if err := errorlog.Write(l.fd, b); err != nil && l.failed != nil {
 				l.failed(err)
 			}
 		}
