@@ -132,18 +132,23 @@ def test_requests_that_wait_survive_their_process(site, tmp_path):
     assert victim not in {a.json()["pid"] for a in answers}
 
 
-def test_client_that_leaves_takes_its_waiting_request_along(site, tmp_path):
+@pytest.mark.parametrize("reset", [False, True])
+def test_client_that_leaves_takes_its_waiting_request_along(site, tmp_path, reset):
     running = site("--threads", "1")
     first, second = tmp_path / "first", tmp_path / "second"
     with concurrent.futures.ThreadPoolExecutor(1) as pool:
         slow = pool.submit(running.get, f"/slow?{first}")
         wait_for(first.exists, what="the slow request to begin")
-        gone = socket.create_connection(("127.0.0.1", running.port))
-        gone.sendall(b"GET /slow?%s HTTP/1.1\r\nHost: x\r\n\r\n" % str(second).encode())
-        time.sleep(0.2)
-        gone.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, b"\x01\x00\x00\x00\x00\x00\x00\x00")
-        gone.close()
-        assert slow.result().status_code == 200
+        with running.conn() as half, socket.create_connection(("127.0.0.1", running.port)) as gone:
+            gone.sendall(b"GET /slow?%s HTTP/1.1\r\nHost: x\r\n\r\n" % str(second).encode())
+            half.send(b"GET / HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n")
+            half.sock.shutdown(socket.SHUT_WR)  # it has sent everything and waits
+            time.sleep(0.2)
+            if reset:
+                gone.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, b"\x01\x00\x00\x00\x00\x00\x00\x00")
+            gone.close()
+            assert slow.result().status_code == 200
+            assert half.response()[0] == 200
     assert running.get("/").status_code == 200  # its turn came after that of the one that left
     assert not second.exists()
 

@@ -3,6 +3,7 @@
 import os
 import re
 import signal
+import socket
 import time
 
 import httpx
@@ -275,6 +276,27 @@ def test_killed_process_is_logged(timed):
 
 
 # --- queue
+
+
+def test_queued_request_of_a_client_that_leaves_does_not_run(timed):
+    """A client that closes only its sending side does so at once, and gets its answer."""
+    running = timed("threads=1")
+    first = pid(running)
+    go = running.root / "go"
+    slow = Background(running, f"/until?{go}")
+    entered(running, first, "/until")
+    with running.conn(timeout=20) as half, running.conn() as leaving:
+        half.send(b"GET / HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n")
+        half.sock.shutdown(socket.SHUT_WR)
+        leaving.send(b"GET /patient?0 HTTP/1.1\r\nHost: x\r\n\r\n")
+        time.sleep(0.4)  # no client that still waits closes so late
+        leaving.sock.close()
+        time.sleep(0.2)  # nothing tells that the server knows
+        go.touch()
+        assert slow.status() == 200
+        assert int(half.response()[2]) == first
+    assert pid(running) == first
+    assert f"{first} in /patient" not in events(running)
 
 
 def test_queue_timeout(timed):

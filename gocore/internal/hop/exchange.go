@@ -210,6 +210,17 @@ func (x *Exchange) Cancel() bool {
 	return true
 }
 
+// Withdraw is Cancel for an exchange whose request waits for a process or, as
+// far as is known here, for a thread of one; false: it does not, nothing has
+// happened.
+func (x *Exchange) Withdraw() bool {
+	p := x.pool
+	p.mu.Lock()
+	waits := x.state == exQueued || x.state == exSent && x.conn.streams[x.id-1].waits
+	p.mu.Unlock()
+	return waits && x.Cancel()
+}
+
 // finish makes an exchange done; the caller holds the lock and has taken it out of the queue or its stream.
 func (p *Pool) finish(x *Exchange) {
 	x.state, x.conn = exDone, nil

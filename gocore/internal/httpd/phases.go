@@ -140,7 +140,7 @@ func (r *Request) translate() Status {
 	} else if st == Declined {
 		r.Base = r.m.core.DocumentRoot.V
 		if r.Base == "" {
-			r.Base = "/nonexistent" // nothing is served without a DocumentRoot
+			r.Base = "/dev/null/none" // nothing is served without a DocumentRoot
 		}
 		r.Filename = r.Base + r.URI
 	}

@@ -65,7 +65,8 @@ type Conn struct {
 	state     atomic.Uint32
 	deadline  atomic.Int64 // reactor clock; 0 none
 	expired   atomic.Bool
-	hup       atomic.Bool // the peer's end of data is known: read until it shows
+	hup       atomic.Bool  // the peer's end of data is known: read until it shows
+	hupUs     atomic.Int64 // since when, Unix time; 0: it is not, or was never looked for
 	req       *Req
 	before    []byte // the PROXY header that was taken
 	phase     phase

@@ -15,7 +15,9 @@ import (
 // event is an epoll event for a connection. It takes ownership or leaves a note for the owner.
 func (r *Reactor) event(th *thread, c *Conn, ev uint32) {
 	if ev&(syscall.EPOLLRDHUP|syscall.EPOLLHUP|syscall.EPOLLERR) != 0 {
-		c.hup.Store(true) // may come with the last bytes, and no event follows it
+		if !c.hup.Swap(true) { // may come with the last bytes, and no event follows it
+			c.hupUs.Store(r.wall + r.now()/1000)
+		}
 		if s := c.stream.Load(); s != nil && ev&(syscall.EPOLLHUP|syscall.EPOLLERR) != 0 {
 			s.cancel() // a half-closed client still waits for the response, this one is gone
 		}
@@ -23,6 +25,8 @@ func (r *Reactor) event(th *thread, c *Conn, ev uint32) {
 			if a := c.away.Swap(nil); a != nil {
 				a.Gone()
 			}
+		} else if a := c.away.Load(); a != nil {
+			a.GaveUp()
 		}
 	}
 	for {

@@ -119,6 +119,19 @@ func (c *Conn) incomplete(m *Memory, now int64) {
 	c.moreHead(m)
 }
 
+// patienceUs is how long after the head of its request a client closes its
+// sending side at the earliest when it is leaving. Those that close it only
+// because they have sent everything do so at once, and wait for the response.
+const patienceUs = 100_000
+
+// GaveUp reports whether the client has probably left. The owner's, during a
+// request; what it says counts only while that waits: a close and a half-close
+// look the same.
+func (c *Conn) GaveUp() bool {
+	at := c.hupUs.Load()
+	return at != 0 && at-c.req.StartUs > patienceUs
+}
+
 // begin prepares for the request whose head was parsed, at startUs since the epoch.
 func (c *Conn) begin(startUs int64) {
 	q := c.req

@@ -179,6 +179,9 @@ func (th *thread) resume(c *Conn) {
 		r.runHop(th, c)
 	case r.late(c):
 		th.goOn(c, r.reject(th, c))
+	case c.GaveUp() && c.req.QueueUs != 0: // nobody waits for it any more
+		c.req.Aborted, c.req.Result = 1, ResultCut
+		th.goOn(c, r.complete(c))
 	case c.phase == phDecide:
 		r.serve(th, c)
 	default:

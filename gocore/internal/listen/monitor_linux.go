@@ -24,6 +24,7 @@ const (
 	quietShare  = 8                      // a look after this part of the time since one found something
 	idleTicks   = 20                     // so many looks without a request in the application before the monitor sleeps
 	gilPatience = 2 * time.Millisecond   // a leader that computes or waits for the GIL for longer gives the epoll set to the spare thread
+	waitMemory  = 100 * time.Millisecond // so long a leader that waited makes the next one likely to
 	batchWait   = 300 * time.Microsecond // so long a request may take before what the leader holds back is sent without it
 )
 
@@ -40,6 +41,7 @@ func (l *leadership) monitor() {
 	now := l.r.now()
 	found := now     // when there was something to do, or nothing was known of the requests to come
 	waiting := false // the last leader that was relieved waited, it did not compute
+	relieved := now  // when that was
 	sent := int64(0) // the request (busySince) during which what is held was sent
 	idle := 0        // looks without a request in the application
 	for !l.r.stopped.Load() {
@@ -67,7 +69,7 @@ func (l *leadership) monitor() {
 		}
 		b := l.busySince.Load()
 		if b == 0 {
-			if waiting { // requests wait elsewhere: the next leader may be held up at once
+			if waiting && now-relieved < int64(waitMemory) { // requests wait elsewhere: the next leader may be held up at once
 				found = max(found, now-2*quietShare*int64(quantum))
 			}
 			continue
@@ -79,7 +81,7 @@ func (l *leadership) monitor() {
 		c := th.cur.Load()
 		inApp := c != nil && atomic.LoadUint32(&c.Phase) == phaseApp
 		if blocked := inApp && (l.r.parallel || th.blocked()); blocked || now-b >= int64(gilPatience) {
-			waiting = blocked
+			waiting, relieved = blocked, now
 			if blocked {
 				found = now
 			}

@@ -220,6 +220,9 @@ type Away struct {
 	// Gone is called at most once, when the client has closed or reset the
 	// connection; by any thread, also while Forward runs.
 	Gone func()
+	// GaveUp is called when the client may have given up, see Conn.GaveUp: it has
+	// closed its sending side. Otherwise as Gone, but maybe several times. Linux.
+	GaveUp func()
 }
 
 // Handler gives requests their meaning. Several requests may be at any method

@@ -59,7 +59,7 @@ func (d *dispatcher) Forward(c *listen.Conn, q *listen.Req, more bool) {
 		return
 	}
 	f := &forward{d: d, c: c, q: q, t: t}
-	f.away.Gone = f.gone
+	f.away.Gone, f.away.GaveUp = f.gone, f.gaveUp
 	m := hopRequest(c, q, t)
 	head, body := c.Message()
 	if m.Head = head; m.Flags&hopNoBody == 0 {
@@ -228,10 +228,17 @@ func (f *forward) signal() {
 }
 
 // gone is called when the client is: nobody needs the response.
-func (f *forward) gone() {
+func (f *forward) gone() { f.drop((*hop.Exchange).Cancel) }
+
+// gaveUp is called when the client seems to be: nobody needs what has not begun.
+func (f *forward) gaveUp() {
+	f.drop(func(x *hop.Exchange) bool { return f.c.GaveUp() && x.Withdraw() })
+}
+
+func (f *forward) drop(by func(*hop.Exchange) bool) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	if f.ended || f.streaming || !f.x.Cancel() {
+	if f.ended || f.streaming || !by(f.x) {
 		return // whoever writes finds out
 	}
 	f.ended = true

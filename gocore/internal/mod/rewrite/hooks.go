@@ -83,7 +83,7 @@ func translate(r *httpd.Request, c *Config) httpd.Status {
 	if x.reduced && s.options.V&optLegacyPrefix == 0 || !x.isFile(s.options.V) {
 		root := r.Root()
 		if root == "" {
-			root = "/nonexistent"
+			root = "/dev/null/none"
 		}
 		root = path.Clean(root)
 		file := path.Join(root, r.Filename)
