@@ -208,7 +208,7 @@ def tls_site(tmp_path, certs):
         server = Server([*COMMAND, "run-config", str(file)], root, port, str(root), {**ENVIRON, **(env or {})})
         running.append(server)
         server.plain, server.file, server.certs = plain, file, certs
-        server.wait_ready()
+        server.wait_ready(plain)
         return server
 
     yield factory

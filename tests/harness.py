@@ -243,12 +243,15 @@ class Server:
         self.expected = 0
         self.started.append(self)
 
-    def wait_ready(self):
+    def wait_ready(self, *others):
+        """Waits until the port is open, and other ports if the test uses them."""
+
         def ready():
             if self.process.poll() is not None:
                 pytest.fail(f"server ended with {self.process.returncode} at start:\n{self.report()}")
             try:
-                socket.create_connection(("127.0.0.1", self.port), timeout=1).close()
+                for port in (self.port, *others):
+                    socket.create_connection(("127.0.0.1", port), timeout=1).close()
                 return True
             except OSError:
                 return False

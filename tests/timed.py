@@ -71,7 +71,7 @@ def events(running):
 def stopped(running, process, reason):
     """Waits until the process has told its subscribers why it stops."""
     line = f"{process} stopping {reason}"
-    wait_for(lambda: line in events(running), 15, f"{line}: {events(running)} {running.log()[-3000:]}")
+    wait_for(lambda: line in events(running), 30, f"{line}: {events(running)} {running.log()[-3000:]}")
 
 
 def entered(running, process, path):
