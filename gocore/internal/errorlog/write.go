@@ -1,3 +1,5 @@
+//go:build unix
+
 // Writing records to a log. When one could not be written whole (a full disk),
 // the next one begins with a newline, so that it does not continue a line that
 // was cut. The same is in python/errorlog.c.
