@@ -129,7 +129,8 @@ func (d *dispatcher) relayOnce(c *listen.Conn, q *listen.Req, s *listen.Stream, 
 			d.streamFailed(q, o, fmt.Errorf("the request's body: %w", bad))
 			break
 		}
-		if o == nil && begun && (failure == nil || len(data) > 0) {
+		// Not before there is some of the body: a response that fails without any can still be another one.
+		if o == nil && begun && (len(data) > 0 || ended && failure == nil) {
 			var code int
 			if o, code = d.relayHead(c, q, s, t, r); o == nil {
 				x.Cancel()
